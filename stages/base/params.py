@@ -1,0 +1,65 @@
+"""Params of the base model."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from stages.common.schema import Count, Positive, Section
+from stages.common.training.params import TrainingParams
+
+
+class Architecture(Section):
+    """Shape of an OLMo-2 that is trained from scratch."""
+
+    hidden_size: Count
+    intermediate_size: Count
+    num_hidden_layers: Count
+    num_attention_heads: Count
+    num_key_value_heads: Count
+    max_position_embeddings: Count
+    """The trained length; YaRN extends from here."""
+    rope_theta: Positive
+    rms_norm_eps: Positive = 1e-6
+    tie_word_embeddings: bool = False
+    initializer_range: Positive = 0.02
+    embedding_std: Positive = 0.02
+    """Standard deviation of the input embeddings at the start."""
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"num_attention_heads is {self.num_attention_heads} and does not divide "
+                f"hidden_size {self.hidden_size}"
+            )
+        if self.num_attention_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"num_key_value_heads is {self.num_key_value_heads} and does not divide "
+                f"num_attention_heads {self.num_attention_heads}"
+            )
+        if (self.hidden_size // self.num_attention_heads) % 2:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} / num_attention_heads {self.num_attention_heads} "
+                "is an odd head size: rotation works on pairs, take an even one"
+            )
+        return self
+
+
+class BaseParams(Section):
+    """The model whose pre-training is continued."""
+
+    source: str
+    """``scratch``, or a Hugging Face folder or hub id."""
+    needs: str
+    """What the stage depends on: the tokens (scratch), the folder itself, or the tokenizer (hub)."""
+    revision: str | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    """``scratch``: of the initial weights and the data order."""
+    architecture: Architecture | None = None
+    training: TrainingParams | None = None
+
+    @model_validator(mode="after")
+    def _scratch_is_described(self) -> Self:
+        if self.source == "scratch" and (self.architecture is None or self.training is None):
+            raise ValueError("source 'scratch' needs the keys 'architecture' and 'training'")
+        return self

@@ -1,0 +1,55 @@
+"""Params of a training run: everything that changes its result, and nothing that does not."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from stages.common.schema import Count, NonNegative, Positive, Section, Share
+
+
+class LengthPhase(Section):
+    """A part of training at one sequence length."""
+
+    length: Annotated[int, Field(ge=2)]
+    share: Share
+    """The phase's share of the steps."""
+
+
+class TrainingParams(Section):
+    """AdamW on packed sequences (PAPER.md section 3: chunks of eos-separated documents, no mask)."""
+
+    tokens: Count
+    """Tokens to train on, whole steps (rounded down)."""
+    batch_tokens: Count
+    """Tokens per optimizer step, over all workers: constant whatever the worker count."""
+    lengths: tuple[LengthPhase, ...] = Field(min_length=1, strict=False)
+    """Phases in order; their shares add up to 1."""
+    lr: Positive
+    betas: tuple[Share, Share] = Field(strict=False)
+    eps: Positive
+    weight_decay: NonNegative
+    grad_clip: Positive
+    z_loss: NonNegative
+    warmup_steps: Annotated[int, Field(ge=0)]
+    decay_share: Share
+    """The last part of the steps, over which the lr falls linearly to zero; 1: from the start."""
+    precision: Literal["fp32", "bf16"]
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.tokens // self.batch_tokens
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> Self:
+        total = sum(phase.share for phase in self.lengths)
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"lengths: the shares add up to {total:g}, not to 1")
+        for phase in self.lengths:
+            if self.batch_tokens % phase.length:
+                raise ValueError(
+                    f"batch_tokens is {self.batch_tokens}, not a multiple of the length {phase.length}"
+                )
+        if self.steps < 1:
+            raise ValueError(f"tokens is {self.tokens}, less than one batch of {self.batch_tokens}")
+        return self

@@ -1,0 +1,10 @@
+"""Params of the evaluation."""
+
+from stages.common.schema import Count, Section
+
+
+class EvaluateParams(Section):
+    """What is measured besides the benchmark samples; decoding is greedy."""
+
+    perplexity_tokens: Count
+    """Validation tokens per source and length on which loss is measured, at most."""
