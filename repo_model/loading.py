@@ -1,0 +1,127 @@
+"""`load`: any supported checkpoint to a RePo model, complete or not at all."""
+
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import PreTrainedConfig
+
+from .families import family_of
+from .formats import read_config
+from .position_types import layer_types
+from .yarn import set_yarn_factor
+
+HUB_KEYS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
+MAP_NAME = re.compile(r"\.layers\.(\d+)\.self_attn\.(?:gate|content|final)_map\.weight$")
+
+
+def load(
+    path_or_id: str | os.PathLike[str],
+    positions: str | Iterable[str] | None = None,
+    start_layer: int | None = None,
+    layers: Iterable[int] | None = None,
+    *,
+    yarn_factor: float | None = None,
+    **from_pretrained: Any,
+) -> Any:
+    """Load an own, official RePo or plain backbone checkpoint as a RePo model in eval mode.
+
+    Args:
+        path_or_id: folder or hub id with a config.json and safetensors.
+        positions: a preset or one type per layer (see `layer_types`); layers that become `repo`
+            get freshly initialised maps (seed torch first). Default: what the checkpoint says, and
+            `rope` for a plain backbone.
+        start_layer, layers: with `positions="repo"` only.
+        yarn_factor: another factor for an extended checkpoint; 1 loads it unextended.
+        **from_pretrained: for transformers' `from_pretrained` (dtype, device_map, revision, ...).
+
+    Raises:
+        ValueError: unsupported format or position type, missing or unexpected weights, pickled or
+            damaged weight files. One line each.
+        OSError: the folder or hub id does not exist.
+    """
+    path_or_id = os.fspath(path_or_id)
+    if os.path.isdir(path_or_id):
+        _check_folder(Path(path_or_id) / from_pretrained.get("subfolder", ""))
+    hub = {key: from_pretrained[key] for key in HUB_KEYS if key in from_pretrained}
+    raw, _ = PreTrainedConfig.get_config_dict(path_or_id, **hub)
+    config = read_config(raw)
+    stored = config.positions
+    if positions is not None:
+        config.positions = layer_types(positions, config.num_hidden_layers, start_layer, layers)
+    elif start_layer is not None or layers is not None:
+        raise ValueError("start_layer and layers need positions='repo'")
+    if yarn_factor is not None:
+        set_yarn_factor(config, yarn_factor)
+    model_class = family_of(raw["model_type"]).causal_lm
+    options = {
+        "use_safetensors": True,
+        "output_loading_info": True,
+        "ignore_mismatched_sizes": True,
+    }
+    try:
+        with _no_loading_report():
+            model, info = model_class.from_pretrained(
+                path_or_id, config=config, **options, **from_pretrained
+            )
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path_or_id}: a weight file is damaged or cut short ({error})"
+        ) from error
+    fresh = {
+        i
+        for i, (old, new) in enumerate(zip(stored, config.positions, strict=True))
+        if new == "repo" != old
+    }
+    _check_complete(path_or_id, info, fresh)
+    return model
+
+
+@contextmanager
+def _no_loading_report() -> Iterator[None]:
+    """transformers warns about what it makes up for; here each such case is an error or asked for."""
+    logger = logging.getLogger("transformers.modeling_utils")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{folder}: no config.json; not a model folder")
+    names = [entry.name for entry in folder.iterdir()]
+    if not any(name.endswith((".safetensors", ".safetensors.index.json")) for name in names):
+        pickles = sorted(n for n in names if n.endswith((".bin", ".pt", ".pth", ".ckpt")))
+        found = f"only pickled weights ({pickles[0]})" if pickles else "no weights"
+        raise ValueError(
+            f"{folder}: {found}; safetensors are needed, pickles run code and are not read"
+        )
+
+
+def _check_complete(path_or_id: str, info: dict[str, Any], fresh_layers: set[int]) -> None:
+    """Nothing missing but the maps of layers made `repo` just now, nothing unexpected or misshapen."""
+    for key, found, needed in sorted(info["mismatched_keys"]):
+        raise ValueError(
+            f"{path_or_id}: {key} has shape {list(found)}, the model needs {list(needed)}"
+        )
+    missing = []
+    for key in sorted(info["missing_keys"]):
+        found = MAP_NAME.search(key)
+        if not found or int(found[1]) not in fresh_layers:
+            missing.append(key)
+    unexpected = sorted(info["unexpected_keys"])
+    if missing:
+        raise ValueError(f"{path_or_id}: {len(missing)} weights are missing, first {missing[0]}")
+    if unexpected:
+        hint = "; its config.json hides learned positions" if MAP_NAME.search(unexpected[0]) else ""
+        raise ValueError(
+            f"{path_or_id}: {len(unexpected)} weights are unexpected, first {unexpected[0]}{hint}"
+        )
