@@ -20,3 +20,13 @@ def model(item: str) -> Path:
 def extended(item: str) -> Path:
     """The same model with YaRN in its config."""
     return Path("models") / f"{item}-extended"
+
+
+def results(item: str) -> Path:
+    """What was measured on ``<variant>-<seed>``: its loss curve, samples and metrics."""
+    return RESULTS / item
+
+
+def curve(item: str) -> Path:
+    """Loss curve of the training of ``<variant>-<seed>``."""
+    return results(item) / "loss.csv"

@@ -124,6 +124,11 @@ def _number(rng: random.Random, digits: int) -> str:
     return str(rng.randrange(10 ** (digits - 1), 10**digits))
 
 
+def _few(rng: random.Random, low: int, high: int) -> int:
+    """A count from `low` to `high`, every doubling as likely as the next: mostly few."""
+    return min(high, int(low * ((high + 1) / low) ** rng.random()))
+
+
 def _facts(rng: random.Random, count: int) -> list[Fact]:
     """Facts with different keys; all values of one document have the same number of digits."""
     digits = rng.randint(2, 5)
@@ -164,19 +169,18 @@ def _asked(rng: random.Random, facts: Sequence[Fact], times: int) -> list[Fact]:
 
 
 def lists(rng: random.Random, words: int) -> str:
-    """A random sequence of words, then the same again: the plainest copying there is."""
-    repeats = rng.randint(2, 3)
-    items = [_key(rng) for _ in range(max(2, words // repeats))]
+    """A short random sequence of words, again and again: the plainest copying there is."""
+    items = [_key(rng) for _ in range(_few(rng, 2, max(3, words // 2)))]
     separator = rng.choice((" ", ", ", "\n"))
-    return separator.join(items * repeats)
+    return separator.join(items * max(2, words // len(items)))
 
 
 def pairs(rng: random.Random, words: int) -> str:
-    """A table of keys and values, then the same rows again in another order."""
-    facts = _facts(rng, max(2, min(12, words // rng.randint(4, 12))))
+    """A table of keys and values, then the same rows again, each time in another order."""
+    told = _facts(rng, _few(rng, 2, max(3, words // 6)))
     join = rng.choice((" ", ": ", " = ", " is ", " -> "))
     separator = rng.choice((", ", "; ", "\n", " "))
-    rows = _asked(rng, facts, max(2 * len(facts), words // 2))
+    rows = _asked(rng, told, max(2 * len(told), words // 2))
     return separator.join(f"{row.key}{join}{row.value}" for row in rows)
 
 

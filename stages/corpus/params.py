@@ -17,25 +17,29 @@ class PythonText(Section):
 class Generated(Section):
     """Generated documents that state facts and ask for them again (``stages.corpus.generated``)."""
 
-    share: Share
-    """The generated documents' share of the training text, by bytes."""
     kinds: dict[str, float]
     """Kind of document -> its share of the generated documents, by count."""
     bytes: Count
     """Size of the generated part, bytes of UTF-8."""
 
 
+NOTHING = "stages/corpus/version.py"
+"""What ``needs`` names when the documents come from no file of the user's."""
+
+
 class CorpusParams(Section):
     """Where the documents come from, and how they are split."""
 
     source: Literal["python", "local", "hub"]
+    needs: str
+    """What DVC watches: ``path`` itself (local), else ``stages/corpus/version.py``."""
     seed: int
     validation_share: Share = Field(gt=0.0, lt=0.5)
     """Share of the documents that are held out, by count."""
     python: PythonText | None = None
     generated: Generated | None = None
     path: str | None = None
-    """``local``: a file, a folder or a glob of JSONL or Parquet (plain, .gz, .zst)."""
+    """``local``: a file or a folder of JSONL (plain, .gz, .zst) or Parquet."""
     dataset: str | None = None
     """``hub``: the dataset's id."""
     revision: str | None = None
@@ -49,4 +53,7 @@ class CorpusParams(Section):
         needed = {"python": "python", "local": "path", "hub": "dataset"}[self.source]
         if getattr(self, needed) is None:
             raise ValueError(f"source {self.source!r} needs the key {needed!r}")
+        watched = self.path if self.source == "local" else NOTHING
+        if self.needs != watched:
+            raise ValueError(f"needs is {self.needs!r}; with source {self.source!r} it is {watched!r}")
         return self

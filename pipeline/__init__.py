@@ -1,0 +1,1 @@
+"""The conductor: reads the graph from ``dvc.yaml``, plans, and runs the stages through Prefect."""

@@ -1,0 +1,15 @@
+"""One Ray for a whole run: the one that ``RAY_ADDRESS`` names, else a local one of this process."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from stages.common.ray_session import session
+
+
+@contextmanager
+def shared_ray() -> Iterator[dict[str, str]]:
+    """Yield the variables by which a stage's process joins the run's Ray."""
+    with session() as address:
+        names = [name for name in os.environ if name.startswith("RAY_")]
+        yield {**{name: os.environ[name] for name in names}, "RAY_ADDRESS": address}

@@ -1,0 +1,62 @@
+"""The graph, as DVC reads it from ``dvc.yaml``: nothing else lists the stages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import networkx
+
+from stages.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Stages by DVC's name (``train@rope-42``), in an order in which they can run."""
+
+    repo: Any
+    stages: dict[str, Any]
+    """DVC's stage objects."""
+    upstream: dict[str, list[str]]
+
+    def select(self, targets: Sequence[str]) -> list[str]:
+        """The targets and all they depend on; a target without an item means all of its items."""
+        if not targets:
+            return list(self.stages)
+        wanted: set[str] = set()
+        for target in targets:
+            found = [name for name in self.stages if target in (name, name.partition("@")[0])]
+            if not found:
+                known = sorted({name.partition("@")[0] for name in self.stages})
+                raise UserError(f"stage {target!r}: unknown; there are {', '.join(known)}")
+            wanted.update(found)
+        for name in reversed(list(self.stages)):
+            if name in wanted:
+                wanted.update(self.upstream[name])
+        return [name for name in self.stages if name in wanted]
+
+
+def read_graph(root: Path) -> Graph:
+    """Read ``dvc.yaml`` and ``dvc.lock`` of the project at ``root``."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    if not (root / "dvc.yaml").is_file():
+        raise UserError(f"{root}: no dvc.yaml here; change to the project's folder")
+    try:
+        repo = Repo(str(root))
+        graph = repo.index.graph
+    except DvcException as error:
+        raise UserError(f"dvc.yaml: {str(error).strip().splitlines()[0]}") from None
+    stages = {stage: stage.addressing for stage in graph if hasattr(stage, "cmd")}
+    # DVC's edges run from a stage to what it needs; ties follow the order of dvc.yaml.
+    position = {stage: number for number, stage in enumerate(repo.index.stages)}
+    order = networkx.lexicographical_topological_sort(
+        graph.reverse(copy=False), key=lambda stage: position[stage]
+    )
+    ordered = [stage for stage in order if stage in stages]
+    return Graph(
+        repo,
+        {stages[stage]: stage for stage in ordered},
+        {stages[s]: [stages[u] for u in graph.successors(s) if u in stages] for s in ordered},
+    )

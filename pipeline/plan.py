@@ -1,0 +1,97 @@
+"""What a run would do to each stage, and why. Planning touches nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline.graph import Graph
+
+Action = Literal["run", "restore", "maybe", "fresh", "absent"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An action and the reason for it, in one line.
+
+    ``run``: something it depends on changed. ``restore``: DVC has its outs, they are only not in the
+    workspace. ``maybe``: it runs if what stands before it comes out different. ``fresh``: nothing to
+    do. ``absent``: dvc.lock records its outs, but they are neither here nor in the cache.
+    """
+
+    action: Action
+    reason: str
+
+
+def plan(graph: Graph, names: Sequence[str], force: bool = False) -> dict[str, Decision]:
+    """Decide for each of ``names``, which must be in the graph's order and closed upstream."""
+    decisions: dict[str, Decision] = {}
+    with graph.repo.lock:
+        for name in names:
+            before = {up: decisions[up] for up in graph.upstream[name] if up in decisions}
+            decisions[name] = _decide(graph.stages[name], before, force)
+    return decisions
+
+
+def _decide(stage: Any, before: Mapping[str, Decision], force: bool) -> Decision:
+    if force:
+        return Decision("run", "forced")
+    status: dict[str, Any] = {}
+    for entry in stage.status().get(stage.addressing, []):
+        status.update(entry if isinstance(entry, dict) else {entry: {}})
+    remade = [name for name, decision in before.items() if decision.action in ("run", "maybe")]
+    absent = [name for name, decision in before.items() if decision.action == "absent"]
+    deps = status.get("changed deps", {})
+    params = {path: change for path, change in deps.items() if isinstance(change, dict)}
+    files = {path: change for path, change in deps.items() if not isinstance(change, dict)}
+    if not any(out.hash_info for out in stage.outs):
+        return Decision("run", "never ran here")
+    if params:
+        return Decision("run", "; ".join(_leaves(stage, params)))
+    if "changed checksum" in status:
+        return Decision("run", "its command or outs changed in dvc.yaml")
+    if remade:
+        return Decision("maybe", f"after {_some(remade)}")
+    outs = status.get("changed outs", {})
+    if absent or (outs and any(change == "not in cache" for change in outs.values())):
+        return Decision("absent", f"{_some(absent or list(outs))} not here and not in the cache")
+    # A dependency that is only gone comes back with the stage that makes it.
+    edited = [path for path, change in files.items() if change != "deleted" or not before]
+    if edited:
+        return Decision("run", f"{_some(edited)} changed")
+    if outs:
+        return Decision("restore", f"{_some(list(outs))} as recorded in dvc.lock")
+    return Decision("fresh", "nothing changed")
+
+
+def _leaves(stage: Any, params: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The changed params, each with its old and new value."""
+    found: list[str] = []
+    for dep in stage.deps:
+        changed = params.get(str(dep))
+        if changed:
+            old, new = dep.hash_info.value or {}, dep.read_params()
+            for key in changed:
+                found += _differences(key, old.get(key), new.get(key))
+    return found
+
+
+def _differences(key: str, old: Any, new: Any) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(name for name in new if name not in old)]
+        return [
+            line
+            for name in keys
+            if old.get(name) != new.get(name)
+            for line in _differences(f"{key}.{name}", old.get(name), new.get(name))
+        ]
+    return [f"{key} {_short(old)} -> {_short(new)}"]
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

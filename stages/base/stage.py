@@ -1,0 +1,91 @@
+"""``models/base``: a small OLMo-2 trained from scratch with RoPE, or a model of the user's."""
+
+import functools
+import shutil
+from pathlib import Path
+
+import repo_model
+import torch
+from torch import nn
+
+from stages.base.params import Architecture, BaseParams
+from stages.base.version import VERSION
+from stages.common import paths
+from stages.common.errors import UserError
+from stages.common.files import read_json
+from stages.common.models import copy_tokenizer, load_model
+from stages.common.outs import building
+from stages.common.runs import workspace
+from stages.common.stage import Job, Stage
+from stages.common.tokens import TokenStore
+from stages.common.training.launch import launch
+from stages.common.training.loop import Run
+
+
+def run(job: Job) -> None:
+    """Train the base model, or take it over."""
+    params = job.params.base
+    if params.source == "scratch":
+        _train(job, params)
+    else:
+        _take_over(params)
+
+
+def scratch(config: repo_model.RepoOlmo2Config, embedding_std: float, seed: int) -> nn.Module:
+    """A fresh OLMo-2 with integer positions; its weights follow from the seed."""
+    torch.manual_seed(seed)
+    model = repo_model.RepoOlmo2ForCausalLM(config)
+    nn.init.normal_(model.get_input_embeddings().weight, std=embedding_std)
+    return model
+
+
+def config_of(shape: Architecture, vocabulary: int, eos_id: int, pad_id: int) -> repo_model.RepoOlmo2Config:
+    """The model's config: ``shape`` with the tokenizer's ids."""
+    values = shape.model_dump(exclude={"rope_theta", "embedding_std"})
+    return repo_model.RepoOlmo2Config(
+        positions="rope",
+        vocab_size=vocabulary,
+        eos_token_id=eos_id,
+        bos_token_id=None,
+        pad_token_id=pad_id,
+        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
+        **values,
+    )
+
+
+def _train(job: Job, params: BaseParams) -> None:
+    assert params.architecture is not None and params.training is not None
+    tokenizer = read_json(paths.TOKENIZER / "manifest.json")
+    vocabulary = TokenStore(paths.TOKENS).vocab_size
+    config = config_of(params.architecture, vocabulary, tokenizer["eos_id"], tokenizer["pad_id"])
+    build = functools.partial(scratch, config, params.architecture.embedding_std, params.seed)
+    with workspace(job, [paths.TOKENS]) as folder:
+        trained = launch(
+            job.label,
+            Run(params.training, params.seed, paths.TOKENS.absolute(), folder, build),
+            vocabulary,
+        )
+        with building(paths.BASE) as out:
+            shutil.copytree(trained, out)
+            copy_tokenizer(paths.TOKENIZER, out)
+
+
+def _take_over(params: BaseParams) -> None:
+    """Save the user's model in this project's format, weights unchanged."""
+    if params.source.startswith((".", "/")) and not Path(params.source).is_dir():
+        raise UserError(f"base.source is {params.source!r}: no such folder")
+    model = load_model(params.source, "base.source", revision=params.revision)
+    rows = model.get_input_embeddings().weight.shape[0]
+    vocabulary = read_json(paths.TOKENIZER / "manifest.json")["vocab_size"]
+    if vocabulary > rows:
+        raise UserError(
+            f"tokenizer.source gives {vocabulary} tokens, but base.source {params.source!r} has "
+            f"{rows} embedding rows; use the base model's own tokenizer"
+        )
+    with building(paths.BASE) as out:
+        model.save_pretrained(out)
+        copy_tokenizer(paths.TOKENIZER, out)
+    print(f"base: {sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
+
+
+STAGE = Stage(name="base", version=VERSION, reads=("base",), run=run)

@@ -1,0 +1,72 @@
+"""How every stage starts and ends: ``python -m stages.<name> [--variant V --seed S]``.
+
+Params are checked before anything is touched. The end is reported three ways: one line on stderr,
+an exit code (``stages.common.errors``) and, when asked for, the status file.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, TryAgain, UserError
+from stages.common.stage import Job, Stage
+from stages.common.status import Status, report
+from stages.params import Params, load
+
+PARAMS_FILE = Path("params.yaml")
+
+
+def main(stage: Stage, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run ``stage`` in the working directory and exit with the code that says how it ended."""
+    parser = argparse.ArgumentParser(prog=f"python -m stages.{stage.name}")
+    if stage.matrix:
+        parser.add_argument("--variant", required=True, help="position preset, of params variants")
+        parser.add_argument("--seed", required=True, type=int, help="seed, of params seeds")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    status = attempt(stage, getattr(options, "variant", None), getattr(options, "seed", None))
+    if status.code != DONE:
+        print(f"{stage.name}: {status.line}", file=sys.stderr, flush=True)
+    report(status)
+    sys.exit(status.code)
+
+
+def attempt(stage: Stage, variant: str | None = None, seed: int | None = None) -> Status:
+    """Run ``stage`` on ``params.yaml`` and say how it ended; never raises for a stage's failure."""
+    try:
+        params = load(PARAMS_FILE)
+        for name, value, known in (
+            ("variant", variant, params.variants),
+            ("seed", seed, params.seeds),
+        ):
+            if stage.matrix and value not in known:
+                raise UserError(f"--{name} {value} is not among the params' {name}s {list(known)}")
+        stage.run(Job(stage, only(params, stage.reads), variant, seed))
+    except UserError as error:
+        return Status(USER_MISTAKE, str(error))
+    except (TryAgain, KeyboardInterrupt) as error:
+        return Status(TRY_AGAIN, str(error) or "interrupted; run again to go on from here")
+    except OSError as error:
+        traceback.print_exc()
+        return Status(FAILED, f"{error.strerror or error}: {error.filename or 'unnamed file'}")
+    except Exception as error:
+        traceback.print_exc()
+        return Status(FAILED, f"{type(error).__name__}: {str(error).strip() or 'no message'}")
+    return Status(DONE, "done")
+
+
+def only(params: Params, sections: Sequence[str]) -> Params:
+    """``params`` with the named sections alone, so that a stage cannot read what DVC does not track."""
+    return Params.model_construct(**{name: getattr(params, name) for name in sections})
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.environ["REPO_STOPPING"] = "1"
+    raise TryAgain("stopped by SIGTERM; run again to go on from here")

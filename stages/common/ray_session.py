@@ -1,0 +1,71 @@
+"""Ray, joined or started: a stage asks for a session and does not care which it got.
+
+The flow starts one local Ray for a whole run and names it in ``RAY_ADDRESS`` (``pipeline.cluster``);
+a stage run alone starts its own, which dies with it.
+"""
+
+import os
+import secrets
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    # How often Train's controller polls its workers: at the default a report costs 2 s, here 0.1 s.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+TOKEN_FILE = Path.home() / ".ray" / "auth_token"
+
+
+@contextmanager
+def session() -> Iterator[str]:
+    """Yield the address of a Ray that this process is connected to; nested calls share one."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    _ensure_token()
+    import ray
+
+    if ray.is_initialized():
+        yield ray.get_runtime_context().gcs_address
+        return
+    warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        ray.init(address=address, log_to_driver=False, logging_level="warning")
+    else:
+        ray.init(
+            address="local",
+            num_cpus=cpus(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="warning",
+        )
+    try:
+        yield ray.get_runtime_context().gcs_address
+    finally:
+        ray.shutdown()
+
+
+def cpus() -> int:
+    """Cores that a local Ray may use: ``$REPO_CPUS``, by default those of this process."""
+    return int(os.environ.get("REPO_CPUS") or len(os.sched_getaffinity(0)))
+
+
+def _ensure_token() -> None:
+    """Give Ray a token file that only its owner may read (Ray's own is made with mode 0644)."""
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        return
+    TOKEN_FILE.parent.mkdir(mode=0o700, exist_ok=True)
+    if not TOKEN_FILE.exists():
+        temporary = TOKEN_FILE.with_name(f".auth_token.{os.getpid()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+        temporary.replace(TOKEN_FILE)
+    TOKEN_FILE.chmod(0o600)

@@ -1,0 +1,67 @@
+"""Resumable state: ``$REPO_RUNS/<stage>/<key>/``, outside of DVC's outs.
+
+DVC may delete or replace outs; what must survive a kill lives here, keyed by everything that
+identifies the work: the stage's params, the content of its inputs and its VERSION.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel
+
+from stages.common.errors import TryAgain, UserError
+from stages.common.files import fingerprint
+from stages.common.stage import Job
+
+LOCK_WAIT_S = 60.0
+"""A killed driver's Ray workers outlive it by 1-3 s; another live run takes its time."""
+
+
+def root() -> Path:
+    """The folder of resumable state: ``$REPO_RUNS``, by default ``runs/``."""
+    value = os.environ.get("REPO_RUNS", "runs")
+    if "://" in value:
+        raise UserError(f"REPO_RUNS is {value!r}: a URL; give a folder on storage all nodes share")
+    return Path(value).absolute()
+
+
+def key(job: Job, inputs: Sequence[Path]) -> str:
+    """Hash of what identifies the job's work (16 hexadecimal digits)."""
+    identity = {
+        "version": job.stage.version,
+        "variant": job.variant,
+        "seed": job.seed,
+        "params": {name: _plain(getattr(job.params, name)) for name in job.stage.reads},
+        "inputs": {path.as_posix(): fingerprint(path) for path in inputs},
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def workspace(job: Job, inputs: Sequence[Path]) -> Iterator[Path]:
+    """Yield the job's folder of resumable state, owned by this process until the block ends.
+
+    Raises ``TryAgain`` when another live run holds it, ``UserError`` when it cannot be written.
+    """
+    folder = root() / job.stage.name / key(job, inputs)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        with lock.acquire(timeout=LOCK_WAIT_S):
+            yield folder
+    except Timeout:
+        raise TryAgain(f"{folder}: another run of {job.label} holds it; wait or stop it") from None
+    except PermissionError as error:
+        raise UserError(
+            f"REPO_RUNS: {error.filename} cannot be written; set REPO_RUNS to a folder that can"
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value

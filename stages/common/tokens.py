@@ -1,0 +1,78 @@
+"""Reading of token shards: memory-mapped, checked against their manifest.
+
+A shard is a flat little-endian uint32 file without a header, named ``.npy`` as OLMo's tools expect.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.common.errors import UserError
+from stages.common.files import read_json
+
+DTYPE = np.dtype("<u4")
+Ids = NDArray[np.uint32]
+
+
+class TokenStream:
+    """The shards of a split as one long 1-D sequence of token ids."""
+
+    def __init__(self, shards: list[Ids]) -> None:
+        self._shards = shards
+        self._ends = np.cumsum([len(shard) for shard in shards])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def read(self, start: int, count: int) -> Ids:
+        """Copy ``count`` ids from position ``start`` on, across the ends of shards."""
+        if start < 0 or start + count > len(self):
+            raise IndexError(f"tokens {start}..{start + count} of {len(self)}")
+        parts: list[Ids] = []
+        shard = int(np.searchsorted(self._ends, start, side="right"))
+        while count > 0:
+            offset = start - (int(self._ends[shard - 1]) if shard else 0)
+            part = self._shards[shard][offset : offset + count]
+            parts.append(part)
+            start, count, shard = start + len(part), count - len(part), shard + 1
+        return np.concatenate(parts)
+
+
+class TokenStore:
+    """The out of ``tokenize``; opening it checks every shard's size, which is cheap at any scale."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = read_json(folder / "manifest.json")
+        for shard in self.manifest["shards"]:
+            file = folder / shard["file"]
+            size = file.stat().st_size if file.is_file() else -1
+            if size != shard["tokens"] * DTYPE.itemsize:
+                raise UserError(
+                    f"{file}: {max(size, 0)} bytes where the manifest says "
+                    f"{shard['tokens'] * DTYPE.itemsize}: the shard is damaged; delete {folder} "
+                    "and run `dvc checkout`, or run the stage 'tokenize' again"
+                )
+
+    @property
+    def vocab_size(self) -> int:
+        """Entries of the tokenizer that made the tokens."""
+        return int(self.manifest["vocab_size"])
+
+    @property
+    def eos_id(self) -> int:
+        """Id that ends every document."""
+        return int(self.manifest["eos_id"])
+
+    @property
+    def splits(self) -> list[str]:
+        """``train``, and ``validation/<source>`` for each source of documents."""
+        return sorted({shard["split"] for shard in self.manifest["shards"]})
+
+    def stream(self, split: str) -> TokenStream:
+        """The split's tokens, shards in the manifest's order."""
+        files = [s["file"] for s in self.manifest["shards"] if s["split"] == split and s["tokens"]]
+        if not files:
+            raise UserError(f"{self.folder}: no tokens in split {split!r}; it has {self.splits}")
+        return TokenStream([np.memmap(self.folder / f, dtype=DTYPE, mode="r") for f in files])

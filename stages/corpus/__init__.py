@@ -1,0 +1,1 @@
+"""The raw documents: real text, generated documents, split into train and validation."""

@@ -1,0 +1,1 @@
+"""Context extension of a trained model by YaRN."""

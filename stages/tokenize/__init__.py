@@ -1,0 +1,1 @@
+"""The corpus as flat shards of token ids."""

@@ -1,0 +1,92 @@
+"""The corpus into flat uint32 shards, one Ray task per corpus file, resumable per file."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from stages.common import paths
+from stages.common.files import fingerprint, read_json, write_json
+from stages.common.outs import building
+from stages.common.progress import Progress
+from stages.common.ray_session import session
+from stages.common.runs import workspace
+from stages.common.stage import Job, Stage
+from stages.tokenize.encode import encode_file
+from stages.tokenize.version import VERSION
+
+
+def run(job: Job) -> None:
+    """Tokenize every file of the corpus."""
+    tokenizer = read_json(paths.TOKENIZER / "manifest.json")
+    files = sorted(file.relative_to(paths.CORPUS) for file in paths.CORPUS.rglob("*.jsonl"))
+    with workspace(job, [paths.CORPUS, paths.TOKENIZER]) as folder:
+        entries = _encode_all(files, folder, tokenizer["eos_id"], job.params.tokenize.shard_tokens)
+        with building(paths.TOKENS) as out:
+            shards = []
+            for file in files:
+                (out / file.parent).mkdir(parents=True, exist_ok=True)
+                for entry in entries[file]:
+                    name = Path(entry.pop("name"))
+                    for part in (name, name.with_suffix(".ends")):
+                        _link(folder / file.parent / part, out / file.parent / part)
+                    split = _split(file)
+                    shards.append({"split": split, "file": str(file.parent / name), **entry})
+            write_json(
+                out / "manifest.json",
+                {
+                    "version": VERSION,
+                    "dtype": "little-endian uint32",
+                    "tokenizer": fingerprint(paths.TOKENIZER),
+                    "vocab_size": tokenizer["vocab_size"],
+                    "eos_id": tokenizer["eos_id"],
+                    "shards": shards,
+                },
+            )
+    print(f"tokenize: {sum(shard['tokens'] for shard in shards):,} tokens", flush=True)
+
+
+def _encode_all(
+    files: list[Path], folder: Path, eos_id: int, shard_tokens: int
+) -> dict[Path, list[dict[str, Any]]]:
+    total = sum((paths.CORPUS / file).stat().st_size for file in files)
+    progress = Progress("tokenize", total, "bytes")
+    with session():
+        import ray
+
+        # One thread per task: Ray shares out the cores, the tokenizer's own pool would fight it.
+        encode = ray.remote(
+            num_cpus=1, runtime_env={"env_vars": {"RAYON_NUM_THREADS": "1"}}, max_retries=2
+        )(encode_file)
+        pending = {}
+        for file in files:
+            (folder / file.parent).mkdir(parents=True, exist_ok=True)
+            source, tokenizer = paths.CORPUS.absolute() / file, paths.TOKENIZER.absolute()
+            target = folder / file.with_suffix("")
+            task = encode.remote(source, tokenizer, eos_id, shard_tokens, target)
+            pending[task] = file
+        entries, done = {}, 0
+        while pending:
+            (finished,), _ = ray.wait(list(pending), num_returns=1)
+            file = pending.pop(finished)
+            entries[file] = ray.get(finished)
+            done += (paths.CORPUS / file).stat().st_size
+            progress.update(done)
+    return entries
+
+
+def _split(file: Path) -> str:
+    """``train``, or ``validation/<source>``: validation loss is reported for each source."""
+    split = file.parts[0]
+    return split if split == "train" else f"{split}/{file.stem.rsplit('-', 1)[0]}"
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link where the file system allows one: 200 GB of tokens must not exist twice."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+STAGE = Stage(name="tokenize", version=VERSION, reads=("tokenize",), run=run)

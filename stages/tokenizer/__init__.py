@@ -1,0 +1,1 @@
+"""The tokenizer: trained on the corpus, or the base model's own."""

@@ -1,0 +1,1 @@
+"""Continual pre-training of the base model, once per variant and seed."""

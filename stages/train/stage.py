@@ -1,0 +1,63 @@
+"""Continual pre-training: ``models/<variant>-<seed>`` and its loss curve.
+
+Every variant starts from the same base and sees the same data in the same order; the seed decides
+the order and the new maps' initial weights.
+"""
+
+import csv
+import functools
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from stages.common import paths
+from stages.common.files import read_json, read_jsonl, replacing
+from stages.common.models import copy_tokenizer, load_model
+from stages.common.outs import building
+from stages.common.runs import workspace
+from stages.common.stage import Job, Stage
+from stages.common.training.launch import launch
+from stages.common.training.loop import Run
+from stages.train.version import VERSION
+
+
+def run(job: Job) -> None:
+    """Train the job's variant with the job's seed."""
+    assert job.variant is not None and job.seed is not None
+    params = job.params.train
+    base = paths.BASE.absolute()
+    build = functools.partial(start, base, job.variant, params.start_layer, job.seed)
+    with workspace(job, [paths.BASE, paths.TOKENS]) as folder:
+        trained = launch(
+            job.label,
+            Run(params, job.seed, paths.TOKENS.absolute(), folder, build),
+            vocabulary=read_json(base / "config.json")["vocab_size"],
+        )
+        write_curve(paths.curve(job.item), read_jsonl(folder / "log.jsonl"))
+        with building(paths.model(job.item)) as out:
+            shutil.copytree(trained, out)
+            copy_tokenizer(base, out)
+
+
+def start(base: Path, variant: str, start_layer: int, seed: int) -> nn.Module:
+    """The base model with the variant's positions; new maps are drawn from ``seed``."""
+    torch.manual_seed(seed)
+    options = {"start_layer": start_layer} if variant == "repo" else {}
+    model: nn.Module = load_model(base, "models/base", positions=variant, **options)
+    return model
+
+
+def write_curve(path: Path, points: Iterable[Mapping[str, Any]]) -> None:
+    """Write the loss curve as the CSV that ``dvc plots`` reads."""
+    columns = ("step", "tokens", "loss", "lr")
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: point[name] for name in columns} for point in points)
+
+
+STAGE = Stage(name="train", version=VERSION, reads=("train",), run=run, matrix=True)
