@@ -22,7 +22,17 @@ from .rotary import rotate
 
 
 class PositionMap(nn.Linear):
-    """A bias-free linear of the position maps; its own class because its initialisation differs."""
+    """A bias-free linear of the position maps, computed in its input's dtype.
+
+    Called as a module, never by its weight, so that ZeRO-3, FSDP and adapters see the call.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`x @ weight.T` in x's dtype."""
+        return F.linear(x, self.weight.to(x.dtype))
 
 
 class PositionTap(nn.Identity):
@@ -39,14 +49,25 @@ class RepoAttentionMixin(Fp32Frequencies):
     position that its query group shares: an extension of this project.
     """
 
+    config: Any
+    layer_idx: Any
+    head_dim: int
+    scaling: float
+    attention_dropout: Any
+    q_proj: Any
+    k_proj: Any
+    v_proj: Any
+    o_proj: Any
+    inv_freq: torch.Tensor
+
     def __init__(self, config: Any, layer_idx: int) -> None:
         super().__init__(config, layer_idx)  # type: ignore[call-arg]
         self.position_type: str = config.positions[layer_idx]
         if self.position_type == "repo":
             width, inner = config.hidden_size, config.hidden_size // 8
-            self.gate_map = PositionMap(width, inner, bias=False)
-            self.content_map = PositionMap(width, inner, bias=False)
-            self.final_map = PositionMap(inner, config.num_key_value_heads, bias=False)
+            self.gate_map = PositionMap(width, inner)
+            self.content_map = PositionMap(width, inner)
+            self.final_map = PositionMap(inner, config.num_key_value_heads)
             self.positions = PositionTap()
             inv_freq_F, self.magnitude = rotary_frequencies(config, "repo")
             self.register_buffer("inv_freq", inv_freq_F, persistent=False)
@@ -63,13 +84,17 @@ class RepoAttentionMixin(Fp32Frequencies):
         On CPU all three maps run in fp32. Elsewhere gate and content are half-precision matrix
         products (fp32 costs 6 % of a step on an H200), the rest is fp32. fp64 stays fp64.
         """
+        device = hidden_BTC.device.type
         exact = torch.promote_types(hidden_BTC.dtype, torch.float32)
-        maps_dtype = exact if hidden_BTC.device.type == "cpu" else self.gate_map.weight.dtype
-        with torch.autocast(hidden_BTC.device.type, enabled=False):
-            h_BTC = hidden_BTC.to(maps_dtype)
-            gate_BTP = F.linear(h_BTC, self.gate_map.weight.to(maps_dtype)).to(exact)
-            content_BTP = F.linear(h_BTC, self.content_map.weight.to(maps_dtype)).to(exact)
-            z_BTK = F.linear(F.silu(gate_BTP) * content_BTP, self.final_map.weight.to(exact))
+        if device == "cpu":
+            h_BTC = hidden_BTC.to(exact)
+        elif torch.is_autocast_enabled(device):
+            h_BTC = hidden_BTC.to(torch.get_autocast_dtype(device))
+        else:
+            h_BTC = hidden_BTC
+        with torch.autocast(device, enabled=False):
+            gate_BTP, content_BTP = self.gate_map(h_BTC).to(exact), self.content_map(h_BTC).to(exact)
+            z_BTK = self.final_map(F.silu(gate_BTP) * content_BTP)
         return self.positions(z_BTK)
 
     def project(self, hidden_BTC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -77,7 +102,7 @@ class RepoAttentionMixin(Fp32Frequencies):
         shape = (*hidden_BTC.shape[:-1], -1, self.head_dim)
         q, k, v = self.q_proj(hidden_BTC), self.k_proj(hidden_BTC), self.v_proj(hidden_BTC)
         q_norm, k_norm = getattr(self, "q_norm", None), getattr(self, "k_norm", None)
-        if q_norm is None:
+        if q_norm is None or k_norm is None:
             return q.view(shape), k.view(shape), v.view(shape)
         if q_norm.weight.shape[-1] == self.head_dim:
             return q_norm(q.view(shape)), k_norm(k.view(shape)), v.view(shape)

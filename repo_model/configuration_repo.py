@@ -30,7 +30,12 @@ class RepoConfigMixin:
         ValueError: one line, for anything PAPER.md section 1 cannot be built from.
     """
 
-    _auto_class = "AutoConfig"
+    _auto_class: str | None = "AutoConfig"
+    rope_parameters: Any
+    num_hidden_layers: int
+    hidden_size: int
+    num_attention_heads: int
+    num_key_value_heads: Any
 
     def __post_init__(self, **kwargs: Any) -> None:
         positions = kwargs.pop("positions", "repo")

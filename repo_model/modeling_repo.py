@@ -45,8 +45,11 @@ class RepoInitMixin:
 class RepoModelMixin(RepoInitMixin):
     """A stock base model with the attention of every `nope` and `repo` layer replaced."""
 
-    attention_class: type
-    rotary_class: type
+    attention_class: Any
+    rotary_class: Any
+    layers: Any
+    config: Any
+    post_init: Any
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)  # type: ignore[call-arg]
@@ -83,8 +86,9 @@ class RepoModelMixin(RepoInitMixin):
 class RepoCausalLMMixin(RepoInitMixin):
     """A stock language model head on a RePo base model."""
 
-    base_class: type
-    _auto_class = "AutoModelForCausalLM"
+    base_class: Any
+    post_init: Any
+    _auto_class: str | None = "AutoModelForCausalLM"
 
     def __init__(self, config: Any) -> None:
         # The stock __init__ names the stock base model; its other lines are these.
@@ -118,7 +122,7 @@ class RepoOlmo2ForCausalLM(RepoCausalLMMixin, Olmo2ForCausalLM):
     base_class = RepoOlmo2Model
 
 
-class RepoLlamaAttention(RepoAttentionMixin, LlamaAttention):
+class RepoLlamaAttention(RepoAttentionMixin, LlamaAttention):  # type: ignore[misc]
     """Llama attention; the maps read the normed input."""
 
 

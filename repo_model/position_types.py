@@ -37,7 +37,8 @@ def layer_types(
         return _checked(list(preset), num_layers, start_layer, layers)
     if preset not in PRESETS:
         raise ValueError(
-            f"positions={preset!r} is unknown; choose one of {', '.join(PRESETS)}, or give one type per layer"
+            f"positions={preset!r} is unknown; choose one of {', '.join(PRESETS)}, "
+            "or give one type per layer"
         )
     if preset != "repo":
         if start_layer is not None or layers is not None:
