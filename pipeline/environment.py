@@ -23,3 +23,5 @@ def prepare() -> None:
     }
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+    if os.environ["PREFECT_HOME"] == str(home):
+        home.mkdir(parents=True, exist_ok=True)  # Prefect's database would not open without it

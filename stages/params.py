@@ -43,7 +43,7 @@ class Params(Section):
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} names one twice: {list(values)}")
         shape = self.base.architecture
-        if shape is not None and self.base.source == "scratch":
+        if shape is not None:
             if self.train.start_layer >= shape.num_hidden_layers:
                 raise ValueError(
                     f"train.start_layer is {self.train.start_layer}, but "

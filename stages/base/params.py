@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from stages.common.schema import Count, Positive, Section
+from stages.common.schema import Count, NonNegative, Positive, Section
 from stages.common.training.params import TrainingParams
 
 
@@ -22,8 +22,6 @@ class Architecture(Section):
     rms_norm_eps: Positive = 1e-6
     tie_word_embeddings: bool = False
     initializer_range: Positive = 0.02
-    embedding_std: Positive = 0.02
-    """Standard deviation of the input embeddings at the start."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
@@ -45,6 +43,24 @@ class Architecture(Section):
         return self
 
 
+class Start(Section):
+    """Initial weights of a model from scratch, where they differ from ``initializer_range``.
+
+    With these a model of half a million parameters learns to copy a value to the key that is asked
+    within a million tokens; with OLMo-2's own it does not within ten (the changelog has the trials).
+    """
+
+    embedding_std: Positive
+    """Of the input embeddings."""
+    shared_direction: NonNegative
+    """RMS of one random direction added to every embedding, so that attention by position alone is
+    possible from the first step."""
+    head_scale: NonNegative
+    """The head starts as this times the input embeddings (untied from then on); 0: at random."""
+    orthogonal_values: bool
+    """The maps to and from the attention's values start orthogonal."""
+
+
 class BaseParams(Section):
     """The model whose pre-training is continued."""
 
@@ -56,6 +72,8 @@ class BaseParams(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     """``scratch``: of the initial weights and the data order."""
     architecture: Architecture | None = None
+    """Shape of the model: ``scratch`` builds it, any other source must have it."""
+    start: Start | None = None
     training: TrainingParams | None = None
 
     @model_validator(mode="after")

@@ -3,12 +3,13 @@
 import functools
 import shutil
 from pathlib import Path
+from typing import Any
 
 import repo_model
 import torch
 from torch import nn
 
-from stages.base.params import Architecture, BaseParams
+from stages.base.params import Architecture, BaseParams, Start
 from stages.base.version import VERSION
 from stages.common import paths
 from stages.common.errors import UserError
@@ -31,17 +32,29 @@ def run(job: Job) -> None:
         _take_over(params)
 
 
-def scratch(config: repo_model.RepoOlmo2Config, embedding_std: float, seed: int) -> nn.Module:
+def scratch(config: repo_model.RepoOlmo2Config, start: Start | None, seed: int) -> nn.Module:
     """A fresh OLMo-2 with integer positions; its weights follow from the seed."""
     torch.manual_seed(seed)
     model = repo_model.RepoOlmo2ForCausalLM(config)
-    nn.init.normal_(model.get_input_embeddings().weight, std=embedding_std)
+    if start is None:
+        return model
+    embedding_VD = model.get_input_embeddings().weight
+    with torch.no_grad():
+        nn.init.normal_(embedding_VD, std=start.embedding_std)
+        if start.head_scale:
+            model.get_output_embeddings().weight.copy_(start.head_scale * embedding_VD)
+        direction_D = torch.randn(config.hidden_size)
+        embedding_VD += start.shared_direction * direction_D / direction_D.square().mean().sqrt()
+        if start.orthogonal_values:
+            for layer in model.model.layers:
+                nn.init.orthogonal_(layer.self_attn.v_proj.weight)
+                nn.init.orthogonal_(layer.self_attn.o_proj.weight)
     return model
 
 
 def config_of(shape: Architecture, vocabulary: int, eos_id: int, pad_id: int) -> repo_model.RepoOlmo2Config:
     """The model's config: ``shape`` with the tokenizer's ids."""
-    values = shape.model_dump(exclude={"rope_theta", "embedding_std"})
+    values = shape.model_dump(exclude={"rope_theta"})
     return repo_model.RepoOlmo2Config(
         positions="rope",
         vocab_size=vocabulary,
@@ -58,7 +71,7 @@ def _train(job: Job, params: BaseParams) -> None:
     tokenizer = read_json(paths.TOKENIZER / "manifest.json")
     vocabulary = TokenStore(paths.TOKENS).vocab_size
     config = config_of(params.architecture, vocabulary, tokenizer["eos_id"], tokenizer["pad_id"])
-    build = functools.partial(scratch, config, params.architecture.embedding_std, params.seed)
+    build = functools.partial(scratch, config, params.start, params.seed)
     with workspace(job, [paths.TOKENS]) as folder:
         trained = launch(
             job.label,
@@ -75,6 +88,8 @@ def _take_over(params: BaseParams) -> None:
     if params.source.startswith((".", "/")) and not Path(params.source).is_dir():
         raise UserError(f"base.source is {params.source!r}: no such folder")
     model = load_model(params.source, "base.source", revision=params.revision)
+    if params.architecture is not None:
+        _check_shape(params.architecture, model.config)
     rows = model.get_input_embeddings().weight.shape[0]
     vocabulary = read_json(paths.TOKENIZER / "manifest.json")["vocab_size"]
     if vocabulary > rows:
@@ -86,6 +101,15 @@ def _take_over(params: BaseParams) -> None:
         model.save_pretrained(out)
         copy_tokenizer(paths.TOKENIZER, out)
     print(f"base: {sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
+
+
+def _check_shape(shape: Architecture, config: Any) -> None:
+    """The params' architecture must be the model's: other params were checked against it."""
+    for name, expected in shape.model_dump(exclude={"rope_theta", "initializer_range"}).items():
+        if getattr(config, name) != expected:
+            raise UserError(
+                f"base.architecture.{name} is {expected}, but the model has {getattr(config, name)}"
+            )
 
 
 STAGE = Stage(name="base", version=VERSION, reads=("base",), run=run)

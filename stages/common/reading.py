@@ -30,7 +30,14 @@ def parse(model: type[Model], content: Any, source: str) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        lines = [_line(model, source, mistake) for mistake in error.errors()]
+        mistakes = error.errors()
+        inner = [m["loc"] for m in mistakes]
+        # A list whose item is wrong is also "too short": only the item is the user's mistake.
+        lines = [
+            _line(model, source, mistake)
+            for mistake in mistakes
+            if not any(loc != mistake["loc"] == loc[: len(mistake["loc"])] for loc in inner)
+        ]
         raise UserError("\n".join(lines)) from None
 
 

@@ -50,17 +50,20 @@ def workspace(job: Job, inputs: Sequence[Path]) -> Iterator[Path]:
     Raises ``TryAgain`` when another live run holds it, ``UserError`` when it cannot be written.
     """
     folder = root() / job.stage.name / key(job, inputs)
+    lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        with lock.acquire(timeout=LOCK_WAIT_S):
-            yield folder
+        lock.acquire(timeout=LOCK_WAIT_S)
     except Timeout:
         raise TryAgain(f"{folder}: another run of {job.label} holds it; wait or stop it") from None
-    except PermissionError as error:
+    except OSError as error:
         raise UserError(
-            f"REPO_RUNS: {error.filename} cannot be written; set REPO_RUNS to a folder that can"
+            f"REPO_RUNS is {str(root())!r}: {error.strerror}; set it to a folder that can be written"
         ) from None
+    try:
+        yield folder
+    finally:
+        lock.release()
 
 
 def _plain(value: Any) -> Any:

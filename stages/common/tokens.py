@@ -3,6 +3,7 @@
 A shard is a flat little-endian uint32 file without a header, named ``.npy`` as OLMo's tools expect.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -65,14 +66,23 @@ class TokenStore:
         """Id that ends every document."""
         return int(self.manifest["eos_id"])
 
-    @property
-    def splits(self) -> list[str]:
-        """``train``, and ``validation/<source>`` for each source of documents."""
-        return sorted({shard["split"] for shard in self.manifest["shards"]})
+    def sources(self, split: str) -> list[str]:
+        """Names of the sources that have documents in ``split`` (``train`` or ``validation``)."""
+        shards = self.manifest["shards"]
+        return sorted({s["source"] for s in shards if s["split"] == split and s["tokens"]})
 
-    def stream(self, split: str) -> TokenStream:
-        """The split's tokens, shards in the manifest's order."""
-        files = [s["file"] for s in self.manifest["shards"] if s["split"] == split and s["tokens"]]
+    def stream(self, split: str, sources: Collection[str] | None = None) -> TokenStream:
+        """Tokens of the split, of the named sources (none: all), shards in the manifest's order."""
+        known = self.sources(split)
+        if unknown := sorted(set(sources or ()) - set(known)):
+            raise UserError(f"{self.folder}: {split} has no source {unknown[0]!r}, only {known}")
+        files = [
+            shard["file"]
+            for shard in self.manifest["shards"]
+            if shard["split"] == split
+            and shard["tokens"]
+            and (sources is None or shard["source"] in sources)
+        ]
         if not files:
-            raise UserError(f"{self.folder}: no tokens in split {split!r}; it has {self.splits}")
+            raise UserError(f"{self.folder}: no tokens in split {split!r}")
         return TokenStream([np.memmap(self.folder / f, dtype=DTYPE, mode="r") for f in files])

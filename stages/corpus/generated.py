@@ -11,53 +11,46 @@ number of facts, wording, order, distances, key lengths and value lengths.
 Pure and deterministic: the same arguments give the same documents on every machine.
 """
 
+import difflib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
-ADJECTIVES = tuple(
-    """
-    able bare big blue bold brave brief bright broad brown busy calm cheap clean clear clever cold
-    cool cruel dark dear deep dense dry dull eager early easy empty equal exact fair faint false
-    fast fine firm flat fond free fresh full gentle glad gold good grand gray great green half
-    happy hard harsh heavy high hollow honest hot huge humble icy idle inner jolly just keen kind
-    large late lazy lean left light little lively local lone long loud low lucky mad main mellow
-    mild minor modern moist narrow neat new nice noble numb odd old open orange outer pale plain
-    polite poor prime proud pure quick quiet rapid rare raw ready red rich ripe rough round royal
-    rude rusty sad safe salty sharp shiny short shy silent silly simple slim slow small smart soft
-    solid sour spare steady steep stiff still strange strict strong sunny sweet swift tall tame
-    tender thick thin tidy tight tiny tired tough upper urban vague vast warm weak wet white whole
-    wide wild wise wooden young
-    """.split()
-)
+# Few and plain, so that a vocabulary of 1,024 holds most of them as one token.
+_ADJECTIVE_LINES = """
+big blue bold brave bright brown calm clean clever cold cool dark deep dry early easy empty fair
+fast fine fresh full gentle gold good gray green happy heavy high hot icy kind large late lazy
+light little long loud lucky neat new nice noble odd old orange pale plain poor proud pure quick
+quiet rare red rich round royal sad salty sharp shiny short shy silly simple slow small smart soft
+sour steady strong sunny sweet swift tall thin tiny tired warm wet white wide wild wise young
+"""
 
-NOUNS = tuple(
-    """
-    acorn actor anchor ant apple apron arch arrow artist badge baker ball banana bank barn basket
-    bath beach bean bear bed bee bell belt bench berry bird blade boat bone book boot bottle box
-    branch bread brick bridge brush bucket bus butter button cabin cable cake camel camp candle
-    canoe card carpet carrot castle cat cave chain chair chalk cheese cherry chess church circle
-    city clay cliff clock cloud coach coal coat coffee coin comet cook copper coral corn cotton
-    cousin cow crab cradle crane crown cup curtain dance deer desk diamond doctor dog doll donkey
-    door dragon drawer dream dress drum duck eagle earth elbow engine falcon farm feather fence
-    fiddle field finger fire fish flag flame flower flute forest fork fox frog fruit garden gate
-    ghost giant glass globe glove goat goose grape guitar hammer harbor hat hawk heart hill honey
-    horn horse hotel house iron island ivory jacket jar jewel judge juice jungle kettle king kite
-    kitten knife ladder lake lamp lantern leaf lemon letter lion lizard lock lunch magnet map
-    maple market mask meadow melon metal milk mirror monkey moon mother motor mountain mouse
-    museum nail neck needle nest night nurse oak ocean olive onion orchard otter oven owl paint
-    palace panda paper parrot path peach peanut pear pencil pepper piano pig pillow pilot pirate
-    planet plate pocket poet pond potato prince puzzle queen rabbit radio rain raven ribbon rice
-    ring river road robin rocket roof rope rose sailor salt sand scarf school sea seed shadow
-    sheep ship shirt shoe shop silver singer sister skirt smoke snail snake snow soap sofa soup
-    spider spoon square stable star station stone storm street sugar summer swan table tailor tea
-    teacher temple tent thunder tiger tooth tower town train tree trout truck tulip tunnel turtle
-    uncle valley vessel village violin wagon wall water whale wheat wheel window wing winter wolf
-    wood wool yard zebra
-    """.split()
-)
+_NOUN_LINES = """
+apple arrow ball banana bank basket beach bear bell bird boat book bottle box bread bridge brush
+bus button cake camel candle card castle cat chair cheese cherry clock cloud coat coffee coin corn
+crown cup deer desk doctor dog door dragon dream drum duck eagle engine farm feather field fire
+fish flag flower forest fox frog garden gate ghost glass goat grape guitar hammer hat heart hill
+honey horse hotel house island jacket jar juice key king kite knife ladder lake lamp leaf lemon
+letter lion map market mask milk mirror moon mountain mouse nail nest night ocean olive onion owl
+paint paper parrot peach pencil piano pig pillow pilot planet plate pocket poet potato queen rabbit
+radio rain ring river road robot rocket roof rope rose salt sand school sea seed sheep ship shirt
+shoe silver singer snake snow soap sofa soup spider spoon star stone storm street sugar summer
+table tea teacher tiger tower train tree truck turtle valley violin wagon wall water whale wheel
+window wolf wood
+"""
 
-_SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
+ADJECTIVES = tuple(_ADJECTIVE_LINES.split())
+NOUNS = tuple(_NOUN_LINES.split())
+
+# Onsets, vowels and codas of made-up words.
+_SYLLABLES = """
+b bl br c ch cl cr d dr f fl fr g gl gr h j k l m n p pl pr r s sh sl st t th tr v w z
+a ai e ea ee i o oo ou u
+b ck d g l ll m n nd ng p r rd s st t x y
+"""
+_ONSETS, _VOWELS, _CODAS = (line.split() for line in _SYLLABLES.strip().splitlines())
+
 _CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _THINGS = ("number", "code", "price", "score", "room", "size", "age", "count")
 
@@ -68,6 +61,18 @@ NOISE = (
     "The sun is yellow.",
     "Here we go.",
     "There and back again.",
+)
+_CHATTER = (
+    "Nothing happened today.",
+    "They walked home and talked for a while.",
+    "It was late when we came back.",
+    "She said that it would be fine.",
+    "Nobody knows why.",
+    "We waited until the end of the day.",
+    "He did not ask again.",
+    "Then all was as before.",
+    "You can see it from here.",
+    "Some of them were gone.",
 )
 
 _STATEMENTS = (
@@ -98,18 +103,23 @@ class Fact(NamedTuple):
     value: str
 
 
+def _syllable(rng: random.Random) -> str:
+    coda = rng.choice(_CODAS) if rng.random() < 0.7 else ""
+    return rng.choice(_ONSETS) + rng.choice(_VOWELS) + coda
+
+
 def _made_up(rng: random.Random) -> str:
     """A word that no list holds: it keeps the model from learning keys by heart."""
-    return "".join(rng.choices(_SYLLABLES, k=rng.randint(2, 4)))
+    return "".join(_syllable(rng) for _ in range(rng.randint(1, 3)))
 
 
 def _key(rng: random.Random) -> str:
-    draw = rng.random()
-    if draw < 0.4:
-        return rng.choice(NOUNS)
-    if draw < 0.8:
-        return f"{rng.choice(ADJECTIVES)}-{rng.choice(NOUNS)}"
-    return _made_up(rng)
+    """One word, or two joined as RULER joins them, a quarter of the words made up."""
+    noun = rng.choice(NOUNS) if rng.random() < 0.75 else _made_up(rng)
+    if rng.random() < 0.5:
+        return noun
+    adjective = rng.choice(ADJECTIVES) if rng.random() < 0.75 else _made_up(rng)
+    return f"{adjective}-{noun}"
 
 
 def _distinct(draw: Callable[[], str], count: int) -> list[str]:
@@ -130,23 +140,19 @@ def _few(rng: random.Random, low: int, high: int) -> int:
 
 
 def _facts(rng: random.Random, count: int) -> list[Fact]:
-    """Facts with different keys; all values of one document have the same number of digits."""
-    digits = rng.randint(2, 5)
+    """Facts with different keys and different values, all values with as many digits."""
+    digits = rng.randint(2, 7)  # RULER's own numbers have 7
     keys = _distinct(lambda: _key(rng), count)
-    return [Fact(key, _number(rng, digits)) for key in keys]
+    values = _distinct(lambda: _number(rng, digits), count)
+    return [Fact(key, value) for key, value in zip(keys, values, strict=True)]
 
 
 def _filler(rng: random.Random, words: int) -> list[str]:
     """Sentences that state nothing, `words` words in all or a few more."""
     sentences: list[str] = []
-    noisy = rng.random() < 0.5
+    pool = rng.choice((NOISE, _CHATTER))
     while words > 0:
-        sentences.append(
-            rng.choice(NOISE)
-            if noisy
-            else f"The {rng.choice(ADJECTIVES)} {rng.choice(NOUNS)} saw "
-            f"a {rng.choice(ADJECTIVES)} {rng.choice(NOUNS)}."
-        )
+        sentences.append(rng.choice(pool))
         words -= len(sentences[-1].split())
     return sentences
 
@@ -226,7 +232,7 @@ def assignments(rng: random.Random, words: int) -> str:
     lines = []
     for chain, value in zip(chains, values, strict=True):
         lines += [f"VAR {chain[0]} = {value}"]
-        lines += [f"VAR {b} = VAR {a}" for a, b in zip(chain, chain[1:], strict=False)]
+        lines += [f"VAR {b} = VAR {a}" for a, b in pairwise(chain)]
     told = lines[: length * rng.randint(1, 2)]
     context = _scatter(rng, told, _filler(rng, rng.randint(0, words // 2)))
     answers = [
@@ -242,7 +248,7 @@ def assignments(rng: random.Random, words: int) -> str:
 def word_counts(rng: random.Random, words: int) -> str:
     """A numbered list in which some words appear more often, then which ones do."""
     count = rng.randint(1, 4)
-    drawn = rng.sample(NOUNS, count + max(2, words // 8))
+    drawn = rng.sample(NOUNS, count + min(60, max(2, words // 8)))
     common, once = drawn[:count], drawn[count:]
     repeats = rng.randint(3, 4)
     items = [*common * repeats, *once]
@@ -267,12 +273,24 @@ KINDS: Mapping[str, Callable[[random.Random, int], str]] = {
 }
 
 
+def _known(name: str) -> str:
+    if name in KINDS:
+        return name
+    near = difflib.get_close_matches(name, KINDS, 1) or sorted(KINDS)
+    raise ValueError(f"corpus: no generated document is of the kind {name!r}; use {near[0]!r}")
+
+
 def documents(
     kinds: Mapping[str, float], seed: int, min_words: int = 16, max_words: int = 120
 ) -> Iterator[str]:
-    """Documents without end, of the kinds in `kinds`, with the shares of words given there."""
+    """Documents without end, of the kinds in `kinds`, with the shares of words given there.
+
+    `min_words` and `max_words` bound the size asked of a kind; every doubling in between is
+    equally likely, so that short documents, from which copying is learned first, are many.
+    A kind may exceed its size by its fixed wording.
+    """
     rng = random.Random(seed)
-    written = {kind: 0.0 for kind, share in kinds.items() if share > 0}
+    written = {_known(kind): 0.0 for kind, share in kinds.items() if share > 0}
     while True:
         kind = min(written, key=lambda name: written[name] / kinds[name])
         words = round(min_words * (max_words / min_words) ** rng.random())

@@ -17,10 +17,12 @@ class PythonText(Section):
 class Generated(Section):
     """Generated documents that state facts and ask for them again (``stages.corpus.generated``)."""
 
-    kinds: dict[str, float]
-    """Kind of document -> its share of the generated documents, by count."""
+    kinds: dict[str, Share]
+    """Kind of document -> its share of the words."""
+    words: tuple[Count, Count] = Field(strict=False)
+    """Least and most words that a document aims at."""
     bytes: Count
-    """Size of the generated part, bytes of UTF-8."""
+    """Size of the part, bytes of UTF-8."""
 
 
 NOTHING = "stages/corpus/version.py"
@@ -37,7 +39,8 @@ class CorpusParams(Section):
     validation_share: Share = Field(gt=0.0, lt=0.5)
     """Share of the documents that are held out, by count."""
     python: PythonText | None = None
-    generated: Generated | None = None
+    generated: dict[str, Generated] = Field(default_factory=dict)
+    """Parts of generated documents by name; a training phase may ask for some of them alone."""
     path: str | None = None
     """``local``: a file or a folder of JSONL (plain, .gz, .zst) or Parquet."""
     dataset: str | None = None

@@ -56,14 +56,14 @@ def run(job: Job) -> None:
 
 
 def _sources(params: CorpusParams) -> list[str]:
-    return [params.source] + (["generated"] if params.generated else [])
+    return [params.source, *params.generated]
 
 
 def _documents(params: CorpusParams, source: str, skip: int) -> Iterator[str]:
-    if source == "generated":
-        assert params.generated is not None
-        texts = generated.documents(params.generated.kinds, params.seed)
-        return itertools.islice(_up_to(texts, params.generated.bytes), skip, None)
+    if (part := params.generated.get(source)) is not None:
+        seed = random.Random(f"{params.seed} {source}").getrandbits(32)
+        texts = generated.documents(part.kinds, seed, *part.words)
+        return itertools.islice(_up_to(texts, part.bytes), skip, None)
     if source == "python":
         assert params.python is not None
         texts = python_text.documents(params.python.max_bytes, params.seed)

@@ -30,8 +30,9 @@ def run(job: Job) -> None:
                     name = Path(entry.pop("name"))
                     for part in (name, name.with_suffix(".ends")):
                         _link(folder / file.parent / part, out / file.parent / part)
-                    split = _split(file)
-                    shards.append({"split": split, "file": str(file.parent / name), **entry})
+                    source = file.stem.rsplit("-", 1)[0]
+                    labels = {"split": file.parts[0], "source": source}
+                    shards.append({**labels, "file": str(file.parent / name), **entry})
             write_json(
                 out / "manifest.json",
                 {
@@ -73,12 +74,6 @@ def _encode_all(
             done += (paths.CORPUS / file).stat().st_size
             progress.update(done)
     return entries
-
-
-def _split(file: Path) -> str:
-    """``train``, or ``validation/<source>``: validation loss is reported for each source."""
-    split = file.parts[0]
-    return split if split == "train" else f"{split}/{file.stem.rsplit('-', 1)[0]}"
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,6 +1,6 @@
 """Checkpoints on disk: whole or absent, checked when read, the last two kept.
 
-``step-<n>/``: ``state.safetensors`` (``engine.State``), ``progress.json`` (``Progress``), then
+``step-<n>/``: ``state.safetensors`` (``named_state.State``), ``progress.json`` (``Progress``), then
 ``COMPLETE`` with the hashes of both, written last.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from stages.common.files import read_json, sha256, write_json
-from stages.common.training.engine import State
+from stages.common.training.named_state import State
 
 FORMAT = 1
 KEPT = 2

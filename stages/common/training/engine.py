@@ -1,47 +1,23 @@
-"""DeepSpeed's engine, and the training state in it by parameter name.
-
-State by name (fp32 weights, both Adam moments) moves between worker counts and ZeRO stages without
-a conversion, and bit-equal within one (tried: ZeRO 1, 2, 3, fp32 and bf16, two gloo workers).
-"""
+"""DeepSpeed's engine around a causal language model and its loss."""
 
 import os
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from stages.common.errors import UserError
+from stages.common.training import named_state, optimizer
 from stages.common.training.execution import Execution
+from stages.common.training.named_state import State
 from stages.common.training.objective import next_token_loss
-from stages.common.training.optimizer import adamw
 from stages.common.training.params import TrainingParams
-
-MOMENTS = ("exp_avg", "exp_avg_sq")
-State = dict[str, Tensor]
-"""``<parameter>`` -> fp32 weight; ``<parameter>|<moment>`` -> fp32 moment."""
-
-
-def weights_of(model: nn.Module) -> State:
-    """A starting state: the model's weights in fp32, no moments."""
-    return {n: p.detach().float().clone() for n, p in model.named_parameters()}
-
-
-class _Objective(nn.Module):
-    """The model with its loss, so that one forward pass of the engine covers both."""
-
-    def __init__(self, model: nn.Module, z_loss: float) -> None:
-        super().__init__()
-        self.model, self.z_loss = model, z_loss
-
-    def forward(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
-        hidden_BTD = self.model.model(input_ids=ids_BT, use_cache=False).last_hidden_state
-        return next_token_loss(hidden_BTD, self.model.lm_head.weight, ids_BT, self.z_loss)
 
 
 class Engine:
-    """A causal language model under DeepSpeed with a torch AdamW, started from ``state``.
+    """A model under DeepSpeed, started from ``state``.
 
-    ``state`` holds fp32 weights and, when a run goes on from ``step``, both moments; it is what the
-    optimizer's master weights become, whatever the precision of the passes.
+    ``state`` holds fp32 weights and, when a run goes on from ``step``, the optimizer's moments; it is
+    what the master weights become, whatever the precision of the passes.
     """
 
     def __init__(
@@ -49,7 +25,7 @@ class Engine:
         model: nn.Module,
         params: TrainingParams,
         execution: Execution,
-        accumulation: int,
+        parts: int,
         state: State,
         step: int,
     ) -> None:
@@ -66,72 +42,76 @@ class Engine:
                 parameter.copy_(state[name])
         if params.precision == "bf16":
             model.to(torch.bfloat16)
-        self.engine, *_ = deepspeed.initialize(
+        self.model = model
+        self.zero_stage = zero_stage(params, execution)
+        self._engine, *_ = deepspeed.initialize(
             model=_Objective(model, params.z_loss),
-            optimizer=adamw(model, params),
+            optimizer=optimizer.build(model, params),
             config={
-                # Rows per pass vary with the length schedule; DeepSpeed only divides by the steps.
+                # Rows per pass vary with the length schedule; DeepSpeed only divides by the parts.
                 "train_micro_batch_size_per_gpu": 1,
-                "gradient_accumulation_steps": accumulation,
+                "gradient_accumulation_steps": parts,
                 "gradient_clipping": params.grad_clip,
                 "bf16": {"enabled": params.precision == "bf16"},
-                "zero_optimization": {"stage": execution.zero_stage},
+                "zero_optimization": {"stage": self.zero_stage},
                 "zero_allow_untested_optimizer": True,
                 "steps_per_print": 2**31,
             },
         )
-        self.model = model
-        self._prime(step)
-        self._restore(state)
+        self._full_lr = [group["lr"] for group in self._engine.optimizer.param_groups]
+        if self.zero_stage:
+            named_state.prime(self._engine.optimizer, step)
+            named_state.write_partitioned(model, state)
+        else:
+            named_state.write_whole(model, self._engine.optimizer, state)
 
-    def set_learning_rate(self, value: float) -> None:
-        """Learning rate of the next step, all groups."""
-        for group in self.engine.optimizer.param_groups:
-            group["lr"] = value
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return torch.device(self._engine.device)
+
+    def scale_learning_rates(self, share: float) -> None:
+        """Set every group's learning rate of the next step to ``share`` of its full one."""
+        for group, full in zip(self._engine.optimizer.param_groups, self._full_lr, strict=True):
+            group["lr"] = full * share
 
     def accumulate(self, ids_BT: Tensor) -> Tensor:
         """Forward and backward of one part of the batch, and the step after its last part.
 
         Returns the part's mean cross-entropy, not synchronised with the host.
         """
-        entropy, objective = self.engine(ids_BT.to(self.engine.device, non_blocking=True))
-        self.engine.backward(objective)
-        self.engine.step()
+        entropy, objective = self._engine(ids_BT.to(self.device, non_blocking=True))
+        self._engine.backward(objective)
+        self._engine.step()
         return entropy
 
     def state(self) -> State:
         """The whole training state on the CPU; every rank must call it."""
-        from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+        if self.zero_stage:
+            return named_state.read_partitioned(self.model)
+        return named_state.read_whole(self.model, self._engine.optimizer)
 
-        found: State = {}
-        for name, parameter in self.model.named_parameters():
-            found[name] = safe_get_full_fp32_param(parameter).detach().cpu().clone()
-            for moment in MOMENTS:
-                value = safe_get_full_optimizer_state(parameter, moment)
-                found[f"{name}|{moment}"] = value.detach().cpu().clone()
-        return found
 
-    def _prime(self, step: int) -> None:
-        """Create Adam's state before the first step, so that it can be read and written at any time.
+def zero_stage(params: TrainingParams, execution: Execution) -> int:
+    """The ZeRO stage to run with; raises ``UserError`` where the optimizer cannot be partitioned."""
+    wanted = execution.zero_stage
+    if params.optimizer == "muon":
+        if wanted:  # Muon orthogonalises whole matrices; ZeRO would cut them
+            raise UserError(f"REPO_ZERO is {wanted}: optimizer 'muon' needs 0; unset it")
+        return 0
+    if wanted == 0 and params.precision != "fp32":
+        raise UserError("REPO_ZERO is 0: precision 'bf16' needs 1, 2 or 3; unset it")
+    return 1 if wanted is None else wanted
 
-        DeepSpeed links its fragments to the optimizer's state once; torch makes that state lazily.
-        """
-        zero: Any = self.engine.optimizer
-        flat = getattr(zero, "fp32_partitioned_groups_flat", None)  # ZeRO 3
-        for partition in flat or zero.single_partition_of_fp32_groups:
-            zero.optimizer.state[partition] = {
-                "step": torch.tensor(float(step)),
-                **{moment: torch.zeros_like(partition) for moment in MOMENTS},
-            }
-        if flat is None:
-            zero._lazy_init_hp_params_optimizer_state()
 
-    def _restore(self, state: State) -> None:
-        from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
+class _Objective(nn.Module):
+    """The model with its loss, so that one forward pass of the engine covers both."""
 
-        for name, parameter in self.model.named_parameters():
-            safe_set_full_fp32_param(parameter, state[name].to(parameter.device))
-            for moment in MOMENTS:
-                if (value := state.get(f"{name}|{moment}")) is not None:
-                    value = value.to(parameter.device)
-                    safe_set_full_optimizer_state(parameter, value, moment)
+    def __init__(self, model: nn.Module, z_loss: float) -> None:
+        super().__init__()
+        self.model, self.z_loss = model, z_loss
+
+    def forward(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
+        hidden_BTD = self.model.model(input_ids=ids_BT, use_cache=False).last_hidden_state  # type: ignore[operator, union-attr]
+        head_VD = self.model.get_output_embeddings().weight  # type: ignore[operator, union-attr]
+        return next_token_loss(hidden_BTD, head_VD, ids_BT, self.z_loss)

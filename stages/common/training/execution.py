@@ -14,8 +14,8 @@ class Execution:
     """``REPO_WORKERS``: Ray Train workers, one GPU each where there are GPUs."""
     use_gpu: bool
     """``REPO_USE_GPU``: 1 or 0, by default whether Ray sees a GPU."""
-    zero_stage: int
-    """``REPO_ZERO``: DeepSpeed ZeRO stage, 1 to 3."""
+    zero_stage: int | None
+    """``REPO_ZERO``: DeepSpeed ZeRO stage, 0 to 3; by default 1 (Muon: 0)."""
     micro_batch_tokens: int
     """``REPO_MICRO_BATCH_TOKENS``: tokens per forward pass and worker, at most."""
     checkpoint_seconds: float
@@ -30,7 +30,7 @@ def from_environment(gpus: int) -> Execution:
     return Execution(
         workers=_number("REPO_WORKERS", max(gpus, 1) if use_gpu else 2, 1, 65536),
         use_gpu=use_gpu,
-        zero_stage=_number("REPO_ZERO", 1, 1, 3),
+        zero_stage=_number("REPO_ZERO", 1, 0, 3) if os.environ.get("REPO_ZERO") else None,
         micro_batch_tokens=_number("REPO_MICRO_BATCH_TOKENS", 16384, 1, 2**31),
         checkpoint_seconds=float(_number("REPO_CHECKPOINT_SECONDS", 30, 0, 86400)),
         gradient_checkpointing=bool(_number("REPO_GRADIENT_CHECKPOINTING", 0, 0, 1)),

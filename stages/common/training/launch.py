@@ -15,6 +15,7 @@ from stages.common.files import read_json
 from stages.common.progress import Progress
 from stages.common.ray_session import session
 from stages.common.tokens import TokenStore
+from stages.common.training.engine import zero_stage
 from stages.common.training.execution import from_environment
 from stages.common.training.loop import Run, train
 from stages.common.training.order import DataOrder, parts_per_step
@@ -42,7 +43,7 @@ def _check(run: Run, vocabulary: int) -> None:
             f"{run.tokens} has a vocabulary of {store.vocab_size}, the model's embedding only "
             f"{vocabulary} rows; use the base model's own tokenizer"
         )
-    DataOrder(store.stream("train"), run.params, run.seed)
+    DataOrder(store, run.params, run.seed)
 
 
 def _fit(name: str, run: Run) -> None:
@@ -53,6 +54,7 @@ def _fit(name: str, run: Run) -> None:
 
         execution = from_environment(int(ray.cluster_resources().get("GPU", 0)))
         parts_per_step(run.params, execution.workers, execution.micro_batch_tokens)
+        zero_stage(run.params, execution)
         storage = run.folder / "ray"
         shutil.rmtree(storage, ignore_errors=True)
         resources = {"GPU": 1.0} if execution.use_gpu else {"CPU": 1.0}

@@ -21,9 +21,10 @@ from stages.common.errors import UserError
 from stages.common.files import write_json, write_jsonl
 from stages.common.tokens import TokenStore
 from stages.common.training import checkpoint
-from stages.common.training.engine import Engine, State, weights_of
+from stages.common.training.engine import Engine
 from stages.common.training.execution import Execution
-from stages.common.training.optimizer import learning_rate
+from stages.common.training.named_state import State, weights_of
+from stages.common.training.optimizer import schedule
 from stages.common.training.order import DataOrder, parts_per_step
 from stages.common.training.params import TrainingParams
 
@@ -57,7 +58,7 @@ def train(run: Run, execution: Execution) -> None:
 class _Loop:
     def __init__(self, run: Run, execution: Execution, rank: int, world: int) -> None:
         self.run, self.execution, self.rank, self.world = run, execution, rank, world
-        self.order = DataOrder(TokenStore(run.tokens).stream("train"), run.params, run.seed)
+        self.order = DataOrder(TokenStore(run.tokens), run.params, run.seed)
         self.parts = parts_per_step(run.params, world, execution.micro_batch_tokens)
         model = run.build()
         model.train()
@@ -77,7 +78,7 @@ class _Loop:
     def go(self) -> None:
         losses: list[Tensor] = []
         while self.step < self.run.params.steps:
-            self.engine.set_learning_rate(learning_rate(self.run.params, self.step))
+            self.engine.scale_learning_rates(schedule(self.run.params, self.step))
             losses.append(self._advance())
             self.step += 1
             if self.step % self.log_every == 0 or self.step == self.run.params.steps:
@@ -109,7 +110,7 @@ class _Loop:
                 f"lr is {self.run.params.lr}: the loss is {value} at step {self.step}; lower it"
             )
         tokens = self.step * self.run.params.batch_tokens
-        lr = learning_rate(self.run.params, self.step - 1)
+        lr = self.run.params.lr * schedule(self.run.params, self.step - 1)
         self.log.append({"step": self.step, "tokens": tokens, "loss": round(value, 6), "lr": lr})
         now = time.monotonic()
         if self.rank == 0 and (now - self.shown_at > LIVE_SECONDS or len(self.log) == 1):
@@ -123,7 +124,7 @@ class _Loop:
         """Rank 0's clock decides for all: saving is collective."""
         wait = max(self.execution.checkpoint_seconds, self.save_seconds / CHECKPOINT_COST)
         due = torch.tensor(float(time.monotonic() - self.saved_at > wait))
-        due = due.to(self.engine.engine.device)
+        due = due.to(self.engine.device)
         dist.broadcast(due, src=0)
         return bool(due.item())
 

@@ -13,18 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.errors import UserError
-from stages.common.tokens import TokenStream
+from stages.common.tokens import TokenStore
 from stages.common.training.params import TrainingParams
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Consecutive steps at one sequence length."""
+    """Consecutive steps at one sequence length, on the same sources."""
 
     index: int
     first_step: int
     steps: int
     length: int
+    sources: tuple[str, ...] | None
 
 
 def phases(params: TrainingParams) -> list[Phase]:
@@ -35,7 +36,7 @@ def phases(params: TrainingParams) -> list[Phase]:
         share += phase.share
         last = index == len(params.lengths) - 1
         end = params.steps if last else round(share * params.steps)
-        found.append(Phase(index, first, end - first, phase.length))
+        found.append(Phase(index, first, end - first, phase.length, phase.sources))
         first = end
     return found
 
@@ -43,15 +44,16 @@ def phases(params: TrainingParams) -> list[Phase]:
 class DataOrder:
     """Batches by step number."""
 
-    def __init__(self, stream: TokenStream, params: TrainingParams, seed: int) -> None:
-        self._stream, self._params, self._seed = stream, params, seed
+    def __init__(self, store: TokenStore, params: TrainingParams, seed: int) -> None:
+        self._params, self._seed = params, seed
         self._phases = phases(params)
-        longest = max(phase.length for phase in self._phases)
-        if longest > len(stream):
-            raise UserError(
-                f"lengths: a sequence of {longest} tokens is longer than the {len(stream)} tokens "
-                "to train on; give more text or shorter lengths"
-            )
+        self._streams = [store.stream("train", phase.sources) for phase in self._phases]
+        for phase, stream in zip(self._phases, self._streams, strict=True):
+            if phase.length > len(stream):
+                raise UserError(
+                    f"lengths: a sequence of {phase.length} tokens is longer than the {len(stream)} "
+                    "tokens to train on; give more text or shorter lengths"
+                )
 
     def phase(self, step: int) -> Phase:
         """The phase that ``step`` (0-based) belongs to."""
@@ -64,13 +66,14 @@ class DataOrder:
     def batch(self, step: int, first: int, count: int) -> NDArray[np.int64]:
         """Token ids ``[count, length]`` of rows ``first..first+count`` of the global batch."""
         phase = self.phase(step)
-        chunks = len(self._stream) // phase.length
+        stream = self._streams[phase.index]
+        chunks = len(stream) // phase.length
         start = (step - phase.first_step) * self.rows(step) + first
         picked = (
             int(_shuffled(self._seed, phase.index, number // chunks, chunks)[number % chunks])
             for number in range(start, start + count)
         )
-        rows = [self._stream.read(chunk * phase.length, phase.length) for chunk in picked]
+        rows = [stream.read(chunk * phase.length, phase.length) for chunk in picked]
         return np.stack(rows).astype(np.int64)
 
 

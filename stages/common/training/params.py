@@ -13,10 +13,12 @@ class LengthPhase(Section):
     length: Annotated[int, Field(ge=2)]
     share: Share
     """The phase's share of the steps."""
+    sources: tuple[str, ...] | None = Field(default=None, strict=False)
+    """Sources of documents that it reads; none: all of them."""
 
 
 class TrainingParams(Section):
-    """AdamW on packed sequences (PAPER.md section 3: chunks of eos-separated documents, no mask)."""
+    """An optimizer on packed sequences (PAPER.md section 3: eos-separated documents, no mask)."""
 
     tokens: Count
     """Tokens to train on, whole steps (rounded down)."""
@@ -24,6 +26,10 @@ class TrainingParams(Section):
     """Tokens per optimizer step, over all workers: constant whatever the worker count."""
     lengths: tuple[LengthPhase, ...] = Field(min_length=1, strict=False)
     """Phases in order; their shares add up to 1."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """``muon``: Muon on the matrices of the blocks, AdamW on embeddings, head and norms."""
+    muon_lr: Positive | None = None
+    """Muon's learning rate; it has the schedule of ``lr``."""
     lr: Positive
     betas: tuple[Share, Share] = Field(strict=False)
     eps: Positive
@@ -50,6 +56,10 @@ class TrainingParams(Section):
                 raise ValueError(
                     f"batch_tokens is {self.batch_tokens}, not a multiple of the length {phase.length}"
                 )
+        if (self.optimizer == "muon") != (self.muon_lr is not None):
+            raise ValueError(f"muon_lr is {self.muon_lr} with optimizer {self.optimizer!r}")
+        if self.optimizer == "muon" and self.precision != "fp32":
+            raise ValueError("optimizer 'muon' is for small models in precision 'fp32'")
         if self.steps < 1:
             raise ValueError(f"tokens is {self.tokens}, less than one batch of {self.batch_tokens}")
         return self

@@ -1,0 +1,44 @@
+# Everything a newcomer needs is `make run` and `make test`; both set up .venv by themselves.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+# --no-compile: bytecode of what is really imported is made at first use, a fifth of the set.
+INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt
+
+.PHONY: help run test check bench plan clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: .venv/run.done ## the main job: the whole pipeline on the defaults, to the report
+	$(BIN)/repo-pipeline run
+
+plan: .venv/run.done ## what `make run` would do to each stage, and why
+	$(BIN)/repo-pipeline plan
+
+test: .venv/dev.done ## all tests
+	$(BIN)/python -m pytest
+
+check: .venv/dev.done ## lint, format, types, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+bench: .venv/dev.done ## benchmarks, each a side-by-side ratio; results go to benchmarks/results/
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean: ## remove the environment and the caches; data, models, results and runs/ stay
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/run.done: .venv/bin/python pyproject.toml constraints.txt
+	$(INSTALL) -e '.[pipeline]'
+	touch $@
+
+.venv/dev.done: .venv/bin/python pyproject.toml constraints.txt
+	$(INSTALL) -e '.[pipeline,dev]'
+	touch .venv/run.done $@

@@ -1,0 +1,39 @@
+"""Shared by all tests: quiet tools, one Ray for the session, small params and tokens."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything imports torch: two cores, and tests that say the same thing on every machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """The checkout under test."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of golden data beside the checkout; tests that need it skip without it."""
+    folder = Path(os.environ.get("REPO_SHARED", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"no golden data at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[str]:
+    """One local Ray with two CPUs for the whole test session."""
+    os.environ["REPO_CPUS"] = "2"
+    from stages.common.ray_session import session
+
+    with session() as address:
+        yield address

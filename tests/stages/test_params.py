@@ -1,0 +1,99 @@
+"""params.yaml: the schema refuses what is wrong, in one line that names key, value and mend."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.use import profiles
+from stages.common.errors import UserError
+from stages.params import Params, load
+
+MISTAKES = {
+    "misspelt key": (("train", "lrr"), 1e-3, "train.lrr: unknown key; did you mean 'lr'?"),
+    "unknown section": (("trian",), {}, "trian: unknown key; did you mean 'train'?"),
+    "wrong type": (("train", "lr"), "fast", "train.lr is 'fast': input should be a valid number"),
+    "number as text": (("train", "tokens"), "1000", "train.tokens is '1000'"),
+    "negative length": (("benchmarks", "lengths"), [-256], "benchmarks.lengths.0 is -256"),
+    "negative phase": (
+        ("train", "lengths"),
+        [{"length": -4, "share": 1.0}],
+        "train.lengths.0.length is -4",
+    ),
+    "heads": (
+        ("base", "architecture", "num_attention_heads"),
+        5,
+        "base.architecture: num_attention_heads is 5 and does not divide hidden_size",
+    ),
+    "odd head": (
+        ("base", "architecture", "num_attention_heads"),
+        "hidden_size",
+        "is an odd head size",
+    ),
+    "start layer": (("train", "start_layer"), 99, "train.start_layer is 99"),
+    "unknown variant": (("variants",), ["rope", "alibi"], "variants.1 is 'alibi'"),
+    "variant twice": (("variants",), ["rope", "rope"], "variants names one twice"),
+    "shares": (("train", "lengths"), [{"length": 64, "share": 0.5}], "add up to 0.5, not to 1"),
+    "window": (("benchmarks", "lengths"), [65536], "beyond the extended window"),
+}
+
+
+def written(folder: Path, content: Any) -> Path:
+    path = folder / "params.yaml"
+    with open(path, "w") as file:
+        YAML().dump(content, file)
+    return path
+
+
+@pytest.fixture
+def tiny() -> Any:
+    return YAML(typ="safe").load(profiles()["tiny"])
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line_with_the_key(name: str, tiny: Any, tmp_path: Path) -> None:
+    keys, value, expected = MISTAKES[name]
+    place = tiny
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = place[value] if value == "hidden_size" else value
+    with pytest.raises(UserError) as caught:
+        load(written(tmp_path, tiny))
+    assert expected in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_missing_key_and_bad_yaml_are_named(tiny: Any, tmp_path: Path) -> None:
+    del tiny["train"]["lr"]
+    with pytest.raises(UserError, match=r"train\.lr: missing"):
+        load(written(tmp_path, tiny))
+    (tmp_path / "params.yaml").write_text("a: [1,\nb: 2")
+    with pytest.raises(UserError, match=r"line \d+: not YAML"):
+        load(tmp_path / "params.yaml")
+    with pytest.raises(UserError, match="no such file"):
+        load(tmp_path / "absent.yaml")
+
+
+def test_every_profile_is_complete_and_params_yaml_is_tiny(
+    project_root: Path, tmp_path: Path
+) -> None:
+    found = profiles()
+    assert set(found) == {"smoke", "tiny", "olmo2-1b", "olmo2-7b"}
+    for name, content in found.items():
+        (tmp_path / name).write_text(content)
+        assert load(tmp_path / name).profile == name
+    assert (project_root / "params.yaml").read_text() == found["tiny"]
+
+
+def test_yaml_numbers_are_read_as_dvc_reads_them(tiny: Any, tmp_path: Path) -> None:
+    path = written(tmp_path, tiny)
+    path.write_text(path.read_text().replace("lr: 0.003", "lr: 3e-3"))
+    assert load(path).train.lr == load(written(tmp_path, tiny)).train.lr
+
+
+def test_sections_are_frozen(tiny: Any, tmp_path: Path) -> None:
+    params = load(written(tmp_path, tiny))
+    with pytest.raises(Exception, match="frozen"):
+        params.train.lr = 1.0  # type: ignore[misc]
+    assert isinstance(params, Params)
