@@ -2,7 +2,7 @@
 
     python benchmarks/rotary.py                     # CPU: width 256, 512 tokens
     python benchmarks/rotary.py --device cuda       # GPU: OLMo-2 1B, 4 x 4096, bf16
-    ... --save                                      # benchmarks/results/rotary-<hardware>-<date>.json
+    ... --save                                      # writes benchmarks/results/rotary-<...>.json
 
 Rungs: `official` is written as the official HF code does it (cos and sin materialised per head over
 the whole head, rotate_half; autograd does the rest); the others are `repo_model.rotary`'s.
@@ -29,8 +29,10 @@ sys.path.insert(0, str(ROOT))
 
 from repo_model import rotary  # noqa: E402
 
-# Bytes in units of one q tensor, forward plus backward (PERFORMANCE.md), MHA with q and k alike.
+# Bytes in units of one q tensor, forward plus backward, MHA in bf16, as counted in PERFORMANCE.md;
+# the other rungs are not counted there.
 FLOOR_TENSORS = 10
+COUNTED_TENSORS = {"official": 149, "fused": FLOOR_TENSORS}
 
 
 def official(
@@ -48,7 +50,9 @@ def official(
     return rotated[0], rotated[1]
 
 
-def interleaved_medians(calls: dict[str, Callable[[], Any]], rounds: int, device: str) -> dict[str, float]:
+def interleaved_medians(
+    calls: dict[str, Callable[[], Any]], rounds: int, device: str
+) -> dict[str, float]:
     """Median milliseconds of each call; every round runs all of them, in turning order."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
@@ -71,7 +75,11 @@ def _synchronize(device: str) -> None:
 def provenance(device: str) -> dict[str, str]:
     """Hardware, versions, date, commit and command of a measurement."""
     commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--dirty"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     hardware = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()} CPU"
     return {
@@ -123,12 +131,19 @@ def measure(device: str, shape: Sequence[int], dtype: torch.dtype, rounds: int) 
         calls["reference compiled"] = call(torch.compile(rung("reference"), fullgraph=True))
     medians = interleaved_medians(calls, rounds, device)
     floor_bytes = FLOOR_TENSORS * q.numel() * q.element_size()
-    return {"shape_BTHD": list(shape), "dtype": str(dtype), "ms": medians, "floor_bytes": floor_bytes}
+    return {
+        "shape_BTHD": list(shape),
+        "dtype": str(dtype),
+        "ms": medians,
+        "floor_bytes": floor_bytes,
+    }
 
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--shape", type=int, nargs=4, metavar=("B", "T", "H", "D"))
     parser.add_argument("--dtype", default=None, choices=("float32", "bfloat16"))
@@ -144,11 +159,18 @@ def main() -> None:
     dtype = getattr(torch, options.dtype or ("bfloat16" if gpu else "float32"))
     result = measure(options.device, shape, dtype, options.rounds)
     where = provenance(options.device)
-    print(f"{where['hardware']}, torch {where['torch']}, B T H D = {shape}, {dtype}, median of {options.rounds}")
-    print(f"floor: {FLOOR_TENSORS} tensors = {result['floor_bytes'] / 1e6:.1f} MB forward + backward")
+    print(f"{where['hardware']}, torch {where['torch']}, {dtype}, median of {options.rounds}")
+    print(f"B T H D = {shape}, forward + backward; floor = {result['floor_bytes'] / 1e6:.1f} MB")
     for name, ms in result["ms"].items():
+        counted = COUNTED_TENSORS.get(name)
+        counted_mb = (
+            f"{counted * result['floor_bytes'] / FLOOR_TENSORS / 1e6:9.1f}" if counted else ""
+        )
         speed, rate = result["ms"]["official"] / ms, result["floor_bytes"] / ms / 1e6
-        print(f"{name:>20}  {ms:8.3f} ms  {speed:5.2f} x official  {rate:8.1f} GB/s of the floor's bytes")
+        print(
+            f"{name:>20} {ms:8.3f} ms {speed:6.2f} x official"
+            f" {rate:8.1f} GB/s of the floor {counted_mb:>9} MB counted"
+        )
     if options.save:
         print(save("rotary", result, where))
 

@@ -2,7 +2,7 @@
 
     python benchmarks/train_step.py                  # CPU: width 256, 8 layers, 512 tokens
     python benchmarks/train_step.py --device cuda    # GPU: OLMo-2 1B, 4 x 4096, bf16, compiled
-    ... --save                                       # benchmarks/results/train_step-<hardware>-<date>.json
+    ... --save                                       # benchmarks/results/train_step-<...>.json
 
 Both models live in one process and their steps are interleaved, so other load hits both alike. RePo
 starts at the paper's layer (a third of the depth). On a GPU every rung of the rotation is measured
@@ -20,8 +20,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.rotary import FLOOR_TENSORS, interleaved_medians, provenance, save  # noqa: E402
-from repo_model import RepoOlmo2Config, RepoOlmo2ForCausalLM, rotary  # noqa: E402
+from benchmarks.rotary import FLOOR_TENSORS, interleaved_medians, provenance, save
+from repo_model import RepoOlmo2Config, RepoOlmo2ForCausalLM, rotary
 
 CPU = {
     "hidden_size": 256,
@@ -43,7 +43,12 @@ H200_BYTES_PER_MS = 4.8e9
 
 
 def step(
-    sizes: dict[str, int], positions: str, ids_BN: torch.Tensor, dtype: torch.dtype, compiled: bool, rung: str
+    sizes: dict[str, int],
+    positions: str,
+    ids_BN: torch.Tensor,
+    dtype: torch.dtype,
+    compiled: bool,
+    rung: str,
 ) -> Callable[[], None]:
     """A closure that runs one forward + backward of a fresh model with gradients set to None."""
     torch.manual_seed(0)
@@ -74,13 +79,17 @@ def step(
 
 def main() -> None:
     """Measure and print the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--batch", type=int)
     parser.add_argument("--tokens", type=int, help="tokens per sequence")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rungs", nargs="*", default=None, help="rungs of the rotation to measure beside auto")
+    parser.add_argument(
+        "--rungs", nargs="*", default=None, help="rungs of the rotation to measure beside auto"
+    )
     parser.add_argument("--eager", action="store_true", help="GPU: do not compile")
     parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
@@ -101,7 +110,9 @@ def main() -> None:
 
     calls = {"rope": build("rope"), "repo": build("repo")}
     calls |= {f"repo, {rung}": build("repo", rung) for rung in rungs}
-    result = report(interleaved_medians(calls, rounds, options.device), sizes, batch * tokens, dtype, rounds)
+    result = report(
+        interleaved_medians(calls, rounds, options.device), sizes, batch * tokens, dtype, rounds
+    )
     if options.save:
         print(save("train_step", result, provenance(options.device)))
 
@@ -112,12 +123,15 @@ def report(
     """Print the table and return it."""
     layers = sizes["num_hidden_layers"] - sizes["num_hidden_layers"] // 3
     bytes_per_layer = FLOOR_TENSORS * tokens * sizes["hidden_size"] * dtype.itemsize
-    print(f"width {sizes['hidden_size']}, {sizes['num_hidden_layers']} layers ({layers} RePo), {tokens} tokens, {dtype}")
+    depth = sizes["num_hidden_layers"]
+    print(f"width {sizes['hidden_size']}, {depth} layers ({layers} RePo), {tokens} tokens, {dtype}")
     print(f"forward + backward, interleaved, median of {rounds}")
     for name, value in ms.items():
-        print(f"{name:>20}  {value:9.2f} ms  {value / ms['rope']:6.3f} x rope  {tokens / value:8.1f} K tok/s")
-    floor_ms = layers * bytes_per_layer / H200_BYTES_PER_MS
-    print(f"floor of the rotations: {layers * bytes_per_layer / 1e9:.2f} GB ({floor_ms:.2f} ms on an H200)")
+        speed = tokens / value
+        print(f"{name:>20} {value:9.2f} ms {value / ms['rope']:6.3f} x rope {speed:7.1f} K tok/s")
+    floor_bytes = layers * bytes_per_layer
+    floor_ms = floor_bytes / H200_BYTES_PER_MS
+    print(f"floor of the rotations: {floor_bytes / 1e9:.2f} GB, {floor_ms:.2f} ms on an H200")
     return {"sizes": sizes, "tokens": tokens, "ms": ms, "ratio": ms["repo"] / ms["rope"]}
 
 

@@ -5,11 +5,12 @@
     model = repo_model.load(base, positions="repo", start_layer=5)
     model = repo_model.extend(model, 4, original=4096)   # zero-shot YaRN
 
-Needs torch, transformers and safetensors only. A saved folder carries the code it needs and loads in
-stock transformers with `trust_remote_code=True`.
+Needs torch, transformers and safetensors only. A saved folder carries the code it needs and loads
+in stock transformers with `trust_remote_code=True`.
 """
 
 from .configuration_repo import RepoLlamaConfig, RepoOlmo2Config, RepoQwen3Config
+from .diagnostics import attention_mass, position_stats
 from .families import register
 from .loading import load
 from .modeling_repo import (
@@ -23,6 +24,7 @@ from .modeling_repo import (
 from .packing import document_position_ids
 from .position_types import layer_types
 from .recording import PositionRecorder, override_positions, record_positions
+from .rotary import use_rotary
 from .yarn import extend
 
 __all__ = [
@@ -36,12 +38,15 @@ __all__ = [
     "RepoQwen3Config",
     "RepoQwen3ForCausalLM",
     "RepoQwen3Model",
+    "attention_mass",
     "document_position_ids",
     "extend",
     "layer_types",
     "load",
     "override_positions",
+    "position_stats",
     "record_positions",
+    "use_rotary",
 ]
 
 register()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from transformers import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -39,7 +39,24 @@ class PositionTap(nn.Identity):
     """Passes z_BTK through: the place where positions are recorded or overridden by hooks."""
 
 
-class RepoAttentionMixin(Fp32Frequencies):
+class LearnedRotary(Fp32Frequencies):
+    """Rotates q and k by learned positions; made from the configuration alone, as engines do."""
+
+    inv_freq: torch.Tensor
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        inv_freq_F, self.magnitude = rotary_frequencies(config, "repo")
+        self.register_buffer("inv_freq", inv_freq_F, persistent=False)
+
+    def forward(
+        self, q_BTHD: torch.Tensor, k_BTKD: torch.Tensor, z_BTK: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rotated q and k, in their dtypes."""
+        return rotate(q_BTHD, k_BTKD, z_BTK, self.inv_freq, self.magnitude)
+
+
+class RepoAttentionMixin(nn.Module):
     """Replaces integer positions by learned ones, or by none; put it before a stock attention.
 
     The stock class must have `q_proj, k_proj, v_proj, o_proj`, may have `q_norm, k_norm` over the
@@ -58,7 +75,6 @@ class RepoAttentionMixin(Fp32Frequencies):
     k_proj: Any
     v_proj: Any
     o_proj: Any
-    inv_freq: torch.Tensor
 
     def __init__(self, config: Any, layer_idx: int) -> None:
         super().__init__(config, layer_idx)  # type: ignore[call-arg]
@@ -69,14 +85,7 @@ class RepoAttentionMixin(Fp32Frequencies):
             self.content_map = PositionMap(width, inner)
             self.final_map = PositionMap(inner, config.num_key_value_heads)
             self.positions = PositionTap()
-            inv_freq_F, self.magnitude = rotary_frequencies(config, "repo")
-            self.register_buffer("inv_freq", inv_freq_F, persistent=False)
-
-    def reset_frequencies(self) -> None:
-        """Recompute frequencies and magnitude from the configuration (after an extension)."""
-        if self.position_type == "repo":
-            inv_freq_F, self.magnitude = rotary_frequencies(self.config, "repo")
-            self.inv_freq = inv_freq_F.to(self.inv_freq.device)
+            self.rotary = LearnedRotary(config)
 
     def learned_positions(self, hidden_BTC: torch.Tensor) -> torch.Tensor:
         """`z = final_map(silu(gate_map(h)) * content_map(h))` as z_BTK, fp32 whatever the dtype.
@@ -93,7 +102,10 @@ class RepoAttentionMixin(Fp32Frequencies):
         else:
             h_BTC = hidden_BTC
         with torch.autocast(device, enabled=False):
-            gate_BTP, content_BTP = self.gate_map(h_BTC).to(exact), self.content_map(h_BTC).to(exact)
+            gate_BTP, content_BTP = (
+                self.gate_map(h_BTC).to(exact),
+                self.content_map(h_BTC).to(exact),
+            )
             z_BTK = self.final_map(F.silu(gate_BTP) * content_BTP)
         return self.positions(z_BTK)
 
@@ -120,7 +132,7 @@ class RepoAttentionMixin(Fp32Frequencies):
         q_BTHD, k_BTKD, v_BTKD = self.project(hidden_states)
         if self.position_type == "repo":
             z_BTK = self.learned_positions(hidden_states)
-            q_BTHD, k_BTKD = rotate(q_BTHD, k_BTKD, z_BTK, self.inv_freq, self.magnitude)
+            q_BTHD, k_BTKD = self.rotary(q_BTHD, k_BTKD, z_BTK)
         q_BHTD, k_BKTD, v_BKTD = (x.transpose(1, 2) for x in (q_BTHD, k_BTKD, v_BTKD))
         if past_key_values is not None:
             k_BKTD, v_BKTD = past_key_values.update(k_BKTD, v_BKTD, self.layer_idx)

@@ -79,7 +79,7 @@ class RepoConfigMixin:
             raise ValueError("partial_rotary_factor is not supported: RePo rotates whole heads")
 
     def to_dict(self) -> dict[str, Any]:
-        """The configuration as written to config.json, with `auto_map` and the refused rope_type."""
+        """The configuration as config.json has it, with `auto_map` and the refused rope_type."""
         output = super().to_dict()  # type: ignore[misc]
         rope = dict(output["rope_parameters"])
         output["rope_parameters"] = {

@@ -48,7 +48,8 @@ def official_positions(pe_config: dict[str, Any], num_layers: int) -> list[str]:
     mode = pe_config.get("dynamic_pe_mode", "none")
     if mode not in OFFICIAL_MODES:
         raise ValueError(
-            f"pe_config.dynamic_pe_mode={mode!r} is not supported; supported: {', '.join(OFFICIAL_MODES)}"
+            f"pe_config.dynamic_pe_mode={mode!r} is not supported; "
+            f"supported: {', '.join(OFFICIAL_MODES)}"
         )
     if mode == "none":
         return layer_types("rope", num_layers)

@@ -46,7 +46,7 @@ def load(
         OSError: the folder or hub id does not exist.
     """
     path_or_id = os.fspath(path_or_id)
-    if os.path.isdir(path_or_id):
+    if Path(path_or_id).is_dir():
         _check_folder(Path(path_or_id) / from_pretrained.get("subfolder", ""))
     hub = {key: from_pretrained[key] for key in HUB_KEYS if key in from_pretrained}
     raw, _ = PreTrainedConfig.get_config_dict(path_or_id, **hub)
@@ -84,7 +84,7 @@ def load(
 
 @contextmanager
 def _no_loading_report() -> Iterator[None]:
-    """transformers warns about what it makes up for; here each such case is an error or asked for."""
+    """transformers warns of what it makes up for; here each such case is an error or asked for."""
     logger = logging.getLogger("transformers.modeling_utils")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -107,7 +107,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _check_complete(path_or_id: str, info: dict[str, Any], fresh_layers: set[int]) -> None:
-    """Nothing missing but the maps of layers made `repo` just now, nothing unexpected or misshapen."""
+    """Nothing missing but the maps of layers made `repo` now, nothing unexpected or misshapen."""
     for key, found, needed in sorted(info["mismatched_keys"]):
         raise ValueError(
             f"{path_or_id}: {key} has shape {list(found)}, the model needs {list(needed)}"

@@ -1,7 +1,7 @@
 """The model families: stock transformers models whose attention has learned positions.
 
-Layers of type `rope` keep the stock attention untouched, so `positions="rope"` is the stock model to
-the bit. The classes are spelt out because `auto_map` cannot name classes made at run time.
+Layers of type `rope` keep the stock attention untouched, so `positions="rope"` is the stock model
+to the bit. The classes are spelt out because `auto_map` cannot name classes made at run time.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotary
 from transformers.models.olmo2.modeling_olmo2 import Olmo2Attention, Olmo2RotaryEmbedding
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention, Qwen3RotaryEmbedding
 
-from .attention import PositionMap, RepoAttentionMixin
+from .attention import LearnedRotary, PositionMap, RepoAttentionMixin
 from .configuration_repo import RepoLlamaConfig, RepoOlmo2Config, RepoQwen3Config
 from .frequencies import Fp32Frequencies, rotary_frequencies
 
@@ -32,14 +32,16 @@ MAP_INIT_STD = 0.02  # cut at 3 std; not `initializer_range`, which may differ (
 class RepoInitMixin:
     """Initialises what RePo adds; stock modules as the stock class does."""
 
+    config: Any
+
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, PositionMap):
             cut = 3 * MAP_INIT_STD
             init.trunc_normal_(module.weight, mean=0.0, std=MAP_INIT_STD, a=-cut, b=cut)
             return
         super()._init_weights(module)  # type: ignore[misc]
-        if isinstance(module, RepoAttentionMixin) and module.position_type == "repo":
-            init.copy_(module.inv_freq, rotary_frequencies(module.config, "repo")[0])
+        if isinstance(module, LearnedRotary):
+            init.copy_(module.inv_freq, rotary_frequencies(self.config, "repo")[0])
 
 
 class RepoModelMixin(RepoInitMixin):
@@ -64,20 +66,21 @@ class RepoModelMixin(RepoInitMixin):
         device = self.rotary_emb.inv_freq.device
         self.rotary_emb = self.rotary_class(self.config).to(device)
         for layer in self.layers:
-            if isinstance(layer.self_attn, RepoAttentionMixin):
-                layer.self_attn.reset_frequencies()
+            if hasattr(layer.self_attn, "rotary"):
+                layer.self_attn.rotary = LearnedRotary(self.config).to(device)
 
     def forward(self, *args: Any, past_key_values: Any = None, **kwargs: Any) -> Any:
         """The stock forward; refuses a cache filled under another extension."""
+        stock = super().forward  # type: ignore[misc]
         if torch.compiler.is_compiling():
-            return super().forward(*args, past_key_values=past_key_values, **kwargs)  # type: ignore[misc]
+            return stock(*args, past_key_values=past_key_values, **kwargs)
         rotation = {**self.config.rope_parameters, "yarn_layers": self.config.yarn_layers}
         if getattr(past_key_values, "rotation", rotation) != rotation:
             raise ValueError(
-                "past_key_values holds keys rotated under another YaRN factor; rotated keys cannot be "
-                "re-based, so start the sequence again with an empty cache"
+                "past_key_values holds keys rotated under another YaRN factor; rotated keys cannot "
+                "be re-based, so start the sequence again with an empty cache"
             )
-        out = super().forward(*args, past_key_values=past_key_values, **kwargs)  # type: ignore[misc]
+        out = stock(*args, past_key_values=past_key_values, **kwargs)
         if (cache := getattr(out, "past_key_values", None)) is not None:
             cache.rotation = rotation
         return out

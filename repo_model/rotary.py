@@ -1,6 +1,6 @@
 """Rotating queries and keys by real-valued positions, one per key/value head and token.
 
-Shapes: B batch, T tokens, H query heads, K key/value heads (H = K * group), D head size, F = D // 2.
+Shapes: B batch, T tokens, H query heads, K key/value heads (H = K * G), D head size, F = D // 2.
 Half-split ("neox") pairing: element i turns with element i + F.
 
 A ladder, each rung tested against the one before: `reference` (plain operations), `vectorized` (a

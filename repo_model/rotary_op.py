@@ -1,9 +1,9 @@
 """The rotation as a torch.library operator, which torch.compile keeps whole.
 
-`repo_model::rotate_v1` has a fake implementation and an autograd formula; on CUDA it runs the Triton
-kernels, elsewhere the vectorised path. A process may import this file twice (this package, and the
-copy inside a checkpoint loaded with trust_remote_code): the second import takes the first one's
-operator. Raise the number when the operator's meaning changes.
+`repo_model::rotate_v1` has a fake implementation and an autograd formula; on CUDA it runs the
+Triton kernels, elsewhere the vectorised path. A process may import this file twice (this package,
+and the copy inside a checkpoint loaded with trust_remote_code): the second import takes the first
+one's operator. Raise the number when the operator's meaning changes.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from .rotary_triton import triton, triton_backward, triton_forward
+from .rotary_triton import HAS_TRITON, triton_backward, triton_forward
 from .rotary_vectorized import cos_sin, position_gradient, turn
 
 NAME = "rotate_v1"
@@ -19,7 +19,7 @@ NAME = "rotate_v1"
 
 def fused_on(tensor: torch.Tensor, z_BTK: torch.Tensor) -> bool:
     """Whether the Triton kernels take these tensors: on CUDA, with Triton, not in fp64."""
-    return triton is not None and tensor.is_cuda and z_BTK.dtype == torch.float32
+    return HAS_TRITON and tensor.is_cuda and z_BTK.dtype == torch.float32
 
 
 def _forward(

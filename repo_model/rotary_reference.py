@@ -1,6 +1,6 @@
 """The rotation in plain differentiable tensor operations: what the faster paths are tested against.
 
-Shapes: B batch, T tokens, H query heads, K key/value heads (H = K * group), D head size, F = D // 2.
+Shapes: B batch, T tokens, H query heads, K key/value heads (H = K * G), D head size, F = D // 2.
 Also the path inside torch.compile on CPU, where inductor fuses it into one loop.
 """
 

@@ -27,7 +27,9 @@ def cos_sin(z_BTK: torch.Tensor, inv_freq_F: torch.Tensor, magnitude: float) -> 
     return cos_BTKF, sin_BTKF
 
 
-def turn(x_BTHD: torch.Tensor, cos_BTKF: torch.Tensor, sin_BTKF: torch.Tensor, sign: int = 1) -> torch.Tensor:
+def turn(
+    x_BTHD: torch.Tensor, cos_BTKF: torch.Tensor, sin_BTKF: torch.Tensor, sign: int = 1
+) -> torch.Tensor:
     """Rotate by +angle (`sign=1`) or -angle (`sign=-1`, the transpose: the gradient of x)."""
     B, T, kv_heads, half = cos_BTKF.shape
     x_BTKGD = x_BTHD.unflatten(2, (kv_heads, -1)).to(cos_BTKF.dtype)

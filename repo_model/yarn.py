@@ -32,7 +32,8 @@ def extend(
         **load_kwargs: for `load`, where a folder is given.
 
     Returns:
-        the model; `save_pretrained` keeps the extension, `load(folder, yarn_factor=...)` changes it.
+        the model; `save_pretrained` keeps the extension, `load(folder, yarn_factor=...)` changes
+        it.
 
     Raises:
         ValueError: already extended, factor <= 1, or an unknown `layers`.

@@ -1,7 +1,7 @@
 """torch.compile: the whole model in one graph, one graph for all batch sizes and lengths.
 
-Dynamo and AOT autograd do the tracing that can break; inductor's code generation (minutes on CPU) is
-left to the benchmarks.
+Dynamo and AOT autograd do the tracing that can break; inductor's code generation (minutes on CPU)
+is left to the benchmarks.
 """
 
 from typing import Any

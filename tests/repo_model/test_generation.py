@@ -73,7 +73,8 @@ def test_generate_greedy_padded_static_and_beams(make, ids) -> None:
     batch = torch.cat((ids[:1], torch.cat((torch.full((1, 6), 1), short), 1)))
     mask = (batch != 1).long()
     both = model.generate(batch, attention_mask=mask, **options)[:, 20:]
-    assert torch.equal(both[0], single[0]) and torch.equal(both[1], alone)
+    assert torch.equal(both[0], single[0])
+    assert torch.equal(both[1], alone)
     no_compile = {"cache_implementation": "static", "disable_compile": True}
     static = model.generate(ids[:1], **options, **no_compile)[0, 20:]
     assert torch.equal(static, single[0])

@@ -31,7 +31,9 @@ def test_yarn(golden: Path, outputs) -> None:
         logits = model(outputs["input_ids"]).logits
     assert (logits - outputs["logits_yarn4"]).abs().max() < 1e-5
     attention = model.model.layers[1].self_attn
-    torch.testing.assert_close(attention.inv_freq, outputs["inv_freq_yarn4"], rtol=0, atol=1e-7)
+    torch.testing.assert_close(
+        attention.rotary.inv_freq, outputs["inv_freq_yarn4"], rtol=0, atol=1e-7
+    )
 
 
 def test_token_by_token_and_saved(golden: Path, outputs, tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def test_a_base_model_made_ready_for_repo(family: str, tmp_path: Path) -> None:
     for name, value in stock.state_dict().items():
         assert torch.equal(models[0].state_dict()[name], value), name
     final = models[0].model.layers[1].self_attn.final_map.weight
-    assert final.shape[0] == 2 and 0 < final.abs().max() <= 0.06
+    assert final.shape[0] == 2
+    assert 0 < final.abs().max() <= 0.06
 
 
 def test_own_rope_checkpoint_becomes_repo_and_not_back(make, tmp_path: Path) -> None:

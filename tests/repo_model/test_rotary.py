@@ -18,14 +18,14 @@ from repo_model.rotary_reference import rotate_reference
 SHAPES = [  # B, T, H, K, D
     (2, 7, 4, 4, 16),
     (1, 1, 2, 2, 64),
-    (1, 19, 6, 2, 12),
+    (1, 11, 6, 2, 12),
     (2, 5, 8, 1, 128),
     (1, 3, 3, 3, 2),
 ]
 
 
 def inputs(shape: tuple[int, ...], dtype: torch.dtype, reach: float) -> list[torch.Tensor]:
-    """q, k, z, inv_freq and the gradients of the rotated q and k; gradients strided as attention's."""
+    """q, k, z, inv_freq, and gradients of the rotated q and k, strided as attention gives them."""
     B, T, H, K, D = shape
     torch.manual_seed(sum(shape))
     q, k = torch.randn(B, T, H, D), torch.randn(B, T, K, D)
@@ -41,7 +41,7 @@ def exact(tensors: list[torch.Tensor], magnitude: float) -> list[torch.Tensor]:
     q, k, z = (x.requires_grad_() for x in (q, k, z))
     angle = z[..., None] * inv_freq
     angle = angle + (angle.float().double() - angle).detach()
-    B, T, K, F = angle.shape
+    _B, _T, K, F = angle.shape
     turn = torch.polar(torch.full((), magnitude, dtype=torch.float64), angle)[:, :, :, None]
     rotated = []
     for x in (q, k):
@@ -49,7 +49,9 @@ def exact(tensors: list[torch.Tensor], magnitude: float) -> list[torch.Tensor]:
         y = torch.complex(x[..., :F], x[..., F:]) * turn
         rotated.append(torch.cat((y.real, y.imag), -1).flatten(2, 3))
     torch.autograd.backward(rotated, [gq, gk])
-    assert q.grad is not None and k.grad is not None and z.grad is not None
+    assert q.grad is not None
+    assert k.grad is not None
+    assert z.grad is not None
     return [*(y.detach() for y in rotated), q.grad, k.grad, z.grad]
 
 
@@ -146,7 +148,7 @@ def test_no_gradient_for_positions_that_need_none() -> None:
 
 
 def interpreted() -> None:
-    """Runs in a process with TRITON_INTERPRET=1: the kernels, forward and backward, twice."""
+    """Runs in a process with TRITON_INTERPRET=1: the kernels, forward and backward."""
     from repo_model.rotary_triton import triton_backward, triton_forward
 
     for i, shape in enumerate(SHAPES):
@@ -157,13 +159,15 @@ def interpreted() -> None:
         rotated = triton_forward(q, k, z, inv_freq, magnitude)
         gradients = triton_backward(gq, gk, *rotated, z, inv_freq, magnitude)
         compare([*rotated, *gradients], exact(tensors, magnitude), dtype)
-        again = triton_backward(gq, gk, *rotated, z, inv_freq, magnitude)
-        assert all(torch.equal(a, b) for a, b in zip(gradients, again, strict=True))
+        if i == 1:
+            again = triton_backward(gq, gk, *rotated, z, inv_freq, magnitude)
+            assert all(torch.equal(a, b) for a, b in zip(gradients, again, strict=True))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 def test_triton_kernels_in_the_interpreter() -> None:
-    code = f"import sys; sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}; import test_rotary; test_rotary.interpreted()"
+    path = [str(Path(__file__).parent), *sys.path]
+    code = f"import sys; sys.path[:0] = {path!r}; import test_rotary; test_rotary.interpreted()"
     env = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False

@@ -31,7 +31,7 @@ def test_checkpointing_gives_the_same_gradients(make, ids, family: str, reentran
 def test_positions_stay_fp32(make, ids, dtype: torch.dtype, how: str) -> None:
     """z is the fp32 product of the half-precision inputs, and inv_freq is not rounded."""
     model = make()
-    inv_freq_F = model.model.layers[1].self_attn.inv_freq.clone()
+    inv_freq_F = model.model.layers[1].self_attn.rotary.inv_freq.clone()
     if how == "to":
         model = model.to(dtype)
     seen: dict[str, torch.Tensor] = {}
@@ -53,8 +53,9 @@ def test_positions_stay_fp32(make, ids, dtype: torch.dtype, how: str) -> None:
     z = (torch.nn.functional.silu(h @ maps[0].T) * (h @ maps[1].T)) @ maps[2].T
     assert recorder[1].dtype == torch.float32
     assert (recorder[1] - z.transpose(1, 2)).abs().max() < 1e-5 * z.abs().max()
-    for buffer in (attention.inv_freq, model.model.rotary_emb.inv_freq):
-        assert buffer.dtype == torch.float32 and torch.equal(buffer, inv_freq_F)
+    for buffer in (attention.rotary.inv_freq, model.model.rotary_emb.inv_freq):
+        assert buffer.dtype == torch.float32
+        assert torch.equal(buffer, inv_freq_F)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -12,7 +12,7 @@ MIXED = ["rope", "nope", "repo"]
 
 
 def test_the_paper_s_ramp_and_magnitude() -> None:
-    """head_dim 128, theta 5e5, 4096 tokens: pairs below 14 keep their frequency, above 32 get 1/4."""
+    """head_dim 128, theta 5e5, 4096 tokens: pairs up to 14 keep theirs, from 32 on get 1/4."""
     config = repo_model.RepoOlmo2Config(
         hidden_size=256,
         num_attention_heads=2,
@@ -27,12 +27,14 @@ def test_the_paper_s_ramp_and_magnitude() -> None:
     )
     model = repo_model.RepoOlmo2ForCausalLM(config)
     attention = model.model.layers[0].self_attn
-    plain_F = attention.inv_freq.clone()
+    plain_F = attention.rotary.inv_freq.clone()
     repo_model.extend(model, 4)
-    ratio_F = attention.inv_freq / plain_F
-    assert torch.allclose(ratio_F[:15], torch.ones(15)) and ratio_F[15] < 1
-    assert torch.allclose(ratio_F[32:], torch.full((32,), 0.25)) and ratio_F[31] > 0.25
-    assert attention.magnitude == pytest.approx(1.1386, abs=1e-4)
+    ratio_F = attention.rotary.inv_freq / plain_F
+    assert torch.allclose(ratio_F[:15], torch.ones(15))
+    assert ratio_F[15] < 1
+    assert torch.allclose(ratio_F[32:], torch.full((32,), 0.25))
+    assert ratio_F[31] > 0.25
+    assert attention.rotary.magnitude == pytest.approx(1.1386, abs=1e-4)
     assert model.config.max_position_embeddings == 16384
 
 
@@ -40,19 +42,26 @@ def test_equals_the_reference(make, ids, reference) -> None:
     model = make(positions=MIXED)
     repo_model.extend(model, 4, original=32)
     attention = model.model.layers[2].self_attn
-    assert attention.magnitude == model.model.rotary_emb.attention_scaling == 0.1 * math.log(4) + 1
-    expected = reference(model, ids, inv_freq=attention.inv_freq, magnitude=attention.magnitude)
+    assert (
+        attention.rotary.magnitude
+        == model.model.rotary_emb.attention_scaling
+        == 0.1 * math.log(4) + 1
+    )
+    expected = reference(
+        model, ids, inv_freq=attention.rotary.inv_freq, magnitude=attention.rotary.magnitude
+    )
     with torch.no_grad():
         assert (model(ids).logits - expected).abs().max() < 1e-5
 
 
 def test_the_paper_s_wording_leaves_repo_layers_alone(make) -> None:
     model = make(positions=MIXED)
-    before_F = model.model.layers[2].self_attn.inv_freq.clone()
+    before_F = model.model.layers[2].self_attn.rotary.inv_freq.clone()
     rope_before_F = model.model.rotary_emb.inv_freq.clone()
     repo_model.extend(model, 4, layers="rope")
     attention = model.model.layers[2].self_attn
-    assert torch.equal(attention.inv_freq, before_F) and attention.magnitude == 1.0
+    assert torch.equal(attention.rotary.inv_freq, before_F)
+    assert attention.rotary.magnitude == 1.0
     assert not torch.equal(model.model.rotary_emb.inv_freq, rope_before_F)
 
 
