@@ -48,7 +48,7 @@ def read_graph(root: Path) -> Graph:
         graph = repo.index.graph
     except DvcException as error:
         raise UserError(f"dvc.yaml: {str(error).strip().splitlines()[0]}") from None
-    stages = {stage: stage.addressing for stage in graph if hasattr(stage, "cmd")}
+    stages = {stage: stage.name for stage in graph if hasattr(stage, "cmd")}
     # DVC's edges run from a stage to what it needs; ties follow the order of dvc.yaml.
     position = {stage: number for number, stage in enumerate(repo.index.stages)}
     order = networkx.lexicographical_topological_sort(

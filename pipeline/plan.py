@@ -36,7 +36,7 @@ def _decide(stage: Any, before: Mapping[str, Decision], force: bool) -> Decision
     if force:
         return Decision("run", "forced")
     status: dict[str, Any] = {}
-    for entry in stage.status().get(stage.addressing, []):
+    for entry in next(iter(stage.status().values()), []):
         status.update(entry if isinstance(entry, dict) else {entry: {}})
     remade = [name for name, decision in before.items() if decision.action in ("run", "maybe")]
     absent = [name for name, decision in before.items() if decision.action == "absent"]

@@ -10,8 +10,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from stages.common.errors import TryAgain, UserError
-from stages.common.files import read_json
+from stages.common.errors import UserError
+from stages.common.files import read_json, write_json
 from stages.common.progress import Progress
 from stages.common.ray_session import session
 from stages.common.tokens import TokenStore
@@ -21,6 +21,7 @@ from stages.common.training.loop import Run, train
 from stages.common.training.order import DataOrder, parts_per_step
 
 WORKER_RESTARTS = 3
+MISTAKE = "mistake.json"
 
 
 def launch(name: str, run: Run, vocabulary: int) -> Path:
@@ -76,45 +77,40 @@ def _fit(name: str, run: Run) -> None:
         done = threading.Event()
         watcher = threading.Thread(target=_watch, args=(name, run, done), daemon=True)
         watcher.start()
+        mistake = run.folder / MISTAKE
+        mistake.unlink(missing_ok=True)
         try:
             trainer.fit()
-        except Exception as error:
-            raise _cause(error) from None
         finally:
             done.set()
             watcher.join()
             shutil.rmtree(storage, ignore_errors=True)
+        if mistake.is_file():
+            raise UserError(read_json(mistake))
 
 
 def _worker(config: dict[str, Any]) -> None:
-    """What Ray Train runs on every worker."""
+    """What Ray Train runs on every worker.
+
+    A user's mistake goes home in a file: raised here, Ray would try it again ``WORKER_RESTARTS`` times.
+    """
     import torch
 
     if not config["execution"].use_gpu:
         # One core per worker is what was asked of Ray; more threads would fight over it.
         torch.set_num_threads(1)
-    train(config["run"], config["execution"])
+    try:
+        train(config["run"], config["execution"])
+    except UserError as error:
+        write_json(config["run"].folder / MISTAKE, str(error))
 
 
 def _watch(name: str, run: Run, done: threading.Event) -> None:
     """Show the progress that rank 0 writes down; a report through Ray Train would cost far more."""
     live = run.folder / "live.json"
     live.unlink(missing_ok=True)
-    progress = Progress(name, run.params.steps * run.params.batch_tokens, "tokens")
+    progress = Progress(name, run.params.tokens, "tokens")
     while not done.wait(1.0):
         if live.is_file():
             now = read_json(live)
             progress.update(now["tokens"], f"step {now['step']}, loss {now['loss']:.4f}")
-
-
-def _cause(error: Exception) -> Exception:
-    """The worker's own exception out of Ray Train's wrapping."""
-    failures = getattr(error, "worker_failures", None) or {0: error}
-    for failure in failures.values():
-        seen: BaseException | None = failure
-        while seen is not None:
-            for known in (seen, getattr(seen, "cause", None), getattr(seen, "base_exc", None)):
-                if isinstance(known, (UserError, TryAgain)):
-                    return type(known)(str(known))
-            seen = seen.__cause__ or seen.__context__
-    return error

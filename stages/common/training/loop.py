@@ -109,13 +109,13 @@ class _Loop:
             raise UserError(
                 f"lr is {self.run.params.lr}: the loss is {value} at step {self.step}; lower it"
             )
-        tokens = self.step * self.run.params.batch_tokens
+        tokens = self.order.tokens_before(self.step)
         lr = self.run.params.lr * schedule(self.run.params, self.step - 1)
         self.log.append({"step": self.step, "tokens": tokens, "loss": round(value, 6), "lr": lr})
         now = time.monotonic()
         if self.rank == 0 and (now - self.shown_at > LIVE_SECONDS or len(self.log) == 1):
             self.shown_at = now
-            done = (self.step - self.first_step) * self.run.params.batch_tokens
+            done = tokens - self.order.tokens_before(self.first_step)
             rate = done / (now - self.started)
             live = {**self.log[-1], "steps": self.run.params.steps, "tokens_per_s": rate}
             write_json(self.run.folder / "live.json", live)
@@ -132,7 +132,7 @@ class _Loop:
         started = time.monotonic()
         state = self.engine.state()
         if self.rank == 0 and (self.step > self.saved_step or self.step == 0):
-            tokens = self.step * self.run.params.batch_tokens
+            tokens = self.order.tokens_before(self.step)
             progress = checkpoint.Progress(self.step, tokens, self.log)
             checkpoint.save(self.run.folder / "checkpoints", state, progress)
         self.saved_step, self.saved_at = self.step, time.monotonic()

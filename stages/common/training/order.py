@@ -25,19 +25,22 @@ class Phase:
     first_step: int
     steps: int
     length: int
+    rows: int
+    """Sequences in the global batch."""
+    first_token: int
+    """Tokens trained on before it."""
     sources: tuple[str, ...] | None
 
 
 def phases(params: TrainingParams) -> list[Phase]:
-    """The length schedule in whole steps; rounding goes to the last phase."""
+    """The length schedule in whole steps."""
     found: list[Phase] = []
-    first, share = 0, 0.0
+    step = token = 0
     for index, phase in enumerate(params.lengths):
-        share += phase.share
-        last = index == len(params.lengths) - 1
-        end = params.steps if last else round(share * params.steps)
-        found.append(Phase(index, first, end - first, phase.length, phase.sources))
-        first = end
+        steps, batch = params.steps_of(phase), params.batch_of(phase)
+        rows = batch // phase.length
+        found.append(Phase(index, step, steps, phase.length, rows, token, phase.sources))
+        step, token = step + steps, token + steps * batch
     return found
 
 
@@ -45,7 +48,7 @@ class DataOrder:
     """Batches by step number."""
 
     def __init__(self, store: TokenStore, params: TrainingParams, seed: int) -> None:
-        self._params, self._seed = params, seed
+        self.steps, self._seed = params.steps, seed
         self._phases = phases(params)
         self._streams = [store.stream("train", phase.sources) for phase in self._phases]
         for phase, stream in zip(self._phases, self._streams, strict=True):
@@ -61,14 +64,19 @@ class DataOrder:
 
     def rows(self, step: int) -> int:
         """Sequences in the global batch of ``step``."""
-        return self._params.batch_tokens // self.phase(step).length
+        return self.phase(step).rows
+
+    def tokens_before(self, step: int) -> int:
+        """Tokens trained on in the steps before ``step``; at the last step's number, all of them."""
+        phase = self.phase(min(step, self.steps - 1))
+        return phase.first_token + (step - phase.first_step) * phase.rows * phase.length
 
     def batch(self, step: int, first: int, count: int) -> NDArray[np.int64]:
         """Token ids ``[count, length]`` of rows ``first..first+count`` of the global batch."""
         phase = self.phase(step)
         stream = self._streams[phase.index]
         chunks = len(stream) // phase.length
-        start = (step - phase.first_step) * self.rows(step) + first
+        start = (step - phase.first_step) * phase.rows + first
         picked = (
             int(_shuffled(self._seed, phase.index, number // chunks, chunks)[number % chunks])
             for number in range(start, start + count)
@@ -87,15 +95,15 @@ def parts_per_step(params: TrainingParams, workers: int, micro_batch_tokens: int
 
     Raises ``UserError`` where the global batch of a phase cannot be shared out evenly.
     """
-    parts = max(1, math.ceil(params.batch_tokens / (workers * micro_batch_tokens)))
-    for phase in params.lengths:
-        rows = params.batch_tokens // phase.length
-        if rows % workers:
+    schedule = phases(params)
+    for phase in schedule:
+        if phase.rows % workers:
             raise UserError(
-                f"REPO_WORKERS is {workers} and does not divide the {rows} sequences of a batch "
-                f"(batch_tokens {params.batch_tokens} / length {phase.length}); take a divisor"
+                f"REPO_WORKERS is {workers} and does not divide the {phase.rows} sequences of a "
+                f"batch (batch_tokens / length {phase.length}); take a divisor"
             )
-        per_worker = rows // workers
-        # One number of parts must serve all phases: DeepSpeed fixes it when the engine is built.
-        parts = next(n for n in range(min(parts, per_worker), per_worker + 1) if per_worker % n == 0)
-    return parts
+    # One number of parts must serve all phases: DeepSpeed fixes it when the engine is built.
+    shared = math.gcd(*(phase.rows // workers for phase in schedule))
+    longest = max(phase.rows * phase.length for phase in schedule) // workers
+    fitting = [n for n in range(1, shared + 1) if shared % n == 0 and longest <= n * micro_batch_tokens]
+    return fitting[0] if fitting else shared

@@ -12,7 +12,9 @@ class LengthPhase(Section):
 
     length: Annotated[int, Field(ge=2)]
     share: Share
-    """The phase's share of the steps."""
+    """The phase's share of the tokens."""
+    batch_tokens: Count | None = None
+    """Tokens per optimizer step in this phase; none: as everywhere."""
     sources: tuple[str, ...] | None = Field(default=None, strict=False)
     """Sources of documents that it reads; none: all of them."""
 
@@ -21,7 +23,7 @@ class TrainingParams(Section):
     """An optimizer on packed sequences (PAPER.md section 3: eos-separated documents, no mask)."""
 
     tokens: Count
-    """Tokens to train on, whole steps (rounded down)."""
+    """Tokens to train on; each phase takes whole steps of its share."""
     batch_tokens: Count
     """Tokens per optimizer step, over all workers: constant whatever the worker count."""
     lengths: tuple[LengthPhase, ...] = Field(min_length=1, strict=False)
@@ -41,10 +43,18 @@ class TrainingParams(Section):
     """The last part of the steps, over which the lr falls linearly to zero; 1: from the start."""
     precision: Literal["fp32", "bf16"]
 
+    def batch_of(self, phase: LengthPhase) -> int:
+        """Tokens per optimizer step in ``phase``."""
+        return phase.batch_tokens or self.batch_tokens
+
+    def steps_of(self, phase: LengthPhase) -> int:
+        """Optimizer steps of ``phase``."""
+        return round(self.tokens * phase.share) // self.batch_of(phase)
+
     @property
     def steps(self) -> int:
         """Optimizer steps of the whole run."""
-        return self.tokens // self.batch_tokens
+        return sum(self.steps_of(phase) for phase in self.lengths)
 
     @model_validator(mode="after")
     def _phases_fit(self) -> Self:
@@ -52,9 +62,10 @@ class TrainingParams(Section):
         if abs(total - 1.0) > 1e-6:
             raise ValueError(f"lengths: the shares add up to {total:g}, not to 1")
         for phase in self.lengths:
-            if self.batch_tokens % phase.length:
+            if self.batch_of(phase) % phase.length:
                 raise ValueError(
-                    f"batch_tokens is {self.batch_tokens}, not a multiple of the length {phase.length}"
+                    f"batch_tokens is {self.batch_of(phase)}, "
+                    f"not a multiple of the length {phase.length}"
                 )
         if (self.optimizer == "muon") != (self.muon_lr is not None):
             raise ValueError(f"muon_lr is {self.muon_lr} with optimizer {self.optimizer!r}")

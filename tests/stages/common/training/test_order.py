@@ -16,6 +16,22 @@ def test_phases_are_whole_steps(training_params: TrainingParams) -> None:
     assert [(p.first_step, p.steps, p.length) for p in found] == [(0, 6, 16), (6, 6, 32)]
 
 
+def test_a_phase_may_have_its_own_batch(tokens: Path, training_params: TrainingParams) -> None:
+    lengths = (
+        {"length": 16, "share": 0.25, "batch_tokens": 64},
+        {"length": 32, "share": 0.75},
+    )
+    params = TrainingParams(**{**training_params.model_dump(), "lengths": lengths})
+    found = phases(params)
+    assert [(p.first_step, p.steps, p.rows, p.first_token) for p in found] == [
+        (0, 6, 4, 0),
+        (6, 9, 4, 384),
+    ]
+    order = DataOrder(TokenStore(tokens), params, seed=0)
+    assert order.batch(3, 0, 4).shape == (4, 16)
+    assert [order.tokens_before(step) for step in (0, 6, 7, 15)] == [0, 384, 512, 1536]
+
+
 def test_a_batch_does_not_depend_on_how_it_is_shared_out(
     tokens: Path, training_params: TrainingParams
 ) -> None:

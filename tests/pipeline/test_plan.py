@@ -1,0 +1,96 @@
+"""Planning on a real DVC repository: what would run, and why."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.graph import read_graph
+from pipeline.plan import Decision, plan
+from stages.common.errors import UserError
+from tests.pipeline.conftest import Shell, clone
+
+
+def decisions(folder: Path, *targets: str) -> dict[str, Decision]:
+    graph = read_graph(folder)
+    return plan(graph, graph.select(targets))
+
+
+def actions(folder: Path, *targets: str) -> dict[str, str]:
+    return {name: decision.action for name, decision in decisions(folder, *targets).items()}
+
+
+@pytest.fixture
+def built(project: Path, shell: Shell) -> Path:
+    shell(project, "dvc", "repro")
+    return project
+
+
+def test_the_graph_is_dvc_s_and_in_order(project: Path) -> None:
+    graph = read_graph(project)
+    assert list(graph.stages) == ["one", "two@a", "two@b", "three"]
+    assert graph.upstream["two@a"] == ["one"]
+    assert set(graph.upstream["three"]) == {"one", "two@a", "two@b"}
+    assert graph.select(["two"]) == ["one", "two@a", "two@b"]
+    assert graph.select(["two@b"]) == ["one", "two@b"]
+    with pytest.raises(UserError, match="stage 'four': unknown; there are one, three, two"):
+        graph.select(["four"])
+
+
+def test_nothing_ran_yet(project: Path) -> None:
+    assert set(actions(project).values()) == {"run"}
+
+
+def test_nothing_to_do(built: Path) -> None:
+    assert set(actions(built).values()) == {"fresh"}
+
+
+def test_a_changed_param_names_the_leaf_and_all_that_follows(built: Path, shell: Shell) -> None:
+    params = built / "params.yaml"
+    params.write_text(params.read_text().replace("y: 2", "y: 3"))
+    found = decisions(built)
+    assert {name: d.action for name, d in found.items()} == {
+        "one": "fresh",
+        "two@a": "run",
+        "two@b": "run",
+        "three": "maybe",
+    }
+    assert found["two@a"].reason == "two.x.y 2 -> 3"
+    assert found["three"].reason == "after two@a, two@b"
+    # two's outs come out the same, so DVC runs these and no other
+    out = shell(built, "dvc", "repro").stdout
+    assert "Running stage 'two@a'" in out
+    assert "Running stage 'three'" not in out
+
+
+def test_outs_that_are_only_gone_are_restored(built: Path) -> None:
+    (built / "out" / "two-a").unlink()
+    found = actions(built)
+    assert found["two@a"] == "restore"
+    assert found["one"] == "fresh"
+
+
+def test_an_edited_out_is_remade(built: Path) -> None:
+    out = built / "out" / "one"
+    out.unlink()
+    out.write_text("edited")
+    assert actions(built)["one"] in ("run", "restore")
+
+
+def test_a_clone_without_data_is_told_apart(built: Path, tmp_path: Path) -> None:
+    found = decisions(clone(built, tmp_path / "clone"))
+    assert {decision.action for decision in found.values()} == {"absent"}
+    assert "not in the cache" in found["one"].reason
+
+
+def test_planning_touches_nothing(built: Path) -> None:
+    params = built / "params.yaml"
+    params.write_text(params.read_text().replace("one: 1", "one: 5"))
+    before = {p: p.stat().st_mtime_ns for p in built.rglob("*") if ".dvc/tmp" not in str(p)}
+    assert actions(built)["one"] == "run"
+    after = {p: p.stat().st_mtime_ns for p in built.rglob("*") if ".dvc/tmp" not in str(p)}
+    assert before == after
+
+
+def test_a_folder_without_a_graph_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no dvc\.yaml here"):
+        read_graph(tmp_path)
