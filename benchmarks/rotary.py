@@ -162,15 +162,11 @@ def main() -> None:
     print(f"{where['hardware']}, torch {where['torch']}, {dtype}, median of {options.rounds}")
     print(f"B T H D = {shape}, forward + backward; floor = {result['floor_bytes'] / 1e6:.1f} MB")
     for name, ms in result["ms"].items():
-        counted = COUNTED_TENSORS.get(name)
-        counted_mb = (
-            f"{counted * result['floor_bytes'] / FLOOR_TENSORS / 1e6:9.1f}" if counted else ""
-        )
+        counted = COUNTED_TENSORS.get(name) if dtype == torch.bfloat16 else None
+        counted_mb = (counted or 0) * result["floor_bytes"] / FLOOR_TENSORS / 1e6
         speed, rate = result["ms"]["official"] / ms, result["floor_bytes"] / ms / 1e6
-        print(
-            f"{name:>20} {ms:8.3f} ms {speed:6.2f} x official"
-            f" {rate:8.1f} GB/s of the floor {counted_mb:>9} MB counted"
-        )
+        line = f"{name:>20} {ms:8.3f} ms {speed:6.2f} x official {rate:8.1f} GB/s of the floor"
+        print(line + (f" {counted_mb:9.1f} MB counted" if counted else ""))
     if options.save:
         print(save("rotary", result, where))
 

@@ -5,6 +5,7 @@ called once with q, k, v as [1, heads, T, head_dim], k after rotation; construct
 `AutoModel.from_config` on the meta device; tokens come flat, in chunks, with `use_cache=False`.
 """
 
+import inspect
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,9 @@ def test_continuous_batching_generates_the_same_tokens(make) -> None:
     for prompt in prompts:
         out = model.generate(torch.tensor([prompt]), **{**options, "eos_token_id": None})
         alone.append(out[0, len(prompt) :].tolist())
-    batching = ContinuousBatchingConfig(page_size=16, num_blocks=32, max_batch_tokens=64)
+    fields = inspect.signature(ContinuousBatchingConfig).parameters
+    size = {"page_size" if "page_size" in fields else "block_size": 16}  # renamed after 5.16
+    batching = ContinuousBatchingConfig(**size, num_blocks=32, max_batch_tokens=64)
     results = model.generate_batch(
         inputs=prompts,
         generation_config=GenerationConfig(**options),
