@@ -14,6 +14,7 @@ import argparse
 import datetime
 import json
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -53,11 +54,11 @@ def official(
 def interleaved_medians(
     calls: dict[str, Callable[[], Any]], rounds: int, device: str
 ) -> dict[str, float]:
-    """Median milliseconds of each call; every round runs all of them, in turning order."""
+    """Median milliseconds of each call; every round runs all of them in a random order."""
     times: dict[str, list[float]] = {name: [] for name in calls}
-    names = list(calls)
+    order = random.Random(0)
     for i in range(-3, rounds):
-        for name in names[i % len(names) :] + names[: i % len(names)]:
+        for name in order.sample(list(calls), len(calls)):
             _synchronize(device)
             start = time.perf_counter()
             calls[name]()

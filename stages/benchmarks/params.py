@@ -1,12 +1,82 @@
 """Params of the benchmark samples."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.common.schema import Count, Section
 
-RulerTask = Literal["niah_single_1", "niah_multikey_1", "vt", "cwe"]
+RulerTask = Literal[
+    "niah_single_1",
+    "niah_single_2",
+    "niah_single_3",
+    "niah_multikey_1",
+    "niah_multikey_2",
+    "niah_multikey_3",
+    "niah_multivalue",
+    "niah_multiquery",
+    "vt",
+    "cwe",
+    "fwe",
+]
+Repeats = tuple[Count, Count]
+
+
+class Steps(Section):
+    """By how much the haystack of a sample that came out too long is cut, per kind of haystack."""
+
+    lines: Count
+    """Lines of noise or of distracting needles (official: 25; below 4096 tokens 5)."""
+    prose: Count
+    """Words of prose (official: 500)."""
+    assignments: Count
+    """``vt``: lines of noise (official: 10; below 4096 tokens 5)."""
+    words: Count
+    """``cwe``: different words (official: 10)."""
+
+
+class TrackingParams(Section):
+    """``vt``: chains of variable assignments (EVALUATION.md section 3.1)."""
+
+    chains: Count
+    """Chains in the text, of which one is asked for (official: 1, so nothing distracts)."""
+    hops: Count
+    """Assignments after a chain's first (official: 4)."""
+    name_letters: Annotated[int, Field(ge=2)]
+    """Capitals in a variable's name (official: 5)."""
+    value_digits: Annotated[int, Field(ge=2)]
+    """Digits of a chain's value (official: 5)."""
+    example_tokens: Count | None
+    """Most tokens of the worked example before the question (official: 500); none: no example."""
+
+
+class WordsExample(Section):
+    """The worked example of ``cwe``."""
+
+    words: Count
+    """Different words in its list (official: 40; below 4096 tokens 20)."""
+    repeats: Repeats = Field(strict=False)
+    """As in the list itself (official: 10 and 3; below 4096 tokens 3 and 1)."""
+
+
+class WordsParams(Section):
+    """``cwe``: a list in which some words are more common."""
+
+    common: Count
+    """Common words that are asked for (official: 10)."""
+    repeats: Repeats = Field(strict=False)
+    """How often a common, an uncommon word stands there (official: 30, 3; below 4096: 6, 1)."""
+    example: WordsExample | None
+    """Official: one; none: no example."""
+
+
+class ShortParams(Section):
+    """What RULER does otherwise below a length."""
+
+    below: Count
+    """Official: 4096 tokens."""
+    steps: Steps
+    cwe: WordsParams
 
 
 class RulerParams(Section):
@@ -14,22 +84,40 @@ class RulerParams(Section):
 
     tasks: tuple[RulerTask, ...] = Field(strict=False)
     samples: Count
-    """Samples per task and length."""
-    value_digits: Count
-    """Digits of a needle's value (official: 7)."""
+    """Samples per task and length (official: 500)."""
     new_tokens: dict[RulerTask, Count]
     """Generation budget per task; it counts towards the length, as in the official rules."""
-    increment_lines: Count
-    """Noise lines by which a haystack is fitted to the length."""
-    vt_hops: Count
-    """Variable tracking: hops of the chain (official: 4)."""
-    vt_example: bool
-    """Put one worked example before the question, as official; needs some hundred tokens."""
-    cwe_common: Count
-    """Common words that are asked for (official: 10)."""
-    cwe_repeats: tuple[Count, Count] = Field(strict=False)
-    """How often a common and an uncommon word stand in the list (official: 30 and 3; short: 6, 1)."""
-    cwe_example: bool
+    value_digits: Annotated[int, Field(ge=2)]
+    """Digits of a needle's value (official: 7)."""
+    word_tokens: Count | None
+    """Draw only words that the tokenizer writes in so many tokens (official: none, all words).
+
+    With 1,024 tokens an official ``adjective-noun`` key takes a dozen, with dolma2 four or so.
+    """
+    prose: str
+    """Haystack of the ``prose`` tasks: ``generated``, or a file of text (official: the essays)."""
+    steps: Steps
+    vt: TrackingParams
+    cwe: WordsParams
+    short: ShortParams | None = None
+    """None: the same numbers at every length."""
+
+    @model_validator(mode="after")
+    def _every_task_has_a_budget(self) -> Self:
+        if len(set(self.tasks)) != len(self.tasks):
+            raise ValueError(f"tasks names one twice: {list(self.tasks)}")
+        missing = [task for task in self.tasks if task not in self.new_tokens]
+        if missing:
+            raise ValueError(f"new_tokens has no entry for {', '.join(missing)}; add it")
+        return self
+
+    def steps_at(self, length: int) -> Steps:
+        """The steps at a length, tokens."""
+        return self.short.steps if self.short and length < self.short.below else self.steps
+
+    def cwe_at(self, length: int) -> WordsParams:
+        """The word lists' numbers at a length, tokens."""
+        return self.short.cwe if self.short and length < self.short.below else self.cwe
 
 
 class LongBenchParams(Section):
@@ -46,7 +134,13 @@ class BenchmarksParams(Section):
     """Samples that are built once and kept with their token ids."""
 
     seed: Annotated[int, Field(ge=0)]
-    lengths: tuple[Count, ...] = Field(min_length=1, strict=False)
-    """Context lengths in tokens, the generation budget included; the first is the trained length."""
+    lengths: tuple[Annotated[int, Field(ge=16)], ...] = Field(min_length=1, strict=False)
+    """Context lengths, tokens, generation budget included; the first is the trained length."""
     ruler: RulerParams
     longbench: LongBenchParams
+
+    @model_validator(mode="after")
+    def _lengths_rise(self) -> Self:
+        if list(self.lengths) != sorted(set(self.lengths)):
+            raise ValueError(f"lengths must rise, the trained length first: {list(self.lengths)}")
+        return self

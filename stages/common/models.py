@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import repo_model
+from transformers.utils import logging as transformers_logging
 
 from stages.common.errors import UserError
 
 
 def load_model(source: Path | str, field: str, **options: Any) -> Any:
     """``repo_model.load``; raises a ``UserError`` that names ``field`` and the source."""
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
         return repo_model.load(str(source), **options)
     except (OSError, ValueError) as error:

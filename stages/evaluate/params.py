@@ -7,4 +7,4 @@ class EvaluateParams(Section):
     """What is measured besides the benchmark samples; decoding is greedy."""
 
     perplexity_tokens: Count
-    """Validation tokens per source and length on which loss is measured, at most."""
+    """Validation tokens per source whose loss is measured, at most, at each length."""

@@ -101,6 +101,7 @@ def pe(mode: str = "swigluex_multihead", **keys) -> dict:
         (pe(dynamic_pe_start_layer=2), "rope rope repo"),
         (pe(), "repo repo repo"),
         (pe(dynamic_pe_layer_ids="0,2"), "repo rope repo"),
+        (pe(dynamic_pe_layer_ids=[1]), "rope repo rope"),
         (pe(dynmaic_pe_layer_ids="0, 2", dynmaic_pe_start_layer=1), "rope rope repo"),
     ],
 )
@@ -118,6 +119,8 @@ def test_the_misspelt_key_wins_with_a_warning(caplog) -> None:
 def test_other_official_modes_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="dynamic_pe_mode='alibi' is not supported"):
         official_positions(pe("alibi"), 3)
+    with pytest.raises(ValueError, match="dynamic_pe_layer_ids='all' is not a comma list"):
+        official_positions(pe(dynamic_pe_layer_ids="all"), 3)
 
 
 @pytest.fixture
@@ -171,6 +174,24 @@ def test_a_pickle_instead_of_safetensors(folder: Path) -> None:
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     refuses(folder, r"only pickled weights \(pytorch_model.bin\)")
+
+
+def test_a_pickle_named_safetensors(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "model.safetensors")
+    refuses(folder, "damaged or cut short")
+
+
+def test_an_empty_file(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"")
+    refuses(folder, "damaged or cut short")
+
+
+def test_a_missing_shard(make, tmp_path: Path) -> None:
+    make().save_pretrained(tmp_path, max_shard_size="20KB")
+    shards = sorted(tmp_path.glob("model-*.safetensors"))
+    repo_model.load(tmp_path)
+    shards[1].unlink()
+    refuses(tmp_path, shards[1].name)
 
 
 def test_no_model_folder(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What happens inside a trained model: its learned positions and where its answers look."""

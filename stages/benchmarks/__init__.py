@@ -1,0 +1,1 @@
+"""Benchmark samples: built once, with token ids, for every model that is evaluated."""

@@ -1,0 +1,91 @@
+"""What a RULER task is to the builder: a row that drafts one sample from a haystack's size."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from stages.benchmarks.encoder import Encoder
+from stages.benchmarks.haystack import Prose
+from stages.benchmarks.params import RulerParams
+from stages.benchmarks.words import Words
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A sample before it is measured: the prompt is ``head + context + tail + prefix``."""
+
+    head: str
+    context: str
+    tail: str
+    prefix: str
+    answers: tuple[str, ...]
+    candidates: tuple[str, ...]
+    """Every value of the context that could be an answer, the answers among them, once each."""
+    ordered: bool = False
+    """Whether the first answer has one place in the context (its depth is then recorded)."""
+
+    @property
+    def input(self) -> str:
+        """The prompt without the answer prefix, as RULER stores it."""
+        return self.head + self.context + self.tail
+
+    @property
+    def prompt(self) -> str:
+        """What the model reads."""
+        return self.input + self.prefix
+
+    @property
+    def shortcut(self) -> float:
+        """Expected score of naming candidates at random, as many as there are answers.
+
+        It needs no question: one needle in the haystack gives 1, four keys give 1/4. The single
+        chain of official ``vt`` gives 1, for it has no other variables.
+        """
+        return min(1.0, len(self.answers) / len(self.candidates))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A task at a length, and what its samples are drawn from."""
+
+    task: str
+    length: int
+    params: RulerParams
+    seed: int
+    encoder: Encoder
+    words: Words
+    prose: Prose
+
+    @property
+    def budget(self) -> int:
+        """Tokens kept free for the answer."""
+        return self.params.new_tokens[self.task]  # type: ignore[index]
+
+    @property
+    def room(self) -> int:
+        """Most tokens of a prompt."""
+        return self.length - self.budget
+
+    def rng(self, name: int | str) -> Random:
+        """The random source of one sample: the same in any process and any order."""
+        return Random(f"{self.seed}/{self.task}/{self.length}/{name}")
+
+
+class Task(Protocol):
+    """A row of the table in ``stages.benchmarks.ruler``."""
+
+    @property
+    def metric(self) -> str:
+        """Name of its scorer."""
+
+    def least(self, cell: Cell) -> int:
+        """Smallest haystack that can hold the sample, in the task's own units."""
+
+    def most(self, cell: Cell) -> int:
+        """Largest haystack that can be made."""
+
+    def step(self, cell: Cell) -> int:
+        """Units by which a haystack is cut that came out too long."""
+
+    def draft(self, cell: Cell, units: int, rng: Random) -> Draft:
+        """A sample with a haystack of ``units``."""

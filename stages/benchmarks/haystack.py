@@ -1,0 +1,84 @@
+"""Prose for haystacks: a text of the user's, or generated sentences that nobody owns.
+
+RULER takes Paul Graham's essays, which have no licence: bring your own copy by its path.
+"""
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+from stages.benchmarks.words import Words
+from stages.common.errors import UserError
+
+GENERATED = "generated"
+
+_FRAMES = (
+    "The {a} {n} stood beside the {n} for a long time.",
+    "Nobody in the {n} had seen such a {a} {n} before.",
+    "In the evening they carried the {n} back to the {a} {n}.",
+    "A {n} and a {n} were left on the table.",
+    "She said that the {n} was more {a} than the {n}.",
+    "Before winter came, the {n} was sold for a {a} {n}.",
+    "It is not easy to find a {n} without a {n}.",
+    "He wrote about the {n}, the {n} and the {a} {n}.",
+    "Some people think that every {n} needs a {a} {n}.",
+    "When the rain stopped, we looked for the {a} {n}.",
+    "There was a {n} behind the {n}, and it was {a}.",
+    "What they wanted was a {a} {n}, not another {n}.",
+    "After that the {a} {n} was never mentioned again.",
+    "The road to the {n} passes a {a} {n}.",
+    "Most of the time the {n} was {a}, but the {n} was not.",
+    "You can learn a lot from a {a} {n}.",
+)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[\"'(]?[A-Z0-9])")
+"""RULER splits with NLTK's punkt; this needs no download and differs after abbreviations only."""
+
+
+class Prose:
+    """Haystack text by the word, as RULER measures it."""
+
+    def __init__(self, source: str, words: Words) -> None:
+        """``source`` is ``generated`` or a file: plain text, or JSON with a key ``text``."""
+        self._words = words
+        self.file = None if source == GENERATED else Path(source)
+        self._text = _read(self.file) if self.file else None
+        content = "\n".join(_FRAMES) if self._text is None else " ".join(self._text)
+        self.sha256 = hashlib.sha256(content.encode()).hexdigest()
+
+    @property
+    def words(self) -> int:
+        """How many words there are."""
+        return sys.maxsize if self._text is None else len(self._text)
+
+    def sentences(self, count: int, rng: Random) -> list[str]:
+        """The sentences of ``count`` words: the file's first ones, or words drawn from ``rng``."""
+        if self._text is None:
+            text = list(islice(self._generated(rng), count))
+        else:
+            text = self._text[:count]
+        return _SENTENCE_END.split(" ".join(text))
+
+    def _generated(self, rng: Random) -> Iterator[str]:
+        while True:
+            frame = rng.choice(_FRAMES)
+            while "{" in frame:
+                frame = frame.replace("{n}", rng.choice(self._words.nouns), 1)
+                frame = frame.replace("{a}", rng.choice(self._words.adjectives), 1)
+            yield from frame.split(" ")
+
+
+def _read(file: Path) -> list[str]:
+    if not file.is_file():
+        raise UserError(f"benchmarks.ruler.prose is {str(file)!r}: no such file")
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".json":
+        try:
+            text = json.loads(text)["text"]
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{file}: not JSON with a key 'text'") from None
+    return text.split()

@@ -1,0 +1,158 @@
+"""LongBench-format tasks: rows of ``<task>.jsonl`` to prompts that fit a length.
+
+Layout, prompts, limits and truncation of THUDM/LongBench@2e00731 (MIT; EVALUATION.md section 3.2).
+A folder may bring prompts for tasks of its own in ``tasks.json``, as the generated set does.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from stages.benchmarks.encoder import Encoder
+from stages.benchmarks.params import LongBenchParams
+from stages.common.errors import UserError
+from stages.common.files import read_json, read_jsonl
+
+SUITE = "longbench"
+_METRICS = {
+    "qa_f1": "narrativeqa qasper multifieldqa_en hotpotqa 2wikimqa musique triviaqa",
+    "rouge_l": "gov_report qmsum multi_news samsum",
+    "classification": "trec",
+    "count": "passage_count",
+    "retrieval": "passage_retrieval_en",
+    "code_similarity": "lcc repobench-p",
+}
+"""Metric of LongBench's tasks; the Chinese ones need a word splitter that is not here yet."""
+_FIRST_LINE = ("trec", "triviaqa", "samsum")
+"""Tasks of which LongBench scores the first line only."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a task is asked and scored."""
+
+    prompt: str
+    max_new_tokens: int
+    metric: str
+    first_line: bool
+
+
+class Source:
+    """A folder of LongBench files, or the generated set."""
+
+    def __init__(self, params: LongBenchParams) -> None:
+        """``params.path`` names the folder; none: the generated set."""
+        shipped = Path(str(files("stages.benchmarks") / "data"))
+        self.folder = Path(params.path) if params.path else shipped / "generated"
+        self.limit = params.samples
+        if not self.folder.is_dir():
+            raise UserError(f"benchmarks.longbench.path is {params.path!r}: no such folder")
+        self._formats = _official(shipped / "longbench")
+        own = self.folder / "tasks.json"
+        if own.is_file():
+            self._formats |= {task: Format(**row) for task, row in read_json(own).items()}
+
+    def format(self, task: str) -> Format:
+        """Prompt, limit and metric of a task."""
+        if task not in self._formats:
+            raise UserError(
+                f"benchmarks.longbench.tasks: {task!r} is unknown; known are "
+                f"{', '.join(sorted(self._formats))}, others need {self.folder / 'tasks.json'}"
+            )
+        return self._formats[task]
+
+    def file(self, task: str) -> Path:
+        """The task's rows."""
+        return self.folder / f"{task}.jsonl"
+
+    def rows(self, task: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Rows of a task with their indices; one that lacks a field is named."""
+        file = self.file(task)
+        for index, row in enumerate(read_jsonl(file)):
+            if self.limit is not None and index >= self.limit:
+                return
+            missing = [key for key in ("input", "context", "answers") if key not in row]
+            if missing or not row["answers"]:
+                lack = missing[0] if missing else "answers"
+                raise UserError(f"{file} row {index + 1}: no {lack!r} in it")
+            yield index, row
+
+
+def samples(source: Source, task: str, length: int, encoder: Encoder) -> Iterator[dict[str, Any]]:
+    """All samples of a task, cut in the middle to fit ``length`` with their budget."""
+    style = source.format(task)
+    room = length - style.max_new_tokens
+    if room < 2:
+        raise UserError(
+            f"benchmarks.lengths: {length} is too short for {task}: its answer alone takes "
+            f"{style.max_new_tokens} tokens"
+        )
+    for index, row in source.rows(task):
+        prompt, ids, truncated = _fitted(_fill(style.prompt, row), room, encoder)
+        # The part behind the context is what must survive: it holds the question.
+        tail = _fill(style.prompt.partition("{context}")[2], row)
+        kept = len(prompt) - len(tail) if prompt.endswith(tail) else 0
+        candidates = row.get("candidates") or row.get("all_classes") or []
+        yield {
+            "id": f"{task}-{length}-{index:04}",
+            "suite": SUITE,
+            "task": task,
+            "metric": style.metric,
+            "first_line": style.first_line,
+            "length": length,
+            "index": index,
+            "input": prompt,
+            "answer_prefix": "",
+            "outputs": row["answers"],
+            "answers": row["answers"],
+            "all_classes": row.get("all_classes"),
+            "prompt_ids": ids,
+            "max_new_tokens": style.max_new_tokens,
+            "depth": None,
+            "needle_span": [],
+            "query_span": [encoder.locate(prompt).span(kept, len(prompt))],
+            "candidates": candidates,
+            "shortcut": _shortcut(candidates, row["answers"]),
+            "truncated": truncated,
+        }
+
+
+def _fill(prompt: str, row: dict[str, Any]) -> str:
+    # One pass over the template: a brace in the context is text.
+    parts = prompt.split("{context}")
+    context: str = row["context"]
+    return context.join(part.replace("{input}", row["input"]) for part in parts)
+
+
+def _fitted(prompt: str, room: int, encoder: Encoder) -> tuple[str, list[int], bool]:
+    """LongBench's rule: the first and the last half of the room are kept, joined as text.
+
+    The joint may take more tokens than the halves had; then a smaller room is tried, so that the
+    length is never passed (LongBench lets it).
+    """
+    ids = whole = encoder.ids(prompt)
+    half = room // 2
+    while len(ids) > room:
+        prompt = encoder.text(whole[:half]) + encoder.text(whole[-half:])
+        ids = encoder.ids(prompt)
+        half -= 1
+    return prompt, ids, len(whole) > room
+
+
+def _shortcut(candidates: Sequence[str], answers: Sequence[str]) -> float | None:
+    """Share of the candidates that are right; none where the task names no candidates."""
+    if not candidates:
+        return None
+    right = sum(candidate in answers for candidate in candidates)
+    return round(right / len(candidates), 6)
+
+
+def _official(folder: Path) -> dict[str, Format]:
+    prompts, limits = (read_json(folder / f"dataset2{name}.json") for name in ("prompt", "maxlen"))
+    return {
+        task: Format(prompts[task], limits[task], metric, task in _FIRST_LINE)
+        for metric, tasks in _METRICS.items()
+        for task in tasks.split()
+    }

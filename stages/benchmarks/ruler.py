@@ -1,0 +1,83 @@
+"""RULER: the table of tasks, and how a cell's samples are drafted, measured and written down.
+
+Rules of NVIDIA/RULER@c3f5e3b (EVALUATION.md section 3.1). Where this differs, it says so: needles
+stand at other places in every sample (RULER shuffles with one fixed seed), two needles never share
+a value, and a length that is too short is refused.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from stages.benchmarks.draft import Cell, Draft, Task
+from stages.benchmarks.encoder import Located, Span
+from stages.benchmarks.fitting import fit, fitted
+from stages.benchmarks.niah import Niah
+from stages.benchmarks.tracking import Tracking
+from stages.benchmarks.word_lists import CodedWords, CommonWords
+
+SUITE = "ruler"
+TASKS: dict[str, Task] = {
+    "niah_single_1": Niah("noise"),
+    "niah_single_2": Niah("prose"),
+    "niah_single_3": Niah("prose", values="uuids"),
+    "niah_multikey_1": Niah("prose", key_count=4),
+    "niah_multikey_2": Niah("needles"),
+    "niah_multikey_3": Niah("needles", keys="uuids", values="uuids"),
+    "niah_multivalue": Niah("prose", values_per_key=4),
+    "niah_multiquery": Niah("prose", key_count=4, queries=4),
+    "vt": Tracking(),
+    "cwe": CommonWords(),
+    "fwe": CodedWords(),
+}
+
+
+def samples(cell: Cell) -> Iterator[dict[str, Any]]:
+    """All samples of a task at a length, fitted to it, with token ids."""
+    task = TASKS[cell.task]
+    units = fit(task, cell)
+    for index in range(cell.params.samples):
+        draft = fitted(task, cell, units, index)
+        yield record(cell, draft, task.metric, index)
+
+
+def record(cell: Cell, draft: Draft, metric: str, index: int) -> dict[str, Any]:
+    """A sample as it is stored: text, token ids, and where the answers and the question stand."""
+    located = cell.encoder.locate(draft.prompt)
+    begin = len(draft.head)
+    end = begin + len(draft.context)
+    needles = _places(draft, located)
+    context, query = located.span(begin, end), located.span(end, len(draft.prompt))
+    return {
+        "id": f"{cell.task}-{cell.length}-{index:04}",
+        "suite": SUITE,
+        "task": cell.task,
+        "metric": metric,
+        "length": cell.length,
+        "index": index,
+        "input": draft.input,
+        "answer_prefix": draft.prefix,
+        "outputs": list(draft.answers),
+        "prompt_ids": located.ids,
+        "max_new_tokens": cell.budget,
+        "depth": _depth(needles[0], context) if draft.ordered else None,
+        "needle_span": needles,
+        "query_span": [query],
+        "candidates": list(draft.candidates),
+        "shortcut": round(draft.shortcut, 6),
+    }
+
+
+def _places(draft: Draft, located: Located) -> list[Span]:
+    """Token spans of every whole-word occurrence of an answer in the context, the first first."""
+    whole = "|".join(re.escape(answer) for answer in draft.answers)
+    pattern = re.compile(rf"(?<![\w-])(?:{whole})(?![\w-])")
+    begin = len(draft.head)
+    end = begin + len(draft.context)
+    matches = pattern.finditer(draft.prompt, begin, end)
+    return [located.span(*match.span()) for match in matches]
+
+
+def _depth(needle: Span, context: Span) -> float:
+    """Where the first answer token stands: 0 at the context's first token, 1 at its last."""
+    return round((needle[0] - context[0]) / max(context[1] - context[0] - 1, 1), 6)

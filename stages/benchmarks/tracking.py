@@ -1,0 +1,99 @@
+"""RULER's variable tracking (``vt``)."""
+
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from random import Random
+
+from stages.benchmarks.draft import Cell, Draft
+from stages.benchmarks.fitting import largest
+from stages.benchmarks.templates import NOISE, TRACKING, TRACKING_HOP, TRACKING_VALUE
+from stages.benchmarks.words import capitals, distinct
+from stages.common.errors import UserError
+
+_EXAMPLE_LETTERS = 3
+"""Capitals of a variable's name in the worked example, as official."""
+_EXAMPLE_HOPS = 10
+"""Most hops of the worked example, as official."""
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Chains of assignments among noise; all variables of one chain are asked for."""
+
+    metric: str = "string_match_all"
+
+    def least(self, cell: Cell) -> int:
+        """A line of noise for every assignment of a chain."""
+        return cell.params.vt.hops + 1
+
+    def most(self, cell: Cell) -> int:
+        """No limit."""
+        return sys.maxsize
+
+    def step(self, cell: Cell) -> int:
+        """Lines of noise."""
+        return cell.params.steps_at(cell.length).assignments
+
+    def draft(self, cell: Cell, units: int, rng: Random) -> Draft:
+        """The worked example, if any, then chains among ``units`` lines of noise."""
+        vt = cell.params.vt
+        draft = _question(cell, units, vt.hops, vt.name_letters, rng)
+        if vt.example_tokens is None:
+            return draft
+        return Draft(
+            head=_example(cell, vt.example_tokens, rng) + "\n" + draft.head,
+            context=draft.context,
+            tail=draft.tail,
+            prefix=draft.prefix,
+            answers=draft.answers,
+            candidates=draft.candidates,
+        )
+
+
+def _question(cell: Cell, lines: int, hops: int, letters: int, rng: Random) -> Draft:
+    vt = cell.params.vt
+    names = distinct(lambda: capitals(rng, letters), vt.chains * (hops + 1))
+    # Official values stop one short of the largest number of so many digits (10000..99998).
+    first, last = 10 ** (vt.value_digits - 1), 10**vt.value_digits - 2
+    values = distinct(lambda: str(rng.randint(first, last)), vt.chains)
+    chains = [names[i : i + hops + 1] for i in range(0, len(names), hops + 1)]
+    context = [NOISE] * lines
+    for chain, value in zip(chains, values, strict=True):
+        stated = [TRACKING_VALUE.format(name=chain[0], value=value)]
+        for previous, name in pairwise(chain):
+            stated.append(TRACKING_HOP.format(name=name, previous=previous))
+        places = sorted(rng.sample(range(len(context)), len(stated)))
+        for shift, (place, line) in enumerate(zip(places, stated, strict=True)):
+            context.insert(place + shift, line)
+    head, tail = TRACKING.prompt.split("{context}")
+    fields = {"query": values[0], "num_v": str(hops + 1)}
+    return Draft(
+        head=head,
+        context="\n".join(context),
+        tail=tail.format(**fields),
+        prefix=TRACKING.prefix.format(**fields),
+        answers=tuple(chains[0]),
+        candidates=tuple(names),
+    )
+
+
+def _example(cell: Cell, tokens: int, rng: Random) -> str:
+    """A solved question of at most ``tokens``, other names and another value in every sample."""
+    hops = min(_EXAMPLE_HOPS, cell.params.vt.hops)
+
+    def solved(lines: int, source: Random) -> str:
+        draft = _question(cell, lines, hops, _EXAMPLE_LETTERS, source)
+        return draft.prompt + " " + " ".join(draft.answers) + "\n"
+
+    lines = largest(
+        lambda units: cell.encoder.count(solved(units, cell.rng("example"))),
+        room=tokens,
+        least=hops + 1,
+    )
+    if lines is None:
+        raise UserError(
+            f"benchmarks.ruler.vt.example_tokens is {tokens}: too few for an example with "
+            f"{hops} hops; raise it, or null for no example"
+        )
+    return solved(lines, rng)

@@ -1,0 +1,1 @@
+"""Evaluation of one trained model: benchmark samples and validation loss at every length."""

@@ -1,0 +1,89 @@
+"""Shards on Ray actors: what is finished is on disk, what is lost is computed again."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.common.errors import UserError
+from stages.common.files import read_json, write_json
+from stages.common.progress import Progress
+from stages.common.ray_session import session
+from stages.evaluate.shards import Shard
+
+_LIVES = 3
+"""How often a lost actor is replaced and its shard tried again."""
+
+
+def finish(
+    shards: Sequence[Shard], folder: Path, worker: type[Any], arguments: Sequence[Any]
+) -> dict[Shard, list[Any]]:
+    """Results of all shards; those whose file stands in ``folder`` are read, not computed.
+
+    ``worker(*arguments)`` is made once in each actor; its method ``run`` computes a shard.
+    """
+    missing = [shard for shard in shards if not _file(folder, shard).is_file()]
+    if missing:
+        _compute(missing, folder, worker, arguments)
+    return {shard: read_json(_file(folder, shard)) for shard in shards}
+
+
+def actors() -> int:
+    """How many actors hold the model: ``$REPO_EVAL_ACTORS``, by default 1."""
+    return _whole_number("REPO_EVAL_ACTORS", 1)
+
+
+def batch_tokens() -> int:
+    """Tokens of a batch, prompts and budgets: ``$REPO_EVAL_BATCH_TOKENS``."""
+    return _whole_number("REPO_EVAL_BATCH_TOKENS", 16384)
+
+
+def _compute(
+    missing: Sequence[Shard], folder: Path, worker: type[Any], arguments: Sequence[Any]
+) -> None:
+    progress = Progress("evaluate", sum(len(shard.rows) for shard in missing), "rows")
+    queue, done = list(reversed(missing)), 0
+    with session():
+        import ray  # after `session`: Ray reads its environment when it is imported
+        from ray.exceptions import RayTaskError
+
+        gpus = int(ray.cluster_resources().get("GPU", 0) > 0)
+        actor_class = ray.remote(
+            num_cpus=1, num_gpus=gpus, max_restarts=_LIVES, max_task_retries=_LIVES
+        )(worker)
+        crew = [actor_class.remote(*arguments) for _ in range(min(actors(), len(missing)))]
+        busy: dict[Any, tuple[Any, Shard]] = {}
+
+        def give(actor: Any) -> None:
+            shard = queue.pop()
+            busy[actor.run.remote(shard)] = (actor, shard)
+
+        try:
+            for actor in crew:
+                give(actor)
+            while busy:
+                (ready, *_), _ = ray.wait(list(busy))
+                actor, shard = busy.pop(ready)
+                if queue:  # before the result is stored: the actor need not wait for it
+                    give(actor)
+                write_json(_file(folder, shard), ray.get(ready))
+                done += len(shard.rows)
+                progress.update(done)
+        except RayTaskError as error:
+            if isinstance(error.cause, UserError):
+                raise error.cause from None
+            raise
+        finally:
+            for actor in crew:
+                ray.kill(actor)
+
+
+def _file(folder: Path, shard: Shard) -> Path:
+    return folder / f"{shard.key}.json"
+
+
+def _whole_number(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"{name} is {text!r}: give a whole number from 1 up")
+    return int(text)

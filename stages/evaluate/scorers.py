@@ -1,0 +1,125 @@
+"""Scores of predictions, 0 to 1, as the official scripts compute them.
+
+RULER: NVIDIA/RULER@c3f5e3b ``scripts/eval``; LongBench: THUDM/LongBench@2e00731 ``metrics.py``
+(EVALUATION.md section 3). Oddities that change a number are kept, and named where they stand.
+"""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import Any
+
+_CONTROL = re.compile(r"[\x00-\x1f]")
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_NUMBER = re.compile(r"\d+")
+_PARAGRAPH = re.compile(r"Paragraph (\d+)")
+
+
+def string_match_all(prediction: str, references: Sequence[str]) -> float:
+    """RULER: share of the references that stand somewhere in the prediction, case ignored."""
+    return sum(_found(prediction, references)) / len(references)
+
+
+def string_match_part(prediction: str, references: Sequence[str]) -> float:
+    """RULER's question answering: 1 where any reference stands in the prediction."""
+    return float(any(_found(prediction, references)))
+
+
+def _found(prediction: str, references: Sequence[str]) -> list[bool]:
+    text = _CONTROL.sub("\n", prediction.strip()).strip().lower()
+    return [reference.lower() in text for reference in references]
+
+
+def qa_f1(prediction: str, reference: str) -> float:
+    """LongBench: F1 over words; case, punctuation and English articles do not count."""
+    predicted, expected = _words(prediction), _words(reference)
+    same = sum((Counter(predicted) & Counter(expected)).values())
+    if not same:
+        return 0.0
+    precision, recall = same / len(predicted), same / len(expected)
+    return 2 * precision * recall / (precision + recall)
+
+
+def _words(text: str) -> list[str]:
+    bare = "".join(character for character in text.lower() if character not in string.punctuation)
+    return _ARTICLES.sub(" ", bare).split()
+
+
+def rouge_l(prediction: str, reference: str) -> float:
+    """LongBench: F of ROUGE-L by the package ``rouge``; 0 where that fails (an empty text)."""
+    from rouge import Rouge  # here, not above: only summaries need the package
+
+    try:
+        scores = Rouge().get_scores([prediction], [reference], avg=True)
+    except Exception:  # whatever it is: the official script catches all
+        return 0.0
+    return float(scores["rouge-l"]["f"])
+
+
+def classification(prediction: str, reference: str, classes: Sequence[str]) -> float:
+    """LongBench: 1/k where the right class is among the k that the prediction names.
+
+    Classes that are proper parts of the right one do not count. The official loop removes them
+    from the list it runs over, so that the class behind a removed one is never looked at: kept.
+    """
+    named = [name for name in classes if name in prediction]
+    place = 0
+    while place < len(named):
+        if named[place] in reference and named[place] != reference:
+            # `remove` takes the first equal one; classes are distinct, so that is this one.
+            named.remove(named[place])
+        place += 1
+    return 1 / len(named) if reference in named else 0.0
+
+
+def count(prediction: str, reference: str) -> float:
+    """LongBench: share of the numbers in the prediction that equal the reference."""
+    numbers = _NUMBER.findall(prediction)
+    return numbers.count(str(reference)) / len(numbers) if numbers else 0.0
+
+
+def retrieval(prediction: str, reference: str) -> float:
+    """LongBench: as ``count``, with the number of ``Paragraph N``."""
+    found = _PARAGRAPH.search(reference)
+    if found is None:
+        raise ValueError(f"reference {reference!r} is not of the form 'Paragraph N'")
+    return count(prediction, found[1])
+
+
+def code_similarity(prediction: str, reference: str) -> float:
+    """LongBench: similarity of the first line of code, whole percents.
+
+    ``fuzz.ratio`` of the package that LongBench names (fuzzywuzzy) is ``difflib``'s ratio, rounded;
+    with an optional accelerator installed it is another measure, which differs by some points.
+    """
+    lines = prediction.lstrip("\n").split("\n")
+    code = next((line for line in lines if not any(m in line for m in ("`", "#", "//"))), "")
+    return round(100 * SequenceMatcher(None, code, reference).ratio()) / 100
+
+
+_BY_REFERENCE: Mapping[str, Callable[[str, str], float]] = {
+    "qa_f1": qa_f1,
+    "rouge_l": rouge_l,
+    "count": count,
+    "retrieval": retrieval,
+    "code_similarity": code_similarity,
+}
+_BY_REFERENCES: Mapping[str, Callable[[str, Sequence[str]], float]] = {
+    "string_match_all": string_match_all,
+    "string_match_part": string_match_part,
+}
+
+
+def score(sample: Mapping[str, Any], prediction: str) -> float:
+    """Score of a prediction by the metric its sample names; the best over LongBench's answers."""
+    metric, references = sample["metric"], sample["outputs"]
+    if metric in _BY_REFERENCES:
+        return _BY_REFERENCES[metric](prediction, references)
+    if sample.get("first_line"):
+        prediction = prediction.lstrip("\n").split("\n")[0]
+    if metric == "classification":
+        classes = sample["all_classes"]
+        return max(classification(prediction, reference, classes) for reference in references)
+    return max(_BY_REFERENCE[metric](prediction, reference) for reference in references)

@@ -1,0 +1,84 @@
+"""What the report is made of: results, analysis and loss curve of every variant and seed."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.common import paths
+from stages.common.errors import UserError
+from stages.common.files import read_json
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a loss curve: the mean over the steps since the last."""
+
+    step: int
+    tokens: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Item:
+    """Everything measured of one trained model."""
+
+    variant: str
+    seed: int
+    results: dict[str, Any]
+    analysis: dict[str, Any]
+    curve: list[Point]
+
+
+def read_items(variants: Sequence[str], seeds: Sequence[int]) -> list[Item]:
+    """All items, the variants in the params' order; a missing one is named with its stage.
+
+    Raises ``UserError`` also where two items were measured on other samples or windows.
+    """
+    items = [_read(variant, seed) for variant in variants for seed in seeds]
+    for item in items[1:]:
+        if _measured(item) != _measured(items[0]):
+            raise UserError(
+                f"{_metrics(item.variant, item.seed)}: other samples than "
+                f"{_metrics(items[0].variant, items[0].seed)}; run the stage evaluate for both"
+            )
+    return items
+
+
+def _metrics(variant: str, seed: int) -> Path:
+    return paths.results(f"{variant}-{seed}") / "metrics.json"
+
+
+def _read(variant: str, seed: int) -> Item:
+    name = f"{variant}-{seed}"
+    results = _metrics(variant, seed)
+    curve = paths.curve(name)
+    analysis = paths.ANALYSIS / name / "analysis.json"
+    for file, stage in ((results, "evaluate"), (curve, "train"), (analysis, "analyze")):
+        if not file.is_file():
+            raise UserError(f"{file}: no such file; run the stage {stage}@{name}")
+    return Item(variant, seed, read_json(results), read_json(analysis), read_curve(curve))
+
+
+def read_curve(file: Path) -> list[Point]:
+    """A loss curve as training leaves it: CSV with at least step, tokens and loss."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    try:
+        curve = [Point(int(r["step"]), int(r["tokens"]), float(r["loss"])) for r in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: not a loss curve of step,tokens,loss ({error})") from None
+    if not curve:
+        raise UserError(f"{file}: a loss curve without a point; run the stage train")
+    return curve
+
+
+def _measured(item: Item) -> dict[tuple[str, str, str], tuple[int, float | None]]:
+    """What must be equal for scores to be comparable: the cells, their samples and shortcuts."""
+    return {
+        (suite, task, length): (cell["n"], cell["shortcut"])
+        for suite, tasks in item.results["cells"].items()
+        for task, lengths in tasks.items()
+        for length, cell in lengths.items()
+    }

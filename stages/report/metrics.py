@@ -1,0 +1,225 @@
+"""Every figure of the report as one dictionary: ``report/metrics.json``.
+
+Over seeds: a score is the mean, ``stderr`` its sampling error (the seeds share their samples, so it
+does not shrink with them; never 0), ``spread`` the standard deviation between seeds (none with one
+seed), ``noise`` both together.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Any
+
+from stages.report.inputs import Item
+
+Cells = dict[str, dict[str, dict[str, dict[str, Any]]]]
+"""Suite -> task -> length -> figures."""
+
+BEYOND_NOISE = 2.0
+"""Standard errors that a difference must exceed to be mentioned as one."""
+
+
+def collect(items: Sequence[Item]) -> dict[str, Any]:
+    """The measured figures, per variant; the caller adds identity and provenance."""
+    by_variant: dict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        by_variant[item.variant].append(item)
+
+    def each(section: Callable[[list[Item]], Any]) -> dict[str, Any]:
+        found = {variant: section(group) for variant, group in by_variant.items()}
+        return {variant: value for variant, value in found.items() if value}
+
+    scores = each(_scores)
+    base = items[0].results["base_validation"]
+    return {
+        "scores": scores,
+        "difference": difference(scores, "repo", "rope"),
+        "base_validation": {source: round(entry["loss"], 6) for source, entry in base.items()},
+        "validation": each(_validation),
+        "training": each(_training),
+        "attention_mass": each(_attention),
+        "patterns": each(_patterns),
+        "positions": each(_positions),
+        "heads": each(_heads),
+    }
+
+
+def difference(scores: dict[str, Cells], one: str, other: str) -> Cells:
+    """``one`` minus ``other`` per cell, its standard error, and whether it exceeds noise.
+
+    The errors are added as if the samples were independent; they are the same samples, so this
+    errs on the side of noise. Empty where a variant is missing.
+    """
+    if one not in scores or other not in scores:
+        return {}
+
+    def compare(suite: str, task: str, length: str) -> dict[str, Any]:
+        a, b = (scores[name][suite][task][length] for name in (one, other))
+        value = round(a["score"] - b["score"], 6)
+        if a["noise"] is None or b["noise"] is None:
+            return {"value": value, "noise": None, "beyond_noise": False}
+        noise = sqrt(a["noise"] ** 2 + b["noise"] ** 2)
+        beyond = abs(value) > BEYOND_NOISE * noise
+        return {"value": value, "noise": round(noise, 6), "beyond_noise": beyond}
+
+    return _map_cells(scores[one], compare)
+
+
+def _map_cells(cells: Cells, value: Callable[[str, str, str], dict[str, Any]]) -> Cells:
+    return {
+        suite: {
+            task: {length: value(suite, task, length) for length in lengths}
+            for task, lengths in tasks.items()
+        }
+        for suite, tasks in cells.items()
+    }
+
+
+def _scores(group: list[Item]) -> Cells:
+    def merge(suite: str, task: str, length: str) -> dict[str, Any]:
+        cells = [item.results["cells"][suite][task][length] for item in group]
+        first = cells[0]
+        score, stderr, spread = _over_seeds(cells, "score")
+        if stderr == 0.0:
+            stderr = _error_of_equals(first["n"])
+        noise = _noise(stderr, spread, len(cells))
+        above = first["above_shortcut"]
+        if above is not None and noise is not None and len(cells) > 1:
+            above = score - first["shortcut"] > BEYOND_NOISE * noise
+        return {
+            "score": score,
+            "stderr": stderr,
+            "spread": spread,
+            "noise": noise,
+            "shortcut": first["shortcut"],
+            "above_shortcut": above,
+            "n": sum(cell["n"] for cell in cells),
+            "empty": sum(cell["empty"] for cell in cells),
+            "truncated": sum(cell["truncated"] for cell in cells),
+            "unended": sum(cell["unended"] for cell in cells),
+            "fill": first["fill"],
+            "yarn_factor": first["yarn_factor"],
+        }
+
+    return _map_cells(group[0].results["cells"], merge)
+
+
+def _error_of_equals(n: int) -> float:
+    """Standard error of a cell whose n samples all scored 0, or all 100.
+
+    Their scatter is nil, which would make any difference from them significant: the binomial error
+    of Laplace's estimate 1 / (n + 2) stands instead (n = 100: 1.0).
+    """
+    share = 1 / (n + 2)
+    return round(100 * sqrt(share * (1 - share) / n), 6)
+
+
+def _noise(stderr: float | None, spread: float | None, seeds: int) -> float | None:
+    """Standard error of a mean over seeds that share their samples; none of a single sample."""
+    if stderr is None:
+        return None
+    return round(sqrt(stderr**2 + (spread or 0.0) ** 2 / seeds), 6)
+
+
+def _over_seeds(
+    cells: Sequence[dict[str, Any]], key: str
+) -> tuple[float, float | None, float | None]:
+    """Mean, mean sampling error (none of a single sample) and spread between seeds of a figure."""
+    values = [cell[key] for cell in cells]
+    spread = round(stdev(values), 6) if len(values) > 1 else None
+    errors = [cell["stderr"] for cell in cells]
+    return _mean(values), None if None in errors else _mean(errors), spread
+
+
+def _mean(values: Iterable[float]) -> float:
+    return round(fmean(values), 6)
+
+
+def _validation(group: list[Item]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    base = group[0].results["base_validation"]
+    for source, lengths in group[0].results["validation"].items():
+        found[source] = {}
+        for length, first in lengths.items():
+            entries = [item.results["validation"][source][length] for item in group]
+            loss, stderr, spread = _over_seeds(entries, "loss")
+            below = None
+            if first["yarn_factor"] in (None, 1) and source in base:
+                below = loss < base[source]["loss"]  # the base was measured unextended only
+            found[source][length] = {
+                "loss": loss,
+                "stderr": stderr,
+                "spread": spread,
+                "below_base": below,
+                "tokens": first["tokens"],
+                "yarn_factor": first["yarn_factor"],
+            }
+    return found
+
+
+def _training(group: list[Item]) -> dict[str, Any]:
+    last = [item.curve[-1] for item in group]
+    return {
+        "first_loss": _mean(item.curve[0].loss for item in group),
+        "last_loss": _mean(point.loss for point in last),
+        "spread": round(stdev(point.loss for point in last), 6) if len(last) > 1 else None,
+        "steps": last[0].step,
+        "tokens": last[0].tokens,
+    }
+
+
+def _attention(group: list[Item]) -> dict[str, Any] | None:
+    masses = [item.analysis["attention_mass"] for item in group]
+    if any(mass is None for mass in masses):
+        return None
+    spans = ("needle", "query", "rest", "uniform")
+    found: dict[str, Any] = {span: round(fmean(m[span] for m in masses), 9) for span in spans}
+    found["stderr"] = {
+        span: round(fmean(mass["stderr"][span] for mass in masses), 9) for span in spans[:3]
+    }
+    found["samples"] = masses[0]["samples"]
+    return found
+
+
+def _patterns(group: list[Item]) -> dict[str, Any] | None:
+    shares = [item.analysis["patterns"] for item in group]
+    if any(share is None for share in shares):
+        return None
+    names = ("monotone", "constant", "hybrid")
+    found: dict[str, Any] = {name: _mean(share[name] for share in shares) for name in names}
+    return {**found, "chunks": sum(share["chunks"] for share in shares)}
+
+
+def _positions(group: list[Item]) -> dict[str, Any]:
+    """Probe -> layer -> ranges and deviations over heads and seeds."""
+    found: dict[str, Any] = {}
+    for probe, layers in group[0].analysis["positions"].items():
+        for layer in layers:
+            analyses = [item.analysis["positions"][probe][layer] for item in group]
+            heads = [head for analysis in analyses for head in analysis["heads"]]
+            ranges = [head["max"] - head["min"] for head in heads]
+            found.setdefault(probe, {})[layer] = {
+                "tokens": len(analyses[0]["z"][0]),
+                "range_mean": _mean(ranges),
+                "range_max": round(max(ranges), 6),
+                "std_mean": _mean(head["std"] for head in heads),
+            }
+    return found
+
+
+def _heads(group: list[Item]) -> dict[str, float] | None:
+    """Heads with learned positions, how many collapsed (flat or linear), and the thresholds."""
+    collapsed, linear = (
+        [flag for item in group for layer in item.analysis[name].values() for flag in layer]
+        for name in ("collapsed", "linear")
+    )
+    if not collapsed:
+        return None
+    return {
+        "heads": len(collapsed),
+        "collapsed": sum(collapsed),
+        "linear": sum(linear),
+        "flat": sum(collapsed) - sum(linear),
+        **group[0].analysis["thresholds"],
+    }

@@ -1,0 +1,63 @@
+"""Where the numbers come from: code, data, models and the stack. No time, host or path."""
+
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from stages.common import paths
+from stages.common.files import fingerprint
+from stages.evaluate.models import weights_sha256
+from stages.report.inputs import Item
+
+STACK = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "deepspeed",
+    "ray",
+    "prefect",
+    "dvc",
+    "datasets",
+    "numpy",
+    "matplotlib",
+    "jinja2",
+)
+
+
+def provenance(items: Sequence[Item]) -> dict[str, Any]:
+    """Commit, hashes and versions; the pairs as lists, which ``dvc metrics`` passes over."""
+    data = [[f"data/{out.name}", fingerprint(out)] for out in (paths.CORPUS, paths.TOKENS)]
+    data += [[f"data/{out.name}", fingerprint(out)] for out in (paths.TOKENIZER, paths.BENCHMARKS)]
+    models = [["models/base", weights_sha256(paths.BASE)]]
+    models += [[f"models/{item.variant}-{item.seed}", item.results["model"]] for item in items]
+    return {"commit": [commit()], "hashes": data + models, "stack": _stack()}
+
+
+def commit() -> str:
+    """The checkout's commit, and whether files differ from it (dvc.lock does not count)."""
+    head = _git("rev-parse", "HEAD")
+    if not head:
+        return "unknown: not a git checkout"
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock")
+    return f"{head} with uncommitted changes" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "--no-optional-locks", *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _stack() -> list[list[str]]:
+    found = [["python", platform.python_version()]]
+    for package in STACK:
+        try:
+            found.append([package, version(package)])
+        except PackageNotFoundError:
+            found.append([package, "not installed"])
+    return found

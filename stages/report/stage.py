@@ -1,0 +1,79 @@
+"""All results into ``report/``: ``index.html``, ``metrics.json`` and ``plots/*.csv`` for DVC.
+
+The metrics are collected first; page, plots and the terminal's table (``stages.report.summary``)
+show nothing that is not in them, except the points of curves.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.common import paths
+from stages.common.files import write_json
+from stages.common.outs import building
+from stages.common.stage import Job, Stage
+from stages.params import Params
+from stages.report import paper
+from stages.report.formats import each_cell
+from stages.report.inputs import Item, read_items
+from stages.report.metrics import collect
+from stages.report.page import render
+from stages.report.provenance import provenance
+from stages.report.statements import statements
+from stages.report.version import VERSION
+
+
+def run(job: Job) -> None:
+    """Write the report of all variants and seeds."""
+    params = job.params
+    items = read_items(params.variants, params.seeds)
+    metrics = everything(items, params)
+    page = render(metrics, items, params)
+    with building(paths.REPORT) as out:
+        (out / "plots").mkdir(parents=True)
+        (out / "index.html").write_text(page, encoding="utf-8")
+        write_json(out / "metrics.json", metrics)
+        _write_csv(out / "plots/loss.csv", "variant seed step tokens loss", _curves(items))
+        _write_csv(
+            out / "plots/scores.csv",
+            "variant suite task length score stderr shortcut",
+            _scores(metrics),
+        )
+    print(f"report: {paths.REPORT / 'index.html'}", flush=True)
+
+
+def everything(items: Sequence[Item], params: Params) -> dict[str, Any]:
+    """Every figure of the report, and what it says in words."""
+    metrics: dict[str, Any] = {
+        "profile": params.profile,
+        "variants": list(params.variants),
+        "seeds": list(params.seeds),
+        "lengths": list(params.benchmarks.lengths),
+        **collect(items),
+        "paper": paper.as_metrics(),
+        "provenance": provenance(items),
+    }
+    return {**metrics, "summary": statements(metrics, params)}
+
+
+def _curves(items: Sequence[Item]) -> Iterable[Sequence[object]]:
+    for item in items:
+        for point in item.curve:
+            yield item.variant, item.seed, point.step, point.tokens, point.loss
+
+
+def _scores(metrics: dict[str, Any]) -> Iterable[Sequence[object]]:
+    for variant, cells in metrics["scores"].items():
+        for suite, task, length, cell in each_cell(cells):
+            yield variant, suite, task, length, cell["score"], cell["stderr"], cell["shortcut"]
+
+
+def _write_csv(file: Path, columns: str, rows: Iterable[Sequence[object]]) -> None:
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(columns.split())
+        writer.writerows(rows)
+
+
+STAGE = Stage(name="report", version=VERSION, reads=tuple(Params.model_fields), run=run)

@@ -1,0 +1,162 @@
+"""What the results say, in plain words, and what they do not say."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from stages.params import Params
+from stages.report.formats import each_cell, label, listing
+from stages.report.metrics import BEYOND_NOISE
+
+CHANCE_BEYOND = 0.05
+"""Share of differences that pass two standard errors by chance alone."""
+
+YARN_SCOPES = {
+    "rope_and_repo": "on RoPE and RePo layers, as the official code does",
+    "rope": "on RoPE layers only, as the paper words it",
+}
+
+
+def statements(metrics: dict[str, Any], params: Params) -> list[str]:
+    """The summary, one sentence or two per entry."""
+    return [
+        *_what_was_done(metrics, params),
+        *_retrieval(metrics),
+        *_validation(metrics),
+        *_difference(metrics),
+        *_heads(metrics),
+    ]
+
+
+def yarn(params: Params) -> str:
+    """How the context was extended."""
+    scope = YARN_SCOPES[params.extend.scope]
+    return f"YaRN x{params.extend.factor:g} {scope}, without further training"
+
+
+def _what_was_done(metrics: dict[str, Any], params: Params) -> Iterator[str]:
+    variants = listing(label(variant) for variant in params.variants)
+    shape = params.base.architecture
+    if params.base.source == "scratch" and shape and params.base.training:
+        base = (
+            f"A small OLMo-2 ({shape.num_hidden_layers} layers, width {shape.hidden_size}) was "
+            f"trained from scratch with RoPE on {params.base.training.tokens:,} tokens"
+        )
+    else:
+        base = f"The base model is {params.base.source}"
+    yield (
+        f"{base}. Its pre-training was continued on {params.train.tokens:,} tokens as {variants}: "
+        "same data, same order, same number of steps; only the positions differ."
+    )
+    yield (
+        f"Trained at {params.benchmarks.lengths[0]} tokens and measured at "
+        f"{listing(params.benchmarks.lengths)}; beyond the trained length with {yarn(params)}."
+    )
+    if params.corpus.generated:
+        yield (
+            "The training text is partly generated: documents that state facts and ask for them "
+            "again, much like the retrieval tests. The scores say how well a very small model "
+            "learned that, nothing about language at large."
+        )
+    if len(params.seeds) == 1:
+        yield (
+            f"There is one seed ({params.seeds[0]}): standard errors are of sampling alone, and "
+            "how far another training run would be from this one is not known."
+        )
+
+
+def _retrieval(metrics: dict[str, Any]) -> Iterator[str]:
+    """Per variant, the cells above their shortcut, those not above, and those that cannot be."""
+    hopeless: set[tuple[str, str]] = set()
+    sentences = []
+    for variant, cells in metrics["scores"].items():
+        above, below = [], []
+        for _, task, length, cell in each_cell(cells):
+            if cell["shortcut"] is None:
+                continue
+            if cell["shortcut"] >= 100.0:
+                hopeless.add((task, length))
+            elif cell["above_shortcut"]:
+                above.append((task, length))
+            else:
+                below.append((task, length))
+        if above or below:
+            sentences.append(
+                f"{label(variant)} is above the shortcut in {len(above)} of "
+                f"{len(above) + len(below)} retrieval cells: {_cells(above)}. Not above: "
+                f"{_cells(below)}."
+            )
+    if sentences:
+        yield (
+            "The shortcut of a retrieval cell is what naming any candidate value of the context "
+            f"would score. A score is called above it when it exceeds it by {BEYOND_NOISE:g} "
+            "standard errors."
+        )
+    yield from sentences
+    if hopeless:
+        yield (
+            f"With a single candidate value the shortcut scores 100: {_cells(sorted(hopeless))} "
+            "can show copying, but no matching of keys to values."
+        )
+
+
+def _cells(cells: list[tuple[str, str]]) -> str:
+    """``vt (256, 512) and cwe (256)``."""
+    lengths: dict[str, list[str]] = {}
+    for task, length in cells:
+        lengths.setdefault(task, []).append(length)
+    for found in lengths.values():
+        found.sort(key=int)
+    return listing(f"{task} ({', '.join(found)})" for task, found in lengths.items()) or "none"
+
+
+def _validation(metrics: dict[str, Any]) -> Iterator[str]:
+    """Whether each variant's loss fell below the base model's, text by text."""
+    fell: dict[str, list[str]] = {}
+    rose: dict[str, list[str]] = {}
+    for variant, sources in metrics["validation"].items():
+        for source, lengths in sources.items():
+            for entry in lengths.values():
+                if entry["below_base"] is not None:
+                    side = fell if entry["below_base"] else rose
+                    side.setdefault(label(variant), []).append(source)
+    text = "Validation loss at the trained length"
+    below, above = (
+        listing(f"{name} ({', '.join(sources)})" for name, sources in side.items())
+        for side in (fell, rose)
+    )
+    if fell:
+        yield f"{text} fell below the base model's on the same text for {below}."
+    if rose:
+        yield f"{text} did not fall below the base model's on the same text for {above}."
+
+
+def _difference(metrics: dict[str, Any]) -> Iterator[str]:
+    """RePo against RoPE, said only where the difference exceeds noise."""
+    found = list(each_cell(metrics["difference"]))
+    if not found:
+        return
+    better = [
+        (task, length) for _, task, length, d in found if d["beyond_noise"] and d["value"] > 0
+    ]
+    worse = [(task, length) for _, task, length, d in found if d["beyond_noise"] and d["value"] < 0]
+    rule = f"{BEYOND_NOISE:g} standard errors"
+    if not better and not worse:
+        yield (
+            f"RePo against RoPE: no cell differs by more than {rule}, so at this size nothing is "
+            "said about which is better."
+        )
+        return
+    yield (
+        f"RePo against RoPE: {len(better) + len(worse)} of {len(found)} cells differ by more than "
+        f"{rule} (chance alone gives about {CHANCE_BEYOND * len(found):.1f}). RePo is ahead in "
+        f"{_cells(better)} and behind in {_cells(worse)}; of the other cells nothing is said."
+    )
+
+
+def _heads(metrics: dict[str, Any]) -> Iterator[str]:
+    for variant, heads in metrics["heads"].items():
+        yield (
+            f"{label(variant)} has {heads['heads']} heads with learned positions; "
+            f"{heads['flat']} of them give all tokens nearly the same position (no position, in "
+            f"effect) and {heads['linear']} only count tokens (RoPE, in effect)."
+        )

@@ -1,0 +1,46 @@
+"""Results for a terminal; ``python -m stages.report.summary`` prints the last report's."""
+
+from typing import Any
+
+from stages.common import paths
+from stages.common.files import read_json
+from stages.report.formats import NONE, each_cell, label, plus_minus
+
+WIDTH = 100
+_NAME, _LENGTH, _SHORTCUT = 16, 7, 9
+
+
+def lines(metrics: dict[str, Any]) -> list[str]:
+    """Scores per task and length and losses per text, at most ``WIDTH`` columns wide."""
+    variants = metrics["variants"]
+    width = min(16, (WIDTH - _NAME - _LENGTH - _SHORTCUT) // len(variants))
+
+    def row(name: str, length: str, beside: str, cells: list[str]) -> str:
+        head = f"{name[: _NAME - 1]:<{_NAME}}{length:>{_LENGTH}}{beside:>{_SHORTCUT}}"
+        return head + "".join(f"{cell:>{width}}" for cell in cells)
+
+    found = [row("score, %", "length", "shortcut", [label(variant) for variant in variants])]
+    for suite, task, length, first in each_cell(metrics["scores"][variants[0]]):
+        cells = []
+        for variant in variants:
+            cell = metrics["scores"][variant][suite][task][length]
+            mark = "*" if cell["above_shortcut"] else " "
+            cells.append(plus_minus(cell["score"], cell["noise"], 1) + mark)
+        shortcut = NONE if first["shortcut"] is None else f"{first['shortcut']:.1f}"
+        found.append(row(task, length, shortcut, cells))
+    if metrics["validation"]:
+        found += ["", row("loss, nats", "length", "base", [""] * len(variants)).rstrip()]
+        sources = metrics["validation"][variants[0]]
+        for source, lengths in sources.items():
+            for length in sorted(lengths, key=int):
+                entries = [metrics["validation"][name][source][length] for name in variants]
+                base = metrics["base_validation"].get(source)
+                unextended = entries[0]["below_base"] is not None
+                beside = f"{base:.3f}" if base is not None and unextended else NONE
+                cells = [f"{entry['loss']:.3f} " for entry in entries]
+                found.append(row(source, length, beside, cells))
+    return [*found, "", "* above the score of naming any one candidate value (2 standard errors)"]
+
+
+if __name__ == "__main__":
+    print("\n".join(lines(read_json(paths.REPORT / "metrics.json"))))

@@ -1,0 +1,152 @@
+"""Shards: what identifies one, and that a finished one is never computed again."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.common.errors import UserError
+from stages.common.files import read_json
+from stages.evaluate import pool
+from stages.evaluate.shards import Model, Shard, batches
+
+MODEL = Model("models/rope-1", "aa")
+SHARD = Shard("samples", MODEL, "ruler/vt-64.jsonl", "bb", (0, 1), 64, 8, 0)
+
+
+def shards(count: int) -> list[Shard]:
+    return [replace(SHARD, rows=(2 * i, 2 * i + 1)) for i in range(count)]
+
+
+def worker_class() -> type[Any]:
+    """A worker without a model; defined in here so that Ray sends it whole."""
+
+    class Fake:
+        def __init__(self, log: str, trouble: str | None, at: int) -> None:
+            self.log, self.trouble, self.at = log, trouble, at
+
+        def run(self, shard: Any) -> list[int]:
+            import os
+            from pathlib import Path
+
+            with Path(self.log).open("a") as file:
+                file.write(f"{shard.rows[0]}\n")
+            once = Path(self.log + ".once")
+            if shard.rows[0] == self.at:
+                if self.trouble == "raise":
+                    raise RuntimeError("killed")
+                if self.trouble == "user":
+                    raise UserError("models/rope-1: damaged")
+                if self.trouble == "die" and not once.exists():
+                    once.touch()
+                    os._exit(9)
+            return [10 * row for row in shard.rows]
+
+    return Fake
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def computed(log: Path) -> list[int]:
+    return [int(line) for line in log.read_text().split()] if log.exists() else []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": replace(MODEL, sha256="ab")},
+        {"model": replace(MODEL, yarn_factor=2.0)},
+        {"kind": "windows"},
+        {"source": "ruler/vt-128.jsonl"},
+        {"source_sha256": "bc"},
+        {"rows": (0, 2)},
+        {"length": 65},
+        {"max_new_tokens": 9},
+        {"eos_id": 1},
+    ],
+)
+def test_whatever_changes_the_result_changes_the_key(change: dict[str, Any]) -> None:
+    assert replace(SHARD, **change).key != SHARD.key
+
+
+def test_the_version_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = SHARD.key
+    monkeypatch.setattr("stages.evaluate.shards.VERSION", 99)
+    assert SHARD.key != before
+
+
+def test_the_place_of_a_model_is_not_in_the_key() -> None:
+    assert replace(SHARD, model=replace(MODEL, folder="/elsewhere")).key == SHARD.key
+
+
+@pytest.mark.parametrize(("rows", "length", "sizes"), [(100, 64, [10] * 10), (7, 300, [2, 2, 3])])
+def test_batches_hold_no_more_than_asked(rows: int, length: int, sizes: list[int]) -> None:
+    found = list(batches(range(rows), length, 640 if length == 64 else 900))
+    assert sorted(map(len, found)) == sizes
+    assert [row for batch in found for row in batch] == list(range(rows))
+
+
+def test_a_row_longer_than_a_batch_stands_alone() -> None:
+    assert list(batches(range(2), 4096, 100)) == [(0,), (1,)]
+    assert list(batches([], 64, 100)) == []
+
+
+@pytest.mark.ray
+def test_an_interrupted_run_goes_on(ray_session, log: Path, tmp_path: Path) -> None:
+    wanted = shards(6)
+    with pytest.raises(Exception, match="killed"):
+        pool.finish(wanted, tmp_path / "shards", worker_class(), (str(log), "raise", 6))
+    first = computed(log)
+    assert first[:4] == [0, 2, 4, 6]
+    stored = {path.name for path in (tmp_path / "shards").glob("*.json")}
+    assert stored == {f"{shard.key}.json" for shard in wanted[:3]}
+    log.unlink()
+    results = pool.finish(wanted, tmp_path / "shards", worker_class(), (str(log), None, 0))
+    assert computed(log) == [6, 8, 10]
+    assert results == {shard: [10 * row for row in shard.rows] for shard in wanted}
+
+
+@pytest.mark.ray
+def test_a_lost_actor_is_replaced(ray_session, log: Path, tmp_path: Path) -> None:
+    results = pool.finish(shards(4), tmp_path / "shards", worker_class(), (str(log), "die", 4))
+    assert computed(log) == [0, 2, 4, 4, 6]
+    assert list(results.values()) == [[0, 10], [20, 30], [40, 50], [60, 70]]
+
+
+@pytest.mark.ray
+def test_several_actors_share_the_shards(
+    ray_session, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPO_EVAL_ACTORS", "2")
+    results = pool.finish(shards(8), tmp_path / "shards", worker_class(), (str(log), None, 0))
+    assert sorted(computed(log)) == list(range(0, 16, 2))
+    assert [rows[0] for rows in results.values()] == list(range(0, 160, 20))
+
+
+@pytest.mark.ray
+def test_a_users_mistake_stays_one_line(ray_session, log: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        pool.finish(shards(2), tmp_path / "shards", worker_class(), (str(log), "user", 0))
+    assert str(error.value) == "models/rope-1: damaged"
+
+
+def test_nothing_missing_starts_nothing(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for shard in shards(2):
+        path = tmp_path / f"{shard.key}.json"
+        path.write_text("[1, 2]")
+        assert read_json(path) == [1, 2]
+    monkeypatch.setattr(pool, "session", None)  # a call would raise
+    assert list(pool.finish(shards(2), tmp_path, worker_class(), ()).values()) == [[1, 2]] * 2
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
+def test_a_bad_worker_count_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("REPO_EVAL_ACTORS", value)
+    with pytest.raises(UserError, match=f"REPO_EVAL_ACTORS is '{value}'"):
+        pool.actors()

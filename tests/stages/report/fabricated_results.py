@@ -1,0 +1,166 @@
+"""Fabricated results of a whole run, consistent with the formats that the stages write."""
+
+import csv
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+from stages.analyze.params import AnalyzeParams
+from stages.base.params import Architecture, BaseParams
+from stages.benchmarks.params import BenchmarksParams
+from stages.common.files import write_json
+from stages.common.stage import Job
+from stages.common.training.params import TrainingParams
+from stages.corpus.params import CorpusParams, Generated
+from stages.extend.params import ExtendParams
+from stages.params import Params
+from stages.report.stage import STAGE
+from stages.train.params import TrainParams
+
+LENGTHS = (128, 256, 512)
+TASKS = {"ruler": ("niah_single_1", "niah_multikey_1", "vt"), "longbench": ("triviaqa",)}
+SHORTCUTS = {"niah_single_1": 100.0, "niah_multikey_1": 25.0, "vt": 31.25, "triviaqa": None}
+
+
+def params(variants: tuple[str, ...], seeds: tuple[int, ...], **changes: Any) -> Params:
+    """Sections as far as the report reads them; the schema of the others may change freely."""
+    architecture = Architecture.model_construct(hidden_size=96, num_hidden_layers=3)
+    sections: dict[str, Any] = {
+        "profile": "fabricated",
+        "variants": variants,
+        "seeds": seeds,
+        "corpus": CorpusParams.model_construct(
+            source="python", generated={"facts": Generated.model_construct(bytes=1000)}
+        ),
+        "base": BaseParams.model_construct(
+            source="scratch",
+            architecture=architecture,
+            training=TrainingParams.model_construct(tokens=1_000_000),
+        ),
+        "train": TrainParams.model_construct(tokens=200_000, start_layer=1),
+        "extend": ExtendParams(factor=4.0),
+        "benchmarks": BenchmarksParams.model_construct(seed=1, lengths=LENGTHS),
+        "analyze": AnalyzeParams(samples=20, chunk_tokens=16, epsilon=0.2),
+    }
+    return Params.model_construct(**{**sections, **changes})
+
+
+def job(chosen: Params) -> Job:
+    return Job(STAGE, chosen)
+
+
+def write_run(variants: tuple[str, ...], seeds: tuple[int, ...], heads: int = 4) -> None:
+    """Everything the report reads, in the working directory."""
+    for name in ("corpus", "tokens", "benchmarks", "tokenizer"):
+        write_json(Path(f"data/{name}/manifest.json"), {"name": name})
+    base = Path("models/base/model.safetensors")
+    base.parent.mkdir(parents=True)
+    base.write_bytes(b"weights")
+    for variant in variants:
+        for seed in seeds:
+            write_item(variant, seed, heads)
+
+
+def write_item(variant: str, seed: int, heads: int = 4) -> None:
+    rng = random.Random(f"{variant} {seed}")
+    item = f"{variant}-{seed}"
+    write_json(Path(f"results/{item}/metrics.json"), _results(variant, seed, rng))
+    write_json(Path(f"analysis/{item}/analysis.json"), _analysis(variant, seed, heads, rng))
+    with Path(f"results/{item}/loss.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", "tokens", "loss", "lr"])
+        for step in range(1, 101):
+            loss = round(2 + 2 * math.exp(-step / 30) + 0.05 * rng.random(), 6)
+            writer.writerow([step, step * 2048, loss, 1e-3])
+
+
+def _cell(task: str, length: int, rng: random.Random) -> dict[str, Any]:
+    n, score = 100, float(rng.randrange(5, 95))
+    stderr = round(100 * math.sqrt(score / 100 * (1 - score / 100) / n), 6)
+    shortcut = SHORTCUTS[task]
+    return {
+        "n": n,
+        "score": score,
+        "stderr": stderr,
+        "shortcut": shortcut,
+        "above_shortcut": None if shortcut is None else score - shortcut > 2 * stderr,
+        "fill": 0.97,
+        "empty": rng.randrange(4),
+        "truncated": 0,
+        "unended": rng.randrange(9),
+        "yarn_factor": length / LENGTHS[0],
+    }
+
+
+def _results(variant: str, seed: int, rng: random.Random) -> dict[str, Any]:
+    offset = 0.3 if variant == "nope" else -0.1
+
+    def loss(length: int) -> dict[str, Any]:
+        value = round(2.2 + offset + 0.1 * rng.random(), 6)
+        factor = length / LENGTHS[0]
+        return {"tokens": 20_000, "loss": value, "stderr": 0.012345, "yarn_factor": factor}
+
+    return {
+        "variant": variant,
+        "seed": seed,
+        "model": f"{rng.getrandbits(256):064x}",
+        "cells": {
+            suite: {
+                task: {str(length): _cell(task, length, rng) for length in LENGTHS}
+                for task in tasks
+            }
+            for suite, tasks in TASKS.items()
+        },
+        "validation": {
+            source: {str(length): loss(length) for length in LENGTHS}
+            for source in ("generated", "python")
+        },
+        "base_validation": {"generated": {"loss": 2.25}, "python": {"loss": 2.25}},
+    }
+
+
+def _head(z: list[float]) -> dict[str, float]:
+    mean = sum(z) / len(z)
+    std = math.sqrt(sum((x - mean) ** 2 for x in z) / len(z))
+    return {"min": min(z), "max": max(z), "mean": mean, "std": std, "linearity": 0.1}
+
+
+def _walk(rng: random.Random, tokens: int) -> list[float]:
+    z = [0.0]
+    for _ in range(tokens - 1):
+        z.append(round(0.9 * z[-1] + rng.gauss(0, 1), 4))
+    return z
+
+
+def _analysis(variant: str, seed: int, heads: int, rng: random.Random) -> dict[str, Any]:
+    layers = {"repo": ["rope", "repo", "repo"]}.get(variant, [variant] * 3)
+    positions: dict[str, Any] = {"structured": {}, "noisy": {}}
+    flags: dict[str, list[bool]] = {}
+    patterns = None
+    if variant == "repo":
+        for layer in ("1", "2"):
+            for layers_of_probe in positions.values():
+                z = [_walk(rng, LENGTHS[0]) for _ in range(heads)]
+                layers_of_probe[layer] = {"heads": [_head(one) for one in z], "z": z}
+            flags[layer] = [False] * heads
+        flags["2"] = [True] + [False] * (heads - 1)
+        patterns = {"monotone": 0.051, "constant": 0.249, "hybrid": 0.7, "chunks": 1280}
+    return {
+        "variant": variant,
+        "seed": seed,
+        "layers": layers,
+        "positions": positions,
+        "patterns": patterns,
+        "attention_mass": {
+            "needle": 0.021 + 0.001 * rng.random(),
+            "query": 0.014,
+            "rest": 0.006,
+            "uniform": 0.0081,
+            "stderr": {"needle": 0.0011, "query": 0.0004, "rest": 0.0001},
+            "samples": 20,
+        },
+        "collapsed": flags,
+        "linear": {layer: [False] * heads for layer in flags},
+        "thresholds": {"collapsed_range": 0.4, "linear_r2": 0.999},
+    }

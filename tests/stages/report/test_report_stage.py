@@ -1,0 +1,175 @@
+"""The stage: its files, that they agree with each other, and that a failure harms nothing."""
+
+import csv
+import hashlib
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from fabricated_results import LENGTHS, TASKS, job, params, write_item, write_run
+
+from stages.common.errors import UserError
+from stages.common.files import read_json
+from stages.params import Params
+from stages.report import figures
+from stages.report.inputs import read_items
+from stages.report.provenance import commit
+from stages.report.stage import STAGE, run
+from stages.report.summary import WIDTH, lines
+
+VARIANTS = ("rope", "nope", "repo")
+
+
+@pytest.fixture
+def chosen(folder) -> Params:
+    write_run(VARIANTS, (42,))
+    return params(VARIANTS, (42,))
+
+
+def _bytes() -> dict[str, bytes]:
+    files = sorted(path for path in Path("report").rglob("*") if path.is_file())
+    return {path.as_posix(): path.read_bytes() for path in files}
+
+
+def test_the_same_bytes_twice(chosen):
+    run(job(chosen))
+    first = _bytes()
+    run(job(chosen))
+    assert _bytes() == first
+    assert list(first) == [
+        "report/index.html",
+        "report/metrics.json",
+        "report/plots/loss.csv",
+        "report/plots/scores.csv",
+    ]
+
+
+def test_another_input_is_another_report(chosen):
+    run(job(chosen))
+    first = _bytes()
+    file = Path("results/repo-42/loss.csv")
+    file.write_text(file.read_text().replace("100,204800,", "100,204800,9"))
+    run(job(chosen))
+    assert [name for name, content in _bytes().items() if content != first[name]] == [
+        "report/index.html",
+        "report/metrics.json",
+        "report/plots/loss.csv",
+    ]
+
+
+def test_missing_results_leave_the_earlier_report(chosen):
+    run(job(chosen))
+    first = _bytes()
+    Path("results/nope-42/metrics.json").unlink()
+    with pytest.raises(UserError, match="results/nope-42"):
+        run(job(chosen))
+    assert _bytes() == first
+
+
+def test_plots_hold_the_curves_and_scores(chosen):
+    run(job(chosen))
+    with Path("report/plots/loss.csv").open() as file:
+        losses = list(csv.DictReader(file))
+    assert list(losses[0]) == ["variant", "seed", "step", "tokens", "loss"]
+    assert len(losses) == 3 * 100
+    with Path("report/plots/scores.csv").open() as file:
+        scores = list(csv.DictReader(file))
+    assert len(scores) == 3 * sum(map(len, TASKS.values())) * len(LENGTHS)
+    for row in scores:
+        results = read_json(Path(f"results/{row['variant']}-42/metrics.json"))
+        cell = results["cells"][row["suite"]][row["task"]][row["length"]]
+        assert float(row["score"]) == cell["score"]
+        assert row["shortcut"] == ("" if cell["shortcut"] is None else str(cell["shortcut"]))
+
+
+def test_provenance_has_the_hashes_of_data_and_models(chosen):
+    run(job(chosen))
+    hashes = dict(read_json(Path("report/metrics.json"))["provenance"]["hashes"])
+    assert hashes["models/base"] == hashlib.sha256(b"weights").hexdigest()
+    assert hashes["models/rope-42"] == read_json(Path("results/rope-42/metrics.json"))["model"]
+    manifest = Path("data/tokens/manifest.json").read_bytes()
+    assert hashes["data/tokens"] == hashlib.sha256(manifest).hexdigest()
+
+
+def test_commit_and_uncommitted_changes(folder):
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert commit() == "unknown: not a git checkout"
+    git("init")
+    for name in ("code.py", "dvc.lock"):
+        Path(name).write_text("1")
+    git("add", ".")
+    git("commit", "-m", "first")
+    head = git("rev-parse", "HEAD")
+    assert commit() == head
+    Path("dvc.lock").write_text("2")
+    Path("new.txt").write_text("untracked")
+    assert commit() == head
+    Path("code.py").write_text("2")
+    assert commit() == f"{head} with uncommitted changes"
+
+
+def test_the_stage_reads_every_section():
+    assert set(STAGE.reads) == set(Params.model_fields)
+
+
+@pytest.mark.parametrize(
+    "variants", [("repo",), VARIANTS, ("rope", "nope", "r2n1", "n2r1", "repo")]
+)
+def test_the_terminal_shows_every_cell_within_its_width(folder, variants):
+    seeds = (1, 2)
+    write_run(variants, seeds)
+    run(job(params(variants, seeds)))
+    metrics = read_json(Path("report/metrics.json"))
+    found = lines(metrics)
+    assert max(map(len, found)) <= WIDTH
+    for suite, tasks in TASKS.items():
+        for task in tasks:
+            for length in map(str, LENGTHS):
+                row = next(x.split() for x in found if x.split()[:2] == [task, length])
+                cells = [metrics["scores"][name][suite][task][length] for name in variants]
+                assert [row[3 + 3 * i] for i in range(len(variants))] == [
+                    f"{cell['score']:.1f}" for cell in cells
+                ]
+                marks = [text.endswith("*") for text in row[5::3]]
+                assert marks == [bool(cell["above_shortcut"]) for cell in cells]
+
+
+def test_a_deep_model_is_drawn_within_bounds(folder, monkeypatch):
+    monkeypatch.setattr(figures, "MOST_PANELS", 5)  # one layer of four heads
+    write_run(("repo",), (1,), heads=4)
+    run(job(params(("repo",), (1,))))
+    page = Path("report/index.html").read_text()
+    assert page.count(">layer 2, head ") == 4
+    assert page.count(">layer 1, head ") == 0
+
+
+def test_long_inputs_are_thinned(folder, monkeypatch):
+    monkeypatch.setattr(figures, "MOST_POINTS", 1)  # 40 a line at least
+    write_run(("repo",), (1,), heads=1)
+    (item,) = read_items(("repo",), (1,))
+    panel = figures.positions(item)["1"][0].svg
+    longest = max(re.findall(r' d="([^"]+)"', panel), key=len)
+    assert longest.count("L") + 1 == 32  # 128 tokens, every fourth
+
+
+def test_a_run_without_needles_or_learned_positions(folder):
+    write_run(("rope",), (1,))
+    item = Path("analysis/rope-1/analysis.json")
+    item.write_text(
+        item.read_text().replace('"attention_mass": {', '"attention_mass": null, "x": {')
+    )
+    run(job(params(("rope",), (1,))))
+    assert "No variant of this run learns positions" in Path("report/index.html").read_text()
+
+
+def test_more_seeds_add_items(chosen):
+    run(job(chosen))
+    for variant in VARIANTS:
+        write_item(variant, 43)
+    run(job(params(VARIANTS, (42, 43))))
+    assert "(seeds ± " in Path("report/index.html").read_text()

@@ -1,0 +1,101 @@
+"""Tokenizer and token shards: digits alone, text comes back, Ray or not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import AutoTokenizer
+
+from stages.common import paths
+from stages.common.errors import UserError
+from stages.common.files import read_json, write_json, write_jsonl
+from stages.common.tokens import DTYPE, TokenStore
+from stages.tokenize.encode import encode_file
+from stages.tokenizer.stage import fetch, train
+
+SYLLABLES = [c + v for c in "bdfgklmnprst" for v in "aeiou"]
+TEXTS = [
+    f"The magic number for {SYLLABLES[n % 60]}{SYLLABLES[n * 7 % 59]} is {n * 7919 % 10000}. Größe, 日本."
+    for n in range(300)
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    train(iter(TEXTS), 400).save_pretrained(folder)
+    return folder
+
+
+def test_numbers_are_digits_and_text_comes_back(tokenizer: Path) -> None:
+    loaded = AutoTokenizer.from_pretrained(tokenizer)
+    for text in [*TEXTS[:20], "  indented\n\n\ttabs", "x=12345;"]:
+        assert loaded.decode(loaded.encode(text)) == text
+    pieces = loaded.tokenize("value 12345 and 67")
+    digits = [piece for piece in pieces if any(c.isdigit() for c in piece)]
+    assert len(digits) == 7
+    assert digits[0].endswith("1")
+    assert len(digits[0]) == 2  # the first digit takes its space along
+    assert loaded.eos_token_id is not None
+    assert loaded.padding_side == "left"
+
+
+def test_training_is_deterministic(tokenizer: Path, tmp_path: Path) -> None:
+    train(iter(TEXTS), 400).save_pretrained(tmp_path)
+    assert (tmp_path / "tokenizer.json").read_bytes() == (tokenizer / "tokenizer.json").read_bytes()
+
+
+def test_a_vocabulary_that_the_corpus_cannot_fill_is_refused() -> None:
+    with pytest.raises(UserError, match=r"tokenizer\.vocab_size is 5000, but the corpus yields only"):
+        train(iter(TEXTS), 5000)
+
+
+def test_a_missing_source_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"tokenizer\.source is .*no such folder"):
+        fetch(str(tmp_path / "absent"), None)
+
+
+def test_shards_hold_every_document_with_its_end(tokenizer: Path, tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    write_jsonl(source, ({"text": text} for text in TEXTS))
+    entries = encode_file(source, tokenizer, 0, 1000, tmp_path / "a")
+    assert len(entries) > 3
+    loaded = AutoTokenizer.from_pretrained(tokenizer)
+    decoded = []
+    for entry in entries:
+        ids = np.fromfile(tmp_path / entry["name"], DTYPE)
+        ends = np.fromfile((tmp_path / entry["name"]).with_suffix(".ends"), "<u8")
+        assert len(ids) == entry["tokens"] == ends[-1]
+        assert entry["documents"] == len(ends)
+        for start, end in zip([0, *ends[:-1]], ends, strict=True):
+            assert ids[end - 1] == 0
+            decoded.append(loaded.decode(ids[int(start) : int(end) - 1]))
+    assert decoded == TEXTS
+    mtimes = {file: file.stat().st_mtime_ns for file in tmp_path.glob("a-*")}
+    assert encode_file(source, tokenizer, 0, 1000, tmp_path / "a") == entries
+    assert mtimes == {file: file.stat().st_mtime_ns for file in tmp_path.glob("a-*")}
+
+
+@pytest.mark.ray
+def test_the_stage_on_ray(
+    tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_session: str
+) -> None:
+    from pipeline.use import profiles
+    from stages.common import entry
+    from stages.tokenize.stage import STAGE
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REPO_RUNS", str(tmp_path / "runs"))
+    Path("params.yaml").write_text(profiles()["smoke"])
+    for split in ("train", "validation"):
+        write_jsonl(paths.CORPUS / split / "web-00000.jsonl", ({"text": text} for text in TEXTS))
+    write_json(paths.CORPUS / "manifest.json", {})
+    paths.TOKENIZER.mkdir()
+    for file in tokenizer.iterdir():
+        (paths.TOKENIZER / file.name).write_bytes(file.read_bytes())
+    write_json(paths.TOKENIZER / "manifest.json", {"eos_id": 0, "vocab_size": 400})
+    assert entry.attempt(STAGE).code == 0
+    store = TokenStore(paths.TOKENS)
+    assert store.sources("train") == ["web"]
+    assert len(store.stream("train")) == sum(s["tokens"] for s in read_json(
+        paths.TOKENS / "manifest.json")["shards"] if s["split"] == "train")
