@@ -26,7 +26,8 @@ app = typer.Typer(
     help="Take a base model through RePo continual pre-training, extension, evaluation and report.",
 )
 Stages = Annotated[
-    list[str] | None, typer.Argument(help="Stages of dvc.yaml, with all they need; none: every one.")
+    list[str] | None,
+    typer.Argument(help="Stages of dvc.yaml, with all they need; none: every one."),
 ]
 Force = Annotated[bool, typer.Option(help="Run the stages even where nothing changed.")]
 
@@ -91,7 +92,9 @@ def use(profile: Annotated[str, typer.Argument(help="A profile's name.")]) -> No
     print(f"params.yaml is now the profile {profile!r}")
 
 
-def _run_flow(graph: object, names: Sequence[str], decisions: Mapping[str, object], force: bool) -> None:
+def _run_flow(
+    graph: object, names: Sequence[str], decisions: Mapping[str, object], force: bool
+) -> None:
     from pipeline.flow import repo_pipeline
     from pipeline.process import stop_all
 

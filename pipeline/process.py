@@ -1,6 +1,7 @@
 """A stage as a process: its output line by line, its full log in a file, its end as a status."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,11 @@ import psutil
 from stages.common import status
 from stages.common.errors import FAILED, TRY_AGAIN
 
+CHATTER = re.compile(
+    r"(Updating|Generating) lock file|To track the changes|\s+git add |To enable auto staging"
+    r"|\s+dvc config |Use `dvc push`|Running stage |> python -m "
+)
+"""DVC's housekeeping lines: in the log file, not in what is shown."""
 STOP_SECONDS = 8.0
 """A stage that is told to stop has this long before it is killed."""
 _live: set[subprocess.Popen[str]] = set()
@@ -56,7 +62,7 @@ def run_stage(
                 for line in child.stdout:
                     file.write(line)
                     file.flush()
-                    if line.strip():
+                    if line.strip() and not CHATTER.match(line):
                         last = line.rstrip()
                         show(last)
             code = child.wait()

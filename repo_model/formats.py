@@ -54,10 +54,17 @@ def official_positions(pe_config: dict[str, Any], num_layers: int) -> list[str]:
     if mode == "none":
         return layer_types("rope", num_layers)
     start = int(_either_spelling(pe_config, "pe_start_layer", 0))
-    ids = str(_either_spelling(pe_config, "pe_layer_ids", "") or "")
-    layers = [int(i) for i in ids.split(",")] if ids.strip() else None
+    layers = _layer_ids(_either_spelling(pe_config, "pe_layer_ids", ""))
     types = layer_types("repo", num_layers, start_layer=start, layers=layers)
     return [OFFICIAL_MODES[mode] if t == "repo" else t for t in types]
+
+
+def _layer_ids(ids: Any) -> list[int] | None:
+    """The layers of a comma list; None (all from the start layer on) for an empty one."""
+    try:
+        return [int(i) for i in str(ids or "").strip("[] ").split(",") if i.strip()] or None
+    except ValueError:
+        raise ValueError(f"pe_config.dynamic_pe_layer_ids={ids!r} is not a comma list") from None
 
 
 def _either_spelling(pe_config: dict[str, Any], key: str, default: Any) -> Any:

@@ -1,7 +1,7 @@
 """Run the stage: ``python -m stages.base``."""
 
-from stages.common.entry import main
 from stages.base.stage import STAGE
+from stages.common.entry import main
 
 if __name__ == "__main__":
     main(STAGE)

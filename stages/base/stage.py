@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import repo_model
 import torch
 from torch import nn
 
+import repo_model
 from stages.base.params import Architecture, BaseParams, Start
 from stages.base.version import VERSION
 from stages.common import paths
@@ -52,7 +52,9 @@ def scratch(config: repo_model.RepoOlmo2Config, start: Start | None, seed: int) 
     return model
 
 
-def config_of(shape: Architecture, vocabulary: int, eos_id: int, pad_id: int) -> repo_model.RepoOlmo2Config:
+def config_of(
+    shape: Architecture, vocabulary: int, eos_id: int, pad_id: int
+) -> repo_model.RepoOlmo2Config:
     """The model's config: ``shape`` with the tokenizer's ids."""
     values = shape.model_dump(exclude={"rope_theta"})
     return repo_model.RepoOlmo2Config(

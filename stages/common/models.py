@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import repo_model
 from transformers.utils import logging as transformers_logging
 
+import repo_model
 from stages.common.errors import UserError
 
 

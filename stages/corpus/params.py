@@ -58,5 +58,7 @@ class CorpusParams(Section):
             raise ValueError(f"source {self.source!r} needs the key {needed!r}")
         watched = self.path if self.source == "local" else NOTHING
         if self.needs != watched:
-            raise ValueError(f"needs is {self.needs!r}; with source {self.source!r} it is {watched!r}")
+            raise ValueError(
+                f"needs is {self.needs!r}; with source {self.source!r} it is {watched!r}"
+            )
         return self

@@ -86,7 +86,9 @@ def _collect(params: CorpusParams, source: str, folder: Path) -> None:
         count: dict[str, object] = {"source": source, "shard": number}
         for split in SPLITS:
             kept = [t for t, s in zip(batch, split_of, strict=True) if s == split and t.strip()]
-            write_jsonl(folder / split / f"{source}-{number:05d}.jsonl", ({"text": t} for t in kept))
+            write_jsonl(
+                folder / split / f"{source}-{number:05d}.jsonl", ({"text": t} for t in kept)
+            )
             count[split] = len(kept)
         last = len(batch) < SHARD_DOCUMENTS
         write_json(folder / f"{source}-{number:05d}.done.json", {**count, "last": last})

@@ -1,7 +1,6 @@
 """``models/<variant>-<seed>-extended``: the trained weights with YaRN in the config."""
 
 import repo_model
-
 from stages.common import paths
 from stages.common.models import copy_tokenizer, load_model
 from stages.common.outs import building

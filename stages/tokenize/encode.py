@@ -44,9 +44,7 @@ def encode_file(
     return entries
 
 
-def _shards(
-    source: Path, tokenizer: Path, eos_id: int, shard_tokens: int
-) -> Iterator[list[Ids]]:
+def _shards(source: Path, tokenizer: Path, eos_id: int, shard_tokens: int) -> Iterator[list[Ids]]:
     """Yield lists of documents (ids, eos last) of just over ``shard_tokens`` tokens each."""
     encoder = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
     held: list[Ids] = []

@@ -177,7 +177,7 @@ def test_a_pickle_instead_of_safetensors(folder: Path) -> None:
 
 
 def test_a_pickle_named_safetensors(folder: Path) -> None:
-    torch.save(load_file(folder / "model.safetensors"), folder / "model.safetensors")
+    torch.save({"lm_head.weight": torch.zeros(96, 32)}, folder / "model.safetensors")
     refuses(folder, "damaged or cut short")
 
 

@@ -33,12 +33,14 @@ def make_tokens(folder: Path, vocabulary: int = VOCABULARY) -> Path:
         file = folder / f"{name}.npy"
         file.parent.mkdir(parents=True, exist_ok=True)
         ids.tofile(file)
-        shards.append({
+        shards.append(
+            {
                 "split": split,
                 "source": Path(name).name.partition("-")[0],
                 "file": f"{name}.npy",
                 "tokens": count,
-            })
+            }
+        )
     manifest = {"vocab_size": vocabulary, "eos_id": 0, "shards": shards}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder

@@ -106,7 +106,9 @@ def _imports(module: str, file: Path) -> list[str]:
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             parts = package.split(".")[: len(package.split(".")) - node.level + 1]
-            base = ".".join([*(parts if node.level else []), *([node.module] if node.module else [])])
+            base = ".".join(
+                [*(parts if node.level else []), *([node.module] if node.module else [])]
+            )
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     return [name for name in names if name.partition(".")[0] in PACKAGES]
 

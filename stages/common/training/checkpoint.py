@@ -56,7 +56,9 @@ def latest(folder: Path) -> tuple[State, Progress] | None:
             if not (checkpoint / name).is_file() or sha256(checkpoint / name) != expected
         ]
         if damaged:
-            print(f"{checkpoint}: {damaged[0]} is damaged; going back to an earlier one", flush=True)
+            print(
+                f"{checkpoint}: {damaged[0]} is damaged; going back to an earlier one", flush=True
+            )
             continue
         progress = Progress(**read_json(checkpoint / "progress.json"))
         if progress.format == FORMAT:

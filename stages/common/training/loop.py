@@ -46,6 +46,7 @@ class Run:
     build: Callable[[], nn.Module]
     """Makes the starting model, equal on every rank: its weights come from a file or from a seed."""
 
+
 def train(run: Run, execution: Execution) -> None:
     """Train to the end, or from the last checkpoint on; rank 0 leaves ``final/`` and ``log.jsonl``."""
     rank = dist.get_rank()

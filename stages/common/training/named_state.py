@@ -70,7 +70,11 @@ def read_whole(model: nn.Module, optimizer: Any) -> State:
 def write_whole(model: nn.Module, optimizer: Any, state: State) -> None:
     """Put the optimizer's part of ``state`` in place; the weights are in the model already."""
     for name, parameter in model.named_parameters():
-        kept = {key.removeprefix(f"{name}|"): v for key, v in state.items() if key.startswith(f"{name}|")}
+        kept = {
+            key.removeprefix(f"{name}|"): v
+            for key, v in state.items()
+            if key.startswith(f"{name}|")
+        }
         for key, value in kept.items():
             device = "cpu" if key == "step" else parameter.device  # where torch keeps it
             _entries(optimizer, parameter)[key] = value.to(device).clone()

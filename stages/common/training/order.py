@@ -105,5 +105,7 @@ def parts_per_step(params: TrainingParams, workers: int, micro_batch_tokens: int
     # One number of parts must serve all phases: DeepSpeed fixes it when the engine is built.
     shared = math.gcd(*(phase.rows // workers for phase in schedule))
     longest = max(phase.rows * phase.length for phase in schedule) // workers
-    fitting = [n for n in range(1, shared + 1) if shared % n == 0 and longest <= n * micro_batch_tokens]
+    fitting = [
+        n for n in range(1, shared + 1) if shared % n == 0 and longest <= n * micro_batch_tokens
+    ]
     return fitting[0] if fitting else shared

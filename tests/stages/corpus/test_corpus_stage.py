@@ -21,8 +21,11 @@ def _in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_splits_sources_and_hashes() -> None:
     assert entry.attempt(corpus.STAGE).code == 0
     manifest = read_json(paths.CORPUS / "manifest.json")
-    files = {f"{split}/{source}-00000.jsonl" for split in corpus.SPLITS for source in
-             ("python", "short", "medium", "long")}
+    files = {
+        f"{split}/{source}-00000.jsonl"
+        for split in corpus.SPLITS
+        for source in ("python", "short", "medium", "long")
+    }
     assert set(manifest["hashes"]) == files
     for name, expected in manifest["hashes"].items():
         assert sha256(paths.CORPUS / name) == expected
@@ -60,5 +63,5 @@ def test_python_text_is_bounded_deterministic_and_real() -> None:
     texts = list(documents(max_bytes=900_000, seed=1))
     assert sum(len(text.encode()) for text in texts) <= 900_000
     assert texts == list(documents(max_bytes=900_000, seed=1))
-    assert any("The \"if\" statement" in text for text in texts)  # the language reference
+    assert any('The "if" statement' in text for text in texts)  # the language reference
     assert any(text.lstrip().startswith(("import", '"""', "#")) for text in texts)  # a source

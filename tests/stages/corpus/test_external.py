@@ -46,7 +46,9 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         local_files(tmp_path / "empty")
     file = tmp_path / "a.jsonl"
     file.write_bytes(lines(field="content"))
-    with pytest.raises(UserError, match=r"text_field is 'text', but document 1 has only \['content'"):
+    with pytest.raises(
+        UserError, match=r"text_field is 'text', but document 1 has only \['content'"
+    ):
         list(documents(params(file)))
     assert list(documents(params(file, text_field="content"))) == TEXTS
 

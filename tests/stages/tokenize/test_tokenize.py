@@ -46,7 +46,9 @@ def test_training_is_deterministic(tokenizer: Path, tmp_path: Path) -> None:
 
 
 def test_a_vocabulary_that_the_corpus_cannot_fill_is_refused() -> None:
-    with pytest.raises(UserError, match=r"tokenizer\.vocab_size is 5000, but the corpus yields only"):
+    with pytest.raises(
+        UserError, match=r"tokenizer\.vocab_size is 5000, but the corpus yields only"
+    ):
         train(iter(TEXTS), 5000)
 
 
@@ -97,5 +99,8 @@ def test_the_stage_on_ray(
     assert entry.attempt(STAGE).code == 0
     store = TokenStore(paths.TOKENS)
     assert store.sources("train") == ["web"]
-    assert len(store.stream("train")) == sum(s["tokens"] for s in read_json(
-        paths.TOKENS / "manifest.json")["shards"] if s["split"] == "train")
+    assert len(store.stream("train")) == sum(
+        s["tokens"]
+        for s in read_json(paths.TOKENS / "manifest.json")["shards"]
+        if s["split"] == "train"
+    )

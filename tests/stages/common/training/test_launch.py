@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
-import repo_model
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import repo_model
 from stages.common.errors import UserError
 from stages.common.files import read_jsonl
 from stages.common.tokens import TokenStore

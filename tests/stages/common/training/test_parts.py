@@ -58,7 +58,10 @@ def test_muon_takes_the_matrices_of_the_blocks(training_params: TrainingParams) 
     names = {id(p): name for name, p in net.named_parameters()}
     taken = {names[id(p)] for p in matrices["params"]}
     assert "model.layers.1.self_attn.gate_map.weight" in taken
-    assert {names[id(p)] for p in others["params"]} >= {"model.embed_tokens.weight", "lm_head.weight"}
+    assert {names[id(p)] for p in others["params"]} >= {
+        "model.embed_tokens.weight",
+        "lm_head.weight",
+    }
     assert len(matrices["params"]) + len(others["params"]) == len(names)
 
 

@@ -1,0 +1,195 @@
+"""The smoke profile through Prefect, DVC, Ray and DeepSpeed, and what holds afterwards."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from stages.common.files import read_json
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+COPIED = ("dvc.yaml", ".dvcignore", ".gitignore", "stages", "pipeline", "repo_model")
+STAGES = 14
+Run = subprocess.CompletedProcess[str]
+
+
+class Project:
+    """A checkout in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *command: str) -> Run:
+        binaries = Path(sys.executable).parent
+        keep = {
+            k: v for k, v in os.environ.items() if not k.startswith(("REPO_", "RAY_", "PREFECT"))
+        }
+        return subprocess.run(
+            [str(binaries / command[0]), *command[1:]],
+            cwd=self.folder,
+            env={**keep, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": "."},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def set(self, old: str, new: str) -> None:
+        params = self.folder / "params.yaml"
+        assert old in params.read_text()
+        params.write_text(params.read_text().replace(old, new, 1))
+
+    def models(self) -> dict[str, str]:
+        return {
+            str(p): p.stat().st_mtime_ns.__str__()
+            for p in self.folder.glob("models/*/*.safetensors")
+        }
+
+
+def checkout(root: Path, folder: Path) -> Project:
+    folder.mkdir()
+    ignore = shutil.ignore_patterns("__pycache__")
+    for name in COPIED:
+        if (root / name).is_dir():
+            shutil.copytree(root / name, folder / name, ignore=ignore)
+        else:
+            shutil.copy(root / name, folder / name)
+    (folder / ".dvc").mkdir()
+    shutil.copy(root / ".dvc" / "config", folder / ".dvc" / "config")
+    shutil.copy(root / ".dvc" / ".gitignore", folder / ".dvc" / ".gitignore")
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    return Project(folder)
+
+
+@pytest.fixture(scope="module")
+def project(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A checkout after one whole run of the smoke profile."""
+    made = checkout(project_root, tmp_path_factory.mktemp("e2e") / "project")
+    assert made("repo-pipeline", "use", "smoke").returncode == 0
+    done = made("repo-pipeline", "run")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "report: " in done.stdout
+    assert "niah_single_1" in done.stdout
+    yield made
+
+
+def test_every_link_left_its_out(project: Project) -> None:
+    metrics = read_json(project.folder / "results/repo-42/metrics.json")
+    assert set(metrics["cells"]["ruler"]) == {"niah_single_1", "niah_multikey_1"}
+    assert metrics["cells"]["ruler"]["niah_single_1"]["512"]["yarn_factor"] == 2.0
+    figures = read_json(project.folder / "report/metrics.json")
+    assert figures
+    page = (project.folder / "report/index.html").read_text()
+    assert "<svg" in page
+    assert "http-equiv" not in page
+    curve = (project.folder / "results/rope-42/loss.csv").read_text().splitlines()
+    assert curve[0] == "step,tokens,loss,lr"
+    assert float(curve[-1].split(",")[2]) < 6.5
+    model = AutoModelForCausalLM.from_pretrained(
+        project.folder / "models/repo-42-extended", trust_remote_code=True
+    )
+    assert model.config.positions == ["rope", "repo"]
+    assert model.config.rope_parameters["factor"] == 4.0
+    tokenizer = AutoTokenizer.from_pretrained(project.folder / "models/repo-42-extended")
+    assert tokenizer.decode(tokenizer.encode("key 1234")) == "key 1234"
+
+
+def test_a_second_run_does_nothing_and_starts_nothing(project: Project) -> None:
+    before, started = project.models(), time.monotonic()
+    done = project("repo-pipeline", "run")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"nothing to do: {STAGES} stages are up to date")
+    assert time.monotonic() - started < 60  # a guard against a hang, not a benchmark
+    assert project.models() == before
+    assert "Data and pipelines are up to date" in project("dvc", "status").stdout
+
+
+def test_a_changed_param_reruns_what_plan_names_and_no_other(project: Project) -> None:
+    project.set(
+        "\nextend:\n  factor: 4.0\n  scope: rope_and_repo",
+        "\nextend:\n  factor: 4.0\n  scope: rope",
+    )
+    plan = project("repo-pipeline", "plan").stdout
+    named = {line.split()[0] for line in plan.splitlines() if line.split()[1] in ("run", "maybe")}
+    assert "extend.scope rope_and_repo -> rope" in plan
+    done = project("dvc", "repro")
+    assert done.returncode == 0, done.stdout + done.stderr
+    ran = {
+        line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")
+    }
+    assert ran == named
+    assert not {name for name in ran if name.startswith(("train", "base", "token", "corpus"))}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "start_layer: 1",
+            "start_layr: 1",
+            "train.start_layr: unknown key; did you mean 'start_layer'",
+        ),
+        (
+            "max_position_embeddings: 256",
+            "max_position_embeddings: -1",
+            "max_position_embeddings is -1",
+        ),
+        ("num_attention_heads: 4", "num_attention_heads: 5", "does not divide hidden_size"),
+        ("source: python", "source: local", "source 'local' needs the key 'path'"),
+    ],
+)
+def test_bad_params_are_one_line_and_nothing_is_lost(
+    project: Project, old: str, new: str, expected: str
+) -> None:
+    before = project.models()
+    kept = (project.folder / "params.yaml").read_text()
+    project.set(old, new)
+    try:
+        for command in (("repo-pipeline", "run"), ("repo-pipeline", "plan")):
+            done = project(*command)
+            assert done.returncode == 2
+            assert expected in done.stderr
+            assert "Traceback" not in done.stderr
+        assert project.models() == before
+    finally:
+        (project.folder / "params.yaml").write_text(kept)
+
+
+def test_a_truncated_shard_is_one_line(project: Project) -> None:
+    shard = project.folder / "data/tokens/train/python-00000-00000.npy"
+    whole = shard.read_bytes()
+    shard.unlink()  # a link into DVC's cache: the copy there must stay whole
+    shard.write_bytes(whole[:-6])
+    before = project.models()
+    done = project("python", "-m", "stages.train", "--variant", "rope", "--seed", "42")
+    assert done.returncode == 2
+    assert "python-00000-00000.npy" in done.stderr
+    assert "the shard is damaged" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert project.models() == before
+    assert project("dvc", "checkout", "--force", "data/tokens").returncode == 0
+    assert shard.read_bytes() == whole
+
+
+def test_a_clone_pulls_or_refuses(project: Project, project_root: Path, tmp_path: Path) -> None:
+    assert (
+        project("dvc", "remote", "add", "-f", "-d", "local", str(tmp_path / "remote")).returncode
+        == 0
+    )
+    assert project("dvc", "push", "-q").returncode == 0
+    clone = checkout(project_root, tmp_path / "clone")
+    for name in ("params.yaml", "dvc.lock", ".dvc/config"):
+        shutil.copy(project.folder / name, clone.folder / name)
+    refused = clone("repo-pipeline", "run")
+    assert refused.returncode == 2
+    assert "`dvc pull` fetches what dvc.lock records" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert clone("dvc", "pull", "-q").returncode == 0
+    done = clone("repo-pipeline", "run")
+    assert done.stdout.startswith("nothing to do")
+    assert "Running stage" not in clone("dvc", "repro").stdout
