@@ -1,7 +1,7 @@
 """The command ``repo-pipeline``.
 
-An error is one line that names the field, the value and the mend; exit code 2 is the user's mistake,
-75 "try again", 1 a failure. ``--debug`` shows the trace.
+An error is one line that names the field, the value and the mend; exit code 2 is the user's
+mistake, 75 "try again", 1 a failure. ``--debug`` shows the trace.
 """
 
 import os
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -52,7 +52,8 @@ def run(stages: Stages = None, force: Force = False) -> None:
     load(root / "params.yaml")
     graph = read_graph(root)
     names = graph.select(stages or [])
-    decisions = decide(graph, names, force)
+    forced = graph.named(stages or []) if force else set()
+    decisions = decide(graph, names, forced)
     absent = [name for name, decision in decisions.items() if decision.action == "absent"]
     if absent:
         raise UserError(
@@ -62,7 +63,7 @@ def run(stages: Stages = None, force: Force = False) -> None:
     if all(decision.action == "fresh" for decision in decisions.values()):
         print(f"nothing to do: {len(names)} stages are up to date")
     else:
-        _run_flow(graph, names, decisions, force)
+        _run_flow(stages or [], force)
         print(f"done in {time.monotonic() - started:.0f} s")
     if "report" in names:
         _show_results(root)
@@ -92,9 +93,7 @@ def use(profile: Annotated[str, typer.Argument(help="A profile's name.")]) -> No
     print(f"params.yaml is now the profile {profile!r}")
 
 
-def _run_flow(
-    graph: object, names: Sequence[str], decisions: Mapping[str, object], force: bool
-) -> None:
+def _run_flow(targets: Sequence[str], force: bool) -> None:
     from pipeline.flow import repo_pipeline
     from pipeline.process import stop_all
 
@@ -104,7 +103,7 @@ def _run_flow(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    repo_pipeline(targets=list(names), force=force, label="run")
+    repo_pipeline(targets=list(targets), force=force, label="run")
 
 
 def _show_results(root: Path) -> None:

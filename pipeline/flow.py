@@ -4,7 +4,7 @@ DVC decides whether a stage runs; Prefect orders, shows and retries; Ray compute
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,12 @@ def repo_pipeline(
     """Bring ``targets`` (none: everything) up to date; stages that did not change are skipped."""
     graph = read_graph(Path.cwd())
     names = graph.select(targets or [])
-    run_graph(graph, names, plan(graph, names, force), force)
+    forced = graph.named(targets or []) if force else set()
+    run_graph(graph, names, plan(graph, names, forced), forced)
 
 
 def run_graph(
-    graph: Graph, names: list[str], decisions: Mapping[str, Decision], force: bool
+    graph: Graph, names: list[str], decisions: Mapping[str, Decision], forced: Collection[str]
 ) -> None:
     """Submit every stage behind those it needs, and raise the first failure at the end."""
     logs = runs_root() / "logs" / datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -94,7 +95,7 @@ def run_graph(
                 decisions[name],
                 environment,
                 str(logs / f"{name}.log"),
-                force,
+                name in forced,
                 wait_for=[futures[up] for up in graph.upstream[name] if up in futures],
             )
         wait(list(futures.values()))

@@ -19,17 +19,20 @@ class Graph:
     """DVC's stage objects."""
     upstream: dict[str, list[str]]
 
-    def select(self, targets: Sequence[str]) -> list[str]:
-        """The targets and all they depend on; a target without an item means all of its items."""
-        if not targets:
-            return list(self.stages)
-        wanted: set[str] = set()
+    def named(self, targets: Sequence[str]) -> set[str]:
+        """The targets themselves, all stages for none; one without an item means all its items."""
+        wanted = set() if targets else set(self.stages)
         for target in targets:
             found = [name for name in self.stages if target in (name, name.partition("@")[0])]
             if not found:
                 known = sorted({name.partition("@")[0] for name in self.stages})
                 raise UserError(f"stage {target!r}: unknown; there are {', '.join(known)}")
             wanted.update(found)
+        return wanted
+
+    def select(self, targets: Sequence[str]) -> list[str]:
+        """The targets and all they depend on, in order."""
+        wanted = self.named(targets)
         for name in reversed(list(self.stages)):
             if name in wanted:
                 wanted.update(self.upstream[name])

@@ -1,6 +1,6 @@
 """What a run would do to each stage, and why. Planning touches nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,13 +22,16 @@ class Decision:
     reason: str
 
 
-def plan(graph: Graph, names: Sequence[str], force: bool = False) -> dict[str, Decision]:
-    """Decide for each of ``names``, which must be in the graph's order and closed upstream."""
+def plan(graph: Graph, names: Sequence[str], forced: Collection[str] = ()) -> dict[str, Decision]:
+    """Decide for each of ``names``, which must be in the graph's order and closed upstream.
+
+    ``forced``: stages that run even where nothing changed.
+    """
     decisions: dict[str, Decision] = {}
     with graph.repo.lock:
         for name in names:
             before = {up: decisions[up] for up in graph.upstream[name] if up in decisions}
-            decisions[name] = _decide(graph.stages[name], before, force)
+            decisions[name] = _decide(graph.stages[name], before, name in forced)
     return decisions
 
 

@@ -1,5 +1,6 @@
 """A stage as a process: its output line by line, its full log in a file, its end as a status."""
 
+import contextlib
 import os
 import re
 import signal
@@ -69,10 +70,10 @@ def run_stage(
         finally:
             stop(child)
             _live.discard(child)
+        if _stopping.is_set():  # first: psutil may have taken the exit code, which then reads 0
+            return status.Status(TRY_AGAIN, "stopped; run again to go on from here")
         if code == 0:
             return status.Status(0, "done")
-        if _stopping.is_set():
-            return status.Status(TRY_AGAIN, "stopped; run again to go on from here")
         return status.read(report) or status.Status(FAILED, last or f"exit code {code}")
 
 
@@ -110,7 +111,5 @@ def child_environment() -> dict[str, str]:
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        pass

@@ -52,8 +52,8 @@ class TokenStore:
             if size != shard["tokens"] * DTYPE.itemsize:
                 raise UserError(
                     f"{file}: {max(size, 0)} bytes where the manifest says "
-                    f"{shard['tokens'] * DTYPE.itemsize}: the shard is damaged; delete {folder} "
-                    "and run `dvc checkout`, or run the stage 'tokenize' again"
+                    f"{shard['tokens'] * DTYPE.itemsize}: the shard is damaged; make it anew with "
+                    "`repo-pipeline run tokenize --force`"
                 )
 
     @property

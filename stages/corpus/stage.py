@@ -73,14 +73,14 @@ def _documents(params: CorpusParams, source: str, skip: int) -> Iterator[str]:
 
 def _collect(params: CorpusParams, source: str, folder: Path) -> None:
     """Write the source's shards that are not there yet; a shard's ``.done.json`` comes last."""
-    number = 0
-    while (done := folder / f"{source}-{number:05d}.done.json").is_file():
+    first = 0
+    while (done := folder / f"{source}-{first:05d}.done.json").is_file():
         if read_json(done)["last"]:
             return
-        number += 1
-    texts = _documents(params, source, skip=number * SHARD_DOCUMENTS)
+        first += 1
+    texts = _documents(params, source, skip=first * SHARD_DOCUMENTS)
     progress = Progress(f"corpus {source}", params.max_documents, "documents")
-    for number in itertools.count(number):
+    for number in itertools.count(first):
         batch = list(itertools.islice(texts, SHARD_DOCUMENTS))
         split_of = _splits(params, source, number, len(batch))
         count: dict[str, object] = {"source": source, "shard": number}

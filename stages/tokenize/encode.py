@@ -23,7 +23,10 @@ def encode_file(
     """
     done = target.with_name(f"{target.name}.done.json")
     if done.is_file():
-        return list(read_json(done))
+        entries = list(read_json(done))
+        # A shard may share its bytes with data/tokens (a hard link), so it can be damaged there.
+        if all(_is_whole(target.with_name(entry["name"]), entry["sha256"]) for entry in entries):
+            return entries
     entries = []
     for number, documents in enumerate(_shards(source, tokenizer, eos_id, shard_tokens)):
         ids_file = target.with_name(f"{target.name}-{number:05d}.npy")
@@ -42,6 +45,10 @@ def encode_file(
         )
     write_json(done, entries)
     return entries
+
+
+def _is_whole(shard: Path, expected: str) -> bool:
+    return shard.is_file() and shard.with_suffix(".ends").is_file() and sha256(shard) == expected
 
 
 def _shards(source: Path, tokenizer: Path, eos_id: int, shard_tokens: int) -> Iterator[list[Ids]]:

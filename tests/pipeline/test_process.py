@@ -14,7 +14,8 @@ from tests.pipeline.conftest import Shell
 STATUS = """
 import json, os, sys
 for number in range(3000): print("line", number, "x" * 200)
-json.dump({"code": 2, "line": "train.lr is -1: make it positive"}, open(os.environ["REPO_STATUS_FILE"], "w"))
+status = {"code": 2, "line": "train.lr is -1: make it positive"}
+json.dump(status, open(os.environ["REPO_STATUS_FILE"], "w"))
 sys.exit(2)
 """
 CHILD = """

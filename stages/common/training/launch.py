@@ -30,8 +30,8 @@ def launch(name: str, run: Run, vocabulary: int) -> Path:
     ``vocabulary``: rows of the model's embedding, to check the tokens against.
     """
     final = run.folder / "final"
+    _check(run, vocabulary)
     if not (run.folder / "log.jsonl").is_file():
-        _check(run, vocabulary)
         _fit(name, run)
     return final
 

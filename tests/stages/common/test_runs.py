@@ -53,7 +53,8 @@ def test_a_second_live_owner_is_asked_to_try_again(
 ) -> None:
     monkeypatch.setattr(runs, "LOCK_WAIT_S", 0.2)
     with runs.workspace(job, []) as folder:
-        hold = f"from filelock import FileLock; FileLock({str(folder / '.lock')!r}, timeout=0.2).acquire()"
+        lock = f"FileLock({str(folder / '.lock')!r}, timeout=0.2)"
+        hold = f"from filelock import FileLock; {lock}.acquire()"
         held = subprocess.run([sys.executable, "-c", hold], capture_output=True, text=True)
         assert "Timeout" in held.stderr
     code = (
@@ -64,9 +65,9 @@ def test_a_second_live_owner_is_asked_to_try_again(
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(TryAgain, match="another run of extend@rope-1 holds it"):
-            with runs.workspace(job, []):
-                pass
+        match = "another run of extend@rope-1 holds it"
+        with pytest.raises(TryAgain, match=match), runs.workspace(job, []):
+            pass
         other.kill()  # kill -9: the lock goes with the process
     with runs.workspace(job, []):
         pass

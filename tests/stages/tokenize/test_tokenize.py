@@ -15,7 +15,7 @@ from stages.tokenizer.stage import fetch, train
 
 SYLLABLES = [c + v for c in "bdfgklmnprst" for v in "aeiou"]
 TEXTS = [
-    f"The magic number for {SYLLABLES[n % 60]}{SYLLABLES[n * 7 % 59]} is {n * 7919 % 10000}. Größe, 日本."
+    f"The number for {SYLLABLES[n % 60]}{SYLLABLES[n * 7 % 59]} is {n * 7919 % 10000}. Größe, 日本."
     for n in range(300)
 ]
 
@@ -76,6 +76,11 @@ def test_shards_hold_every_document_with_its_end(tokenizer: Path, tmp_path: Path
     mtimes = {file: file.stat().st_mtime_ns for file in tmp_path.glob("a-*")}
     assert encode_file(source, tokenizer, 0, 1000, tmp_path / "a") == entries
     assert mtimes == {file: file.stat().st_mtime_ns for file in tmp_path.glob("a-*")}
+    shard = tmp_path / entries[1]["name"]
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-4])
+    assert encode_file(source, tokenizer, 0, 1000, tmp_path / "a") == entries
+    assert shard.read_bytes() == whole
 
 
 @pytest.mark.ray
