@@ -1,5 +1,6 @@
 """`load`: any supported checkpoint to a RePo model, complete or not at all."""
 
+import json
 import logging
 import os
 import re
@@ -104,6 +105,13 @@ def _check_folder(folder: Path) -> None:
         raise ValueError(
             f"{folder}: {found}; safetensors are needed, pickles run code and are not read"
         )
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        if missing := sorted(shards - set(names)):
+            raise ValueError(
+                f"{folder}: {len(missing)} weight files are missing, first {missing[0]}"
+            )
 
 
 def _check_complete(path_or_id: str, info: dict[str, Any], fresh_layers: set[int]) -> None:
