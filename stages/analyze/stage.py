@@ -24,6 +24,7 @@ from stages.analyze.version import VERSION
 from stages.common import paths
 from stages.common.errors import UserError
 from stages.common.files import write_json
+from stages.common.models import load_model
 from stages.common.outs import building
 from stages.common.progress import Progress
 from stages.common.stage import Job, Stage
@@ -64,7 +65,7 @@ def run(job: Job) -> None:
 
 def _load(folder: str) -> Any:
     """The model in fp32, so that positions can be compared across variants."""
-    model = repo_model.load(folder, dtype=torch.float32)
+    model = load_model(folder, folder, dtype=torch.float32)
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
