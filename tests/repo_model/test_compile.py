@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CLASSES
 from torch._dynamo.testing import CompileCounterWithBackend
+
+from tests.repo_model.conftest import CLASSES
 
 MIXED = ["rope", "nope", "repo"]
 

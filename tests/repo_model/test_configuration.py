@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import CLASSES, SIZES
 from transformers import AutoConfig, LlamaForCausalLM, Olmo2ForCausalLM, Qwen3ForCausalLM
 
 import repo_model
+from tests.repo_model.conftest import CLASSES, SIZES
 
 
 def test_preset_becomes_the_list() -> None:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CLASSES
 from transformers import StaticCache
 
 import repo_model
+from tests.repo_model.conftest import CLASSES
 
 MIXED = ["nope", "rope", "repo"]
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from conftest import CLASSES
 
 import repo_model
+from tests.repo_model.conftest import CLASSES
 
 
 def run(model, ids_BN: torch.Tensor) -> torch.Tensor:

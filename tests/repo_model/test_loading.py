@@ -27,7 +27,7 @@ STOCK = {
 
 
 def save_stock(family: str, folder: Path, **overrides):
-    from conftest import SIZES
+    from tests.repo_model.conftest import SIZES
 
     config_class, model_class = STOCK[family]
     extra = {"head_dim": 8} if family == "qwen3" else {}

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import torch
-from conftest import CLASSES
 
 import repo_model
+from tests.repo_model.conftest import CLASSES
 
 STOCK = """
 import sys, torch

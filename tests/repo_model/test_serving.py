@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CLASSES
 from transformers import (
     AttentionInterface,
     AutoConfig,
@@ -20,6 +19,8 @@ from transformers import (
     ContinuousBatchingConfig,
     GenerationConfig,
 )
+
+from tests.repo_model.conftest import CLASSES
 
 MIXED = ["rope", "nope", "repo"]
 

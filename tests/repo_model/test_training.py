@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CLASSES
 
 import repo_model
+from tests.repo_model.conftest import CLASSES
 
 
 def gradients(model: Any, ids_BN: torch.Tensor) -> dict[str, torch.Tensor]:

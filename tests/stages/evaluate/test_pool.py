@@ -106,7 +106,8 @@ def test_an_interrupted_run_goes_on(ray_session, log: Path, tmp_path: Path) -> N
     assert stored == {f"{shard.key}.json" for shard in wanted[:3]}
     log.unlink()
     results = pool.finish(wanted, tmp_path / "shards", worker_class(), (str(log), None, 0))
-    assert computed(log) == [6, 8, 10]
+    # The killed driver's actor may still have finished what it had been handed.
+    assert set(computed(log)) == {6, 8, 10}
     assert results == {shard: [10 * row for row in shard.rows] for shard in wanted}
 
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from fabricated_results import write_run
 
 from stages.common.errors import UserError
 from stages.common.files import read_json, write_json
 from stages.report.inputs import Point, read_curve, read_items
+from tests.stages.report.fabricated_results import write_run
 
 
 @pytest.fixture(autouse=True)

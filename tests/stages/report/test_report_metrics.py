@@ -4,11 +4,11 @@ import math
 from pathlib import Path
 
 import pytest
-from fabricated_results import LENGTHS, TASKS, write_run
 
 from stages.common.files import read_json, write_json
 from stages.report.inputs import read_items
 from stages.report.metrics import collect, difference
+from tests.stages.report.fabricated_results import LENGTHS, TASKS, write_run
 
 CELL = ("ruler", "niah_multikey_1", "256")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricated_results import LENGTHS, job, params, write_run
 
 from stages.common.files import read_json
 from stages.report.paper import LABELS
 from stages.report.stage import run
+from tests.stages.report.fabricated_results import LENGTHS, job, params, write_run
 
 VARIANTS = ("rope", "nope", "r2n1", "n2r1", "repo")
 VOID = {"meta", "link", "br", "path", "use"}

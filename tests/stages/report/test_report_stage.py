@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fabricated_results import LENGTHS, TASKS, job, params, write_item, write_run
 
 from stages.common.errors import UserError
 from stages.common.files import read_json
@@ -17,6 +16,14 @@ from stages.report.inputs import read_items
 from stages.report.provenance import commit
 from stages.report.stage import STAGE, run
 from stages.report.summary import WIDTH, lines
+from tests.stages.report.fabricated_results import (
+    LENGTHS,
+    TASKS,
+    job,
+    params,
+    write_item,
+    write_run,
+)
 
 VARIANTS = ("rope", "nope", "repo")
 

@@ -1,10 +1,10 @@
 """What the summary says in words, and that it keeps silent where there is nothing to say."""
 
 import pytest
-from fabricated_results import params
 
 from stages.corpus.params import CorpusParams
 from stages.report.statements import statements
+from tests.stages.report.fabricated_results import params
 
 PARAMS = params(("rope", "repo"), (1,))
 
