@@ -25,7 +25,7 @@ check: .venv/dev.done ## lint, format, types, spelling
 	$(BIN)/mypy
 	$(BIN)/codespell
 
-bench: .venv/dev.done ## benchmarks, each a side-by-side ratio; results go to benchmarks/results/
+bench: .venv/dev.done ## benchmarks, each a side-by-side ratio
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean: ## remove the environment and the caches; data, models, results and runs/ stay

@@ -5,7 +5,6 @@ an exit code (``stages.common.errors``) and, when asked for, the status file.
 """
 
 import argparse
-import os
 import signal
 import sys
 import traceback
@@ -68,5 +67,4 @@ def only(params: Params, sections: Sequence[str]) -> Params:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.environ["REPO_STOPPING"] = "1"
     raise TryAgain("stopped by SIGTERM; run again to go on from here")
