@@ -137,7 +137,7 @@ def _share_cache(main: Path, folder: Path) -> None:
     from dvc.config import Config
     from dvc.repo import Repo
 
-    cache = Repo(str(main)).cache.local.path
+    cache = Repo(str(main)).cache.local_cache_dir
     config = Config(str(folder / ".dvc"), validate=False)
     with config.edit("local") as local:
         local.setdefault("cache", {})["dir"] = cache

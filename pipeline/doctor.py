@@ -168,7 +168,7 @@ def _dvc(root: Path) -> Iterator[Finding]:
     from dvc.repo import Repo
 
     repo = Repo(str(root))
-    cache = Path(repo.cache.local.path)
+    cache = Path(repo.cache.local_cache_dir)
     there = next(path for path in (cache, *cache.parents) if path.exists())
     if _writes(there):
         yield _links(root, there, repo.config["cache"].get("type") or ["reflink", "copy"])

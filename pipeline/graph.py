@@ -54,7 +54,7 @@ class Graph:
 def _is_file(dep: Any) -> bool:
     from dvc.dependency.param import ParamsDependency
 
-    return not isinstance(dep, ParamsDependency) and dep.scheme == "local"
+    return not isinstance(dep, ParamsDependency) and dep.protocol == "local"
 
 
 def read_graph(root: Path) -> Graph:

@@ -36,6 +36,8 @@ def is_gone(run: str) -> bool:
         return False
 
 
-def forget(run: str) -> None:
-    """Drop the record of a flow run that is over."""
-    (folder() / run).unlink(missing_ok=True)
+def forget_gone() -> None:
+    """Drop the records of processes that are gone."""
+    for record in folder().glob("*-*"):
+        if is_gone(record.name):
+            record.unlink(missing_ok=True)

@@ -62,6 +62,8 @@ def _put(document: Any, key: str, value: Any) -> None:
     *path, last = key.split(".")
     for part in path:
         inside = _item(document, part)
+        if inside is None and isinstance(document, list):
+            raise UserError(f"--set {key}: the list has no item {part!r}; count from 0")
         if inside is None:
             document[part] = {}
             inside = document[part]

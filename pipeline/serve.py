@@ -100,6 +100,9 @@ class _Service:
         if self._restarts > RESTARTS:
             raise RuntimeError(f"Prefect's {self.name} ends again and again; see {self._log}")
         show(f"Prefect's {self.name} ended; started again")
+        if self._child is not None and self.name == "server":
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)  # what it started holds the port
         self.start()
 
     def last_line(self) -> str:

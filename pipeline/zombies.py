@@ -33,8 +33,8 @@ def end_dead_runs() -> list[str]:
         for run in client.read_flow_runs(flow_run_filter=chosen):
             if _is_dead(run):
                 _end(client, run)
-                live.forget(str(run.id))
                 said.append(f"run {run.name}: its process is gone; start it again to go on")
+    live.forget_gone()
     return said
 
 
