@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from stages.common import guard
 
@@ -30,7 +31,7 @@ def test_an_orphan_stops(monkeypatch: object) -> None:
     marked = f"{conductor.pid}:{psutil.Process(conductor.pid).create_time():.2f}"
     child = subprocess.Popen(
         [sys.executable, "-c", SLEEPER],
-        env={**os.environ, guard.VARIABLE: marked, "PYTHONPATH": os.getcwd()},
+        env={**os.environ, guard.VARIABLE: marked, "PYTHONPATH": str(Path.cwd())},
         stdout=subprocess.PIPE,
         text=True,
     )
