@@ -141,6 +141,7 @@ def _run(main: Path, here: Checkout, targets: Sequence[str], force: bool) -> Non
     load(here.root / "params.yaml")
     graph = read_graph(here.root)
     link_inputs(graph, main, here)
+    graph.refuse_missing(here.root)
     names = graph.select(targets)
     forced = graph.named(targets) if force else set()
     decisions = plan(graph, names, forced)

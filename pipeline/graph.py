@@ -31,6 +31,14 @@ class Graph:
             if not any(path.is_relative_to(out) or out.is_relative_to(path) for out in made)
         )
 
+    def refuse_missing(self, root: Path) -> None:
+        """Raise ``UserError`` for an input that no stage makes and that is not there."""
+        for path in self.inputs():
+            if not (root / path).exists():
+                raise UserError(
+                    f"{path}: no such file or folder, and a stage needs it (`needs` in params.yaml)"
+                )
+
     def named(self, targets: Sequence[str]) -> set[str]:
         """The targets themselves, all stages for none; one without an item means all its items."""
         wanted = set() if targets else set(self.stages)

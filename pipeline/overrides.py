@@ -91,6 +91,9 @@ def _settle(document: Any, changes: Mapping[str, Any], root: Path) -> None:
     the source, the shape and the name of the documents in the training phases follow from them.
     """
     base, corpus = document.get("base") or {}, document.get("corpus") or {}
+    for section in ("base", "tokenizer"):
+        if f"{section}.source" in changes:
+            _refuse_no_folder(f"{section}.source", str(document[section]["source"]), root)
     if "base.source" in changes:
         source = str(base["source"])
         if "base.needs" not in changes:
@@ -115,6 +118,13 @@ def _settle(document: Any, changes: Mapping[str, Any], root: Path) -> None:
                     phase["sources"] = [
                         corpus["source"] if name == before else name for name in phase["sources"]
                     ]
+
+
+def _refuse_no_folder(key: str, source: str, root: Path) -> None:
+    """A hub id is OWNER/NAME; whatever else is no word of ours must be a folder."""
+    named = source in ("scratch", "train") or (root / source).is_dir()
+    if not named and (source.count("/") != 1 or source.startswith((".", "/"))):
+        raise UserError(f"{key} is {source!r}: no such folder (a hub id is OWNER/NAME)")
 
 
 def _dump(yaml: YAML, document: Any) -> str:

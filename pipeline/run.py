@@ -34,6 +34,7 @@ def run(
     load(here.root / "params.yaml")
     graph = read_graph(here.root)
     link_inputs(graph, main, here)
+    graph.refuse_missing(here.root)
     names = graph.select(targets)
     decisions = plan(graph, names, graph.named(targets) if force else set())
     refuse_absent(decisions)

@@ -55,6 +55,8 @@ def test_a_model_from_the_hub_is_watched_by_no_folder(tmp_path: Path) -> None:
         ("train.lr.x=1", "train.lr is a value and has no key 'x'"),
         ("train.lengths.3.length=1", "the list has no item"),
         ("train.lr=[", "the value is not YAML"),
+        ("base.source=no-such-model", "base.source is 'no-such-model': no such folder"),
+        ("tokenizer.source=./gone", "tokenizer.source is './gone': no such folder"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, given: str, expected: str) -> None:
