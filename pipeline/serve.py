@@ -32,8 +32,8 @@ RESTARTS = 5
 _LOOK_S, _SWEEP_S = 1.0, 5.0
 
 
-class _Ended(Exception):
-    """The user asked to end."""
+class _Ended(BaseException):
+    """The user asked to end: no error, so nothing that suppresses errors may hold it."""
 
 
 def serve(root: Path, port: int, show: Callable[[str], None]) -> None:
