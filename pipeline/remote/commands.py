@@ -1,17 +1,19 @@
 """``repo-pipeline submit``, ``status``, ``logs``, ``cancel`` and ``fetch``."""
 
+import functools
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pipeline import cluster_file
 from pipeline.cluster_file import ClusterFile
 from pipeline.remote.api import JobInfo, Jobs
-from stages.common.errors import DONE, TRY_AGAIN, UserError
+from stages.common.errors import DONE, TRY_AGAIN, TryAgain, UserError
 
 VARIABLE = "REPO_CLUSTER"
 Address = Annotated[
@@ -24,7 +26,20 @@ Run = Annotated[str | None, typer.Argument(help="A run or job; none: the last on
 def register(app: typer.Typer) -> None:
     """Add the commands to ``repo-pipeline``."""
     for command in (submit, status, logs, cancel, fetch):
-        app.command()(command)
+        app.command()(_trying_again(command))
+
+
+def _trying_again(command: Callable[..., None]) -> Callable[..., None]:
+    """``TryAgain`` as one line and exit code 75."""
+
+    @functools.wraps(command)
+    def guarded(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except TryAgain as error:
+            _finish(TRY_AGAIN, str(error))
+
+    return guarded
 
 
 def submit(
