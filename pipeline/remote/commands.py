@@ -218,7 +218,7 @@ def _finish(code: int, line: str = "") -> None:
     if code != DONE:
         if line:
             print(f"repo-pipeline: {line}", file=sys.stderr)
-        raise typer.Exit(code)
+        sys.exit(code)  # typer.Exit would come back as a return value that nobody reads
 
 
 def _complain(line: str) -> None:

@@ -29,7 +29,8 @@ class RunFolder:
 
         self.repo = Repo(str(root))
         remote = self.repo.cloud.get_remote()
-        self.run, self.name, self.url = run, remote.name, str(remote.config.get("url", remote.path))
+        self.run, self.name = run, remote.name
+        self.url = str(self.repo.config["remote"][remote.name]["url"])
         self.fs = remote.fs
         self.path = self.fs.join(remote.path, FOLDER, run)
 
@@ -69,9 +70,10 @@ class RunFolder:
                     f"run {self.run}: its folder has format {card.get('format')}, this version reads "
                     f"{FORMAT}; use the version that made it"
                 )
-            for name, expected in card["files"].items():
+            for name in card["files"]:
                 if name.startswith("/") or ".." in name.split("/"):
                     raise UserError(f"run {self.run}: {CARD} names {name!r}, outside its folder")
+            for name, expected in card["files"].items():
                 file = target / name
                 if file.is_file() and sha256(file) == expected:
                     continue
