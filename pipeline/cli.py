@@ -5,13 +5,8 @@ mistake, 75 "try again", 1 a failure. ``--debug`` shows the trace.
 """
 
 import os
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -30,6 +25,12 @@ Stages = Annotated[
     typer.Argument(help="Stages of dvc.yaml, with all they need; none: every one."),
 ]
 Force = Annotated[bool, typer.Option(help="Run the stages even where nothing changed.")]
+Profile = Annotated[str | None, typer.Option(help="A profile's name, instead of params.yaml.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A changed param; repeatable."),
+]
+Port = Annotated[int, typer.Option(help="Port of Prefect's server, on loopback.")]
 
 
 @app.callback()
@@ -41,32 +42,16 @@ def _options(
 
 
 @app.command()
-def run(stages: Stages = None, force: Force = False) -> None:
-    """Bring the stages up to date, in place; what did not change is skipped."""
-    from pipeline.graph import read_graph
-    from pipeline.plan import plan as decide
-    from stages.params import load
+def run(
+    stages: Stages = None, profile: Profile = None, set_: Set = None, force: Force = False
+) -> None:
+    """Bring the stages up to date; what did not change is skipped.
 
-    started = time.monotonic()
-    root = Path.cwd()
-    load(root / "params.yaml")
-    graph = read_graph(root)
-    names = graph.select(stages or [])
-    forced = graph.named(stages or []) if force else set()
-    decisions = decide(graph, names, forced)
-    absent = [name for name, decision in decisions.items() if decision.action == "absent"]
-    if absent:
-        raise UserError(
-            f"{absent[0]}: {decisions[absent[0]].reason}; `dvc pull` fetches what dvc.lock records, "
-            "or delete dvc.lock to make everything anew"
-        )
-    if all(decision.action == "fresh" for decision in decisions.values()):
-        print(f"nothing to do: {len(names)} stages are up to date")
-    else:
-        _run_flow(stages or [], force)
-        print(f"done in {time.monotonic() - started:.0f} s")
-    if "report" in names:
-        _show_results(root)
+    In place; with --profile or --set in a git worktree beside, ending as a DVC experiment.
+    """
+    from pipeline.run import run as start
+
+    start(Path.cwd(), stages or [], profile, set_ or [], force)
 
 
 @app.command()
@@ -85,38 +70,69 @@ def plan(stages: Stages = None) -> None:
 
 
 @app.command()
-def use(profile: Annotated[str, typer.Argument(help="A profile's name.")]) -> None:
+def use(
+    profile: Annotated[str, typer.Argument(help="A profile's name.")], set_: Set = None
+) -> None:
     """Replace params.yaml by a profile; refuses over edits that are not committed."""
+    from pipeline.overrides import compose
     from pipeline.use import use as put
 
-    put(profile, Path.cwd())
-    print(f"params.yaml is now the profile {profile!r}")
+    put(compose(Path.cwd(), profile, set_ or []), Path.cwd())
+    print(f"params.yaml is now the profile {profile!r}{' with changes' if set_ else ''}")
 
 
-def _run_flow(targets: Sequence[str], force: bool) -> None:
-    from pipeline.flow import repo_pipeline
-    from pipeline.process import stop_all
+@app.command()
+def serve(port: Port = 4200) -> None:
+    """Prefect's server, a worker and the deployments on this machine, until Ctrl-C."""
+    from pipeline.serve import serve as start
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        stop_all()
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    repo_pipeline(targets=list(targets), force=force, label="run")
+    start(Path.cwd(), port, lambda line: print(line, flush=True))
 
 
-def _show_results(root: Path) -> None:
-    if (root / "report" / "metrics.json").is_file():
-        command = [sys.executable, "-m", "stages.report.summary", "report/metrics.json"]
-        subprocess.run(command, cwd=root, check=False)
-        print(f"report: {root / 'report' / 'index.html'}")
+@app.command()
+def doctor(port: Port = 4200) -> None:
+    """Say what is missing or misconfigured here, and the mend; exit code 1 if something is."""
+    from pipeline.doctor import examine
+
+    found = examine(Path.cwd(), port)
+    width = max(len(finding.subject) for finding in found)
+    for finding in found:
+        mend = f"; mend: {finding.mend}" if finding.mend else ""
+        print(f"{finding.verdict:6}{finding.subject:{width}}  {finding.found}{mend}")
+    if any(finding.verdict == "wrong" for finding in found):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def gc(
+    days: Annotated[float, typer.Option(help="Unused for so long counts as abandoned.")] = 30.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+) -> None:
+    """List what under REPO_RUNS nobody needs any more, ask, and delete it."""
+    from pipeline.gc import delete, leftovers
+
+    found = list(leftovers(Path.cwd(), days))
+    for one in found:
+        print(f"{one.bytes / 1e6:10,.1f} MB  {one.path}  ({one.why})")
+    if not found:
+        print("nothing to delete")
+        return
+    total = sum(one.bytes for one in found) / 1e6
+    print(f"{total:10,.1f} MB  in all")
+    if not yes and not sys.stdin.isatty():
+        raise UserError("nothing was deleted: nobody here to ask; pass --yes to delete")
+    if not yes and not typer.confirm("Delete all of it?"):
+        print("nothing was deleted")
+        return
+    for one in found:
+        delete(Path.cwd(), one)
+    print(f"deleted {len(found)} folders")
 
 
 def main() -> None:
     """Run the command line; every expected error is one line."""
-    prepare()
     try:
+        prepare(Path.cwd())
         app(standalone_mode=False)
     except typer.Exit as done:
         sys.exit(done.exit_code)
@@ -136,10 +152,17 @@ def _end(error: Exception) -> int:
     if isinstance(error, ClickException):
         error.show()
         return USER_MISTAKE
-    print(f"repo-pipeline: {str(error).strip() or type(error).__name__}", file=sys.stderr)
+    code = int(getattr(error, "code", FAILED))
+    line = str(error).strip() or type(error).__name__
     if isinstance(error, UserError):
-        return USER_MISTAKE
-    return int(getattr(error, "code", FAILED))
+        code = USER_MISTAKE
+    elif isinstance(error, OSError) and error.strerror:
+        line = f"{error.strerror}: {error.filename or 'unnamed file'}"
+    elif type(error).__module__.partition(".")[0] in ("httpx", "httpcore"):
+        line = f"Prefect's server does not answer ({line}); run again to go on from here"
+        code = TRY_AGAIN
+    print(f"repo-pipeline: {line}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

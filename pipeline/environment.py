@@ -1,13 +1,22 @@
 """Settings of the tools that a run uses, made before they are imported."""
 
 import os
+from pathlib import Path
 
-from stages.common.runs import root
+from stages.common import guard
+from stages.common.files import read_json, write_json
+
+HOME = Path(".prefect")
+"""Prefect's database and ours about its server: beside the project, on a local disk (SQLite), and
+not under ``REPO_RUNS``, which may be shared storage or full."""
+SETTINGS = Path("prefect.toml")
+"""Where the command ``prefect`` looks for settings in a project's folder."""
+OURS = "# Written by `repo-pipeline serve`, which removes it when it ends."
 
 
-def prepare() -> None:
+def prepare(root: Path) -> None:
     """Quiet, offline-safe defaults; a variable that is set already stays as it is."""
-    home = root() / "prefect"
+    home = (root / HOME).absolute()
     settings = {
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -16,6 +25,8 @@ def prepare() -> None:
         "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        # 2 + 4 + 8 s: as long as `serve` takes to bring a server that died back.
+        "PREFECT_CLIENT_MAX_RETRIES": "3",
         "DO_NOT_TRACK": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -23,5 +34,36 @@ def prepare() -> None:
     }
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+    server = served(root)
+    if server:
+        os.environ.setdefault("PREFECT_API_URL", server)
     if os.environ["PREFECT_HOME"] == str(home):
         home.mkdir(parents=True, exist_ok=True)  # Prefect's database would not open without it
+
+
+def served(root: Path) -> str | None:
+    """The API of this checkout's ``repo-pipeline serve``, if one runs; clears what a dead one left."""
+    record = root / HOME / "server.json"
+    if not record.is_file():
+        return None
+    server = read_json(record)
+    if guard.alive(server["process"]):
+        return str(server["api"])
+    withdraw(root)
+    return None
+
+
+def announce(root: Path, api: str) -> None:
+    """Tell `repo-pipeline` and `prefect`, started in this folder, where the server is."""
+    write_json(root / HOME / "server.json", {"api": api, "process": guard.mark()})
+    settings = root / SETTINGS
+    if not settings.is_file() or settings.read_text(encoding="utf-8").startswith(OURS):
+        settings.write_text(f'{OURS}\n[api]\nurl = "{api}"\n', encoding="utf-8")
+
+
+def withdraw(root: Path) -> None:
+    """Take back what ``announce`` wrote."""
+    settings = root / SETTINGS
+    if settings.is_file() and settings.read_text(encoding="utf-8").startswith(OURS):
+        settings.unlink()
+    (root / HOME / "server.json").unlink(missing_ok=True)

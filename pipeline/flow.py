@@ -3,24 +3,37 @@
 DVC decides whether a stage runs; Prefect orders, shows and retries; Ray computes.
 """
 
+import itertools
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger, runtime, task
 from prefect.futures import wait
 from prefect.states import Completed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from pipeline import page
+from pipeline.checkout import Checkout, checkout, link_inputs, save_experiment
 from pipeline.cluster import shared_ray
+from pipeline.console import Console, mode_of
+from pipeline.environment import prepare
+from pipeline.events import emit
 from pipeline.graph import Graph, read_graph
-from pipeline.plan import Decision, plan
-from pipeline.process import child_environment, run_stage
+from pipeline.heal import heal
+from pipeline.live import recorded
+from pipeline.plan import Decision, plan, refuse_absent
+from pipeline.process import run_stage, stopping
+from pipeline.stopping import stopped_from_outside
 from stages.common.errors import TRY_AGAIN
+from stages.common.guard import watch
 from stages.common.runs import root as runs_root
+from stages.params import load
 
+prepare(Path.cwd())  # where Prefect's worker starts the flow, nobody else has
 PARALLEL = int(os.environ.get("REPO_PARALLEL_STAGES", "2"))
 """Stages at once; Ray shares out the cores among them."""
 
@@ -34,9 +47,9 @@ class StageFailed(RuntimeError):
 
 
 def _may_pass(task: Any, run: Any, state: State[Any]) -> bool:
-    """Retry only what said "try again"."""
+    """Retry only what said "try again", and not what was told to stop."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, StageFailed) and error.code == TRY_AGAIN
+    return isinstance(error, StageFailed) and error.code == TRY_AGAIN and not stopping()
 
 
 @task(
@@ -47,58 +60,131 @@ def _may_pass(task: Any, run: Any, state: State[Any]) -> bool:
     retry_condition_fn=_may_pass,
 )
 def run_task(
-    name: str, decision: Decision, environment: Mapping[str, str], log: str, force: bool
+    name: str,
+    decision: Decision,
+    root: Path,
+    environment: Mapping[str, str],
+    log: Path,
+    console: Console,
+    force: bool,
 ) -> State[Any]:
     """Run one stage, or skip it where the plan found nothing to do."""
-    logger = get_run_logger()
     if decision.action == "fresh":
+        emit(name, "skipped", decision.reason)
         return Completed(name="Skipped", message=decision.reason)
+    why = f"{decision.action}: {decision.reason}"
+    shown = page.StagePage(name)
+    last: list[str] = []
 
     def show(line: str) -> None:
-        logger.info(line)
-        print(f"[{name}] {line}", flush=True)
+        shown.line(line)
+        console.line(name, line)
+        last[:] = [*last[-19:], line]
 
-    print(f"[{name}] {decision.action}: {decision.reason}", flush=True)
-    ended = run_stage(name, environment, Path(log), show, force)
+    console.started(name, why)
+    emit(name, "running", why)
+    ended = run_stage(root, name, environment, log, show, force)
     if ended.code != 0:
+        failed = not stopping()
+        console.ended(name, f"failed: {ended.line}" if failed else ended.line, failed)
+        emit(name, "failed" if failed else "stopped", ended.line)
+        get_run_logger().error("%s\nlast lines, all in %s:\n%s", ended.line, log, "\n".join(last))
         raise StageFailed(name, ended.code, ended.line)
-    return Completed(message=f"{decision.action}: {decision.reason}")
+    shown.done()
+    console.ended(name, "done")
+    emit(name, "completed", why)
+    return Completed(message=why)
+
+
+def _run_name() -> str:
+    given = runtime.flow_run.parameters or {}
+    parts = [given.get("profile"), *(given.get("overrides") or []), *(given.get("targets") or [])]
+    return " ".join(str(part) for part in parts if part) or "full"
 
 
 @flow(
     name="repo-pipeline",
-    flow_run_name="{label}",
+    flow_run_name=_run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=PARALLEL),
-    validate_parameters=False,
 )
 def repo_pipeline(
-    targets: list[str] | None = None, force: bool = False, label: str = "full"
+    profile: str | None = None,
+    overrides: list[str] | None = None,
+    targets: list[str] | None = None,
+    force: bool = False,
+    sweep: dict[str, list[Any]] | None = None,
 ) -> None:
-    """Bring ``targets`` (none: everything) up to date; stages that did not change are skipped."""
-    graph = read_graph(Path.cwd())
-    names = graph.select(targets or [])
-    forced = graph.named(targets or []) if force else set()
-    run_graph(graph, names, plan(graph, names, forced), forced)
+    """Bring stages up to date; what did not change is skipped.
+
+    Args:
+        profile: Params file that ships; with it, or with overrides, the run has a worktree of its
+            own and ends as a DVC experiment.
+        overrides: Changed params, ``["train.lr=1e-4"]``.
+        targets: Stages, with all they need; none: every one.
+        force: Run the targets even where nothing changed.
+        sweep: One such run for each combination of values, ``{"train.start_layer": [0, 3]}``.
+    """
+    run, main = UUID(str(runtime.flow_run.id)), Path.cwd()
+    watch()
+    with recorded(str(run)), stopped_from_outside(run):
+        if not sweep:
+            _run(main, checkout(main, profile, overrides or []), targets or [], force)
+            return
+        for values in itertools.product(*sweep.values()):
+            changed = [f"{key}={value}" for key, value in zip(sweep, values, strict=True)]
+            repo_pipeline(profile, [*(overrides or []), *changed], targets, force)
+
+
+def _run(main: Path, here: Checkout, targets: Sequence[str], force: bool) -> None:
+    for line in heal(here.root):
+        print(line, flush=True)
+    load(here.root / "params.yaml")
+    graph = read_graph(here.root)
+    link_inputs(graph, main, here)
+    graph.refuse_missing(here.root)
+    names = graph.select(targets)
+    forced = graph.named(targets) if force else set()
+    decisions = plan(graph, names, forced)
+    refuse_absent(decisions)
+    page.show_plan(decisions)
+    for name, decision in decisions.items():
+        emit(name, "planned", f"{decision.action}: {decision.reason}")
+    run_graph(graph, here, names, decisions, forced)
+    if here.experiment:
+        save_experiment(here, names)
+    if "report" in names:
+        page.show_results(here.root)
 
 
 def run_graph(
-    graph: Graph, names: list[str], decisions: Mapping[str, Decision], forced: Collection[str]
+    graph: Graph,
+    here: Checkout,
+    names: Sequence[str],
+    decisions: Mapping[str, Decision],
+    forced: Collection[str],
 ) -> None:
     """Submit every stage behind those it needs, and raise the first failure at the end."""
     logs = runs_root() / "logs" / datetime.now().strftime("%Y%m%d-%H%M%S")
-    with shared_ray() as ray:
-        environment = {**child_environment(), **ray}
+    console = Console(mode_of(), len(names))
+    with shared_ray() as ray, console.live():
+        environment = {**here.environment(), **ray}
         futures: dict[str, Any] = {}
         for name in names:
             futures[name] = run_task.submit(
                 name,
                 decisions[name],
+                here.root,
                 environment,
-                str(logs / f"{name}.log"),
+                logs / f"{name}.log",
+                console,
                 name in forced,
                 wait_for=[futures[up] for up in graph.upstream[name] if up in futures],
             )
         wait(list(futures.values()))
-    failures = [future.state for future in futures.values() if future.state.is_failed()]
+        failures = [future.state for future in futures.values() if future.state.is_failed()]
+        for name, future in futures.items():
+            if not future.state.is_final():  # NotReady: what it needs is not there
+                console.ended(name, "not run: a stage that it needs did not end well")
+                emit(name, "stopped", "a stage that it needs did not end well")
     if failures:
         raise failures[0].result(raise_on_failure=False)

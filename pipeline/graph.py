@@ -19,6 +19,26 @@ class Graph:
     """DVC's stage objects."""
     upstream: dict[str, list[str]]
 
+    def inputs(self) -> list[Path]:
+        """Files and folders that stages read and none makes, relative to the project."""
+        made = [Path(str(out)) for stage in self.stages.values() for out in stage.outs]
+        needed = {
+            Path(str(dep)) for stage in self.stages.values() for dep in stage.deps if _is_file(dep)
+        }
+        return sorted(
+            path
+            for path in needed
+            if not any(path.is_relative_to(out) or out.is_relative_to(path) for out in made)
+        )
+
+    def refuse_missing(self, root: Path) -> None:
+        """Raise ``UserError`` for an input that no stage makes and that is not there."""
+        for path in self.inputs():
+            if not (root / path).exists():
+                raise UserError(
+                    f"{path}: no such file or folder, and a stage needs it (`needs` in params.yaml)"
+                )
+
     def named(self, targets: Sequence[str]) -> set[str]:
         """The targets themselves, all stages for none; one without an item means all its items."""
         wanted = set() if targets else set(self.stages)
@@ -37,6 +57,12 @@ class Graph:
             if name in wanted:
                 wanted.update(self.upstream[name])
         return [name for name in self.stages if name in wanted]
+
+
+def _is_file(dep: Any) -> bool:
+    from dvc.dependency.param import ParamsDependency
+
+    return not isinstance(dep, ParamsDependency) and dep.protocol == "local"
 
 
 def read_graph(root: Path) -> Graph:

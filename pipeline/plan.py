@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.graph import Graph
+from stages.common.errors import UserError
 
 Action = Literal["run", "restore", "maybe", "fresh", "absent"]
 
@@ -33,6 +34,16 @@ def plan(graph: Graph, names: Sequence[str], forced: Collection[str] = ()) -> di
             before = {up: decisions[up] for up in graph.upstream[name] if up in decisions}
             decisions[name] = _decide(graph.stages[name], before, name in forced)
     return decisions
+
+
+def refuse_absent(decisions: Mapping[str, Decision]) -> None:
+    """Raise ``UserError`` where outs are neither here nor in the cache: remaking them is no default."""
+    for name, decision in decisions.items():
+        if decision.action == "absent":
+            raise UserError(
+                f"{name}: {decision.reason}; `dvc pull` fetches what dvc.lock records, or delete "
+                "dvc.lock to make everything anew"
+            )
 
 
 def _decide(stage: Any, before: Mapping[str, Decision], force: bool) -> Decision:

@@ -8,46 +8,70 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TextIO
 
 import psutil
+from filelock import FileLock, Timeout
 
+from pipeline.heal import KEPT, keep_lock
 from stages.common import status
-from stages.common.errors import FAILED, TRY_AGAIN
+from stages.common.errors import DONE, FAILED, TRY_AGAIN
+from stages.common.guard import VARIABLE as GUARD
+from stages.common.guard import mark
 
 CHATTER = re.compile(
     r"(Updating|Generating) lock file|To track the changes|\s+git add |To enable auto staging"
     r"|\s+dvc config |Use `dvc push`|Running stage |> python -m "
 )
-"""DVC's housekeeping lines: in the log file, not in what is shown."""
-STOP_SECONDS = 8.0
+"""DVC's housekeeping lines: in the log, not on the terminal."""
+BUSY = "is busy, it is being blocked by"
+"""DVC, where the process of a killed run is still about."""
+BUSY_WAIT_S, BUSY_TRIES = 2.0, 30
+STOP_SECONDS = 5.0
 """A stage that is told to stop has this long before it is killed."""
 _live: set[subprocess.Popen[str]] = set()
 _stopping = threading.Event()
 
+Environment = Mapping[str, str]
+Show = Callable[[str], None]
+
 
 def run_stage(
-    name: str,
-    environment: Mapping[str, str],
-    log: Path,
-    show: Callable[[str], None],
-    force: bool = False,
+    root: Path, name: str, environment: Environment, log: Path, show: Show, force: bool = False
 ) -> status.Status:
-    """Run one stage through DVC, pass its lines to ``show`` and return how it ended.
+    """Run one stage of the checkout at ``root`` through DVC; pass on its lines, return its end.
 
-    ``--wait-for-lock`` stands before ``repro``: without it a stage that ends while another process
-    holds DVC's lock fails after its work.
+    Another run of this stage in the same checkout is waited for: DVC would call it busy and fail.
     """
+    with _turn(root, name, show) as came:
+        if not came:
+            return _stopped()
+        for _ in range(BUSY_TRIES):
+            ended = _attempt(root, name, environment, log, show, force)
+            if BUSY not in ended.line or _stopping.wait(BUSY_WAIT_S):
+                break
+        if ended.code == DONE:
+            keep_lock(root)
+        return ended
+
+
+def _attempt(
+    root: Path, name: str, environment: Environment, log: Path, show: Show, force: bool
+) -> status.Status:
+    # The option stands before `repro`; without it a stage that ends while another process holds
+    # DVC's lock fails after its work.
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
     if force:
         command.insert(-1, "--force")
-    log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "status.json"
         child = subprocess.Popen(
             command,
-            env={**environment, status.VARIABLE: str(report)},
+            cwd=root,
+            env={**environment, status.VARIABLE: str(report), GUARD: mark()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -56,25 +80,31 @@ def run_stage(
             bufsize=1,
         )
         _live.add(child)
-        last = ""
+        last, failure = "", ""
         try:
             assert child.stdout is not None
-            with open(log, "a", encoding="utf-8") as file:
+            with contextlib.closing(_Log(log)) as file:
                 for line in child.stdout:
                     file.write(line)
-                    file.flush()
-                    if line.strip() and not CHATTER.match(line):
+                    if line.strip():
                         last = line.rstrip()
+                        failure = last.removeprefix("ERROR: ") if "ERROR: " in last else failure
                         show(last)
             code = child.wait()
         finally:
             stop(child)
             _live.discard(child)
-        if _stopping.is_set():  # first: psutil may have taken the exit code, which then reads 0
-            return status.Status(TRY_AGAIN, "stopped; run again to go on from here")
+        # Whoever ended the child may be about to tell us; a group is signalled all at once.
+        if _stopping.wait(1.0 if code < 0 else 0.0):
+            return _stopped()  # first: psutil may have taken the exit code, which then reads 0
         if code == 0:
-            return status.Status(0, "done")
-        return status.read(report) or status.Status(FAILED, last or f"exit code {code}")
+            return status.Status(DONE, "done")
+        said = status.read(report)
+        if said is None and code < 0:
+            return status.Status(TRY_AGAIN, f"ended by signal {-code}")
+        if said is None or said.code == DONE:  # the stage did its part, DVC did not do its own
+            return status.Status(FAILED, failure or last or f"exit code {code}")
+        return said
 
 
 def stop(child: subprocess.Popen[str]) -> None:
@@ -92,10 +122,15 @@ def stop(child: subprocess.Popen[str]) -> None:
 
 
 def stop_all() -> None:
-    """Stop every stage that this process runs."""
+    """Stop every stage that this process runs, now and from here on; does not wait."""
     _stopping.set()
     for child in list(_live):
-        stop(child)
+        threading.Thread(target=stop, args=(child,), daemon=True).start()
+
+
+def stopping() -> bool:
+    """Whether this process was told to stop its stages."""
+    return _stopping.is_set()
 
 
 def child_environment() -> dict[str, str]:
@@ -108,6 +143,57 @@ def child_environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "DVC_NO_ANALYTICS": "1",
     }
+
+
+class _Log:
+    """A log file that gives up on a full disk: the stage matters more than its log."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: TextIO | None = None
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a", encoding="utf-8")
+
+    def write(self, text: str) -> None:
+        try:
+            if self._file:
+                self._file.write(text)
+                self._file.flush()
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        file, self._file = self._file, None
+        if file:
+            with contextlib.suppress(OSError):
+                file.close()
+
+
+@contextlib.contextmanager
+def _turn(root: Path, name: str, show: Show) -> Iterator[bool]:
+    """Wait until no other run is at this stage here; false when told to stop meanwhile."""
+    folder = root / KEPT
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, said = FileLock(folder / f"{name}.lock"), False
+    while not _stopping.is_set():
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if not said:
+                show("waits for another run that is at this stage")
+                said = True
+            time.sleep(0.5)
+            continue
+        try:
+            yield True
+        finally:
+            lock.release()
+        return
+    yield False
+
+
+def _stopped() -> status.Status:
+    return status.Status(TRY_AGAIN, "stopped; run again to go on from here")
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -21,17 +21,14 @@ def profiles() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def use(name: str, root: Path) -> None:
-    """Put profile ``name`` in place of ``root/params.yaml``.
+def use(text: str, root: Path) -> None:
+    """Put ``text`` in place of ``root/params.yaml``.
 
-    Raises ``UserError`` for an unknown name, and over edits that are not committed: they are in no
-    profile and no commit, so nothing could bring them back.
+    Raises ``UserError`` over edits that are not committed: they are in no profile and no commit, so
+    nothing could bring them back.
     """
-    known = profiles()
-    if name not in known:
-        raise UserError(f"profile {name!r}: unknown; there are {', '.join(known)}")
     target = root / PARAMS
-    if target.is_file() and target.read_text(encoding="utf-8") not in known.values():
+    if target.is_file() and target.read_text(encoding="utf-8") not in profiles().values():
         changed = subprocess.run(
             ["git", "status", "--porcelain", "--", PARAMS],
             cwd=root,
@@ -42,4 +39,4 @@ def use(name: str, root: Path) -> None:
         if changed.returncode or changed.stdout.strip():
             raise UserError(f"{PARAMS} has edits that are not committed; commit or drop them first")
     with replacing(target) as temporary:
-        temporary.write_text(known[name], encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pipeline import cluster_file
 from pipeline.cluster_file import ClusterFile
-from pipeline.composed import params_text
 from pipeline.estimate.estimate import Estimate, estimate
 from pipeline.estimate.show import table
 from pipeline.estimate.view import project_with
+from pipeline.overrides import compose
 from pipeline.use import PARAMS
 from stages.common.errors import UserError
 from stages.params import load
@@ -47,7 +47,7 @@ def planned(
     """Plan the project at ``root`` and reckon it; touches nothing."""
     if profile is None and not overrides:
         return _reckon(root, stages, described)
-    with project_with(root, params_text(root, profile, overrides)) as folder:
+    with project_with(root, compose(root, profile, overrides)) as folder:
         return _reckon(folder, stages, described)
 
 

@@ -1,18 +1,16 @@
-"""What happens in a run, one JSON object a line: in ``$REPO_EVENTS_FILE``, and in the job's log.
+"""The events of a run (``pipeline.events``) on their way from the cluster to the laptop.
 
-A job's log is the one stream that reaches the laptop, so every event is printed there as well,
-behind ``PREFIX``; ``logs`` leaves those lines out.
+A job's log is the one stream that reaches the laptop, so every line of ``$REPO_EVENTS_FILE`` is
+printed there as well, behind ``PREFIX``; ``logs`` leaves those lines out.
 """
 
 import json
-import os
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-VARIABLE = "REPO_EVENTS_FILE"
 PREFIX = "::repo-event "
 
 
@@ -31,16 +29,6 @@ class Event:
 def event(stage: str | None, state: str, line: str) -> Event:
     """An event of now."""
     return Event(datetime.now(UTC).isoformat(timespec="milliseconds"), stage, state, line)
-
-
-def append(path: Path, happened: Event) -> None:
-    """Add an event to a file; one write, so that writers do not cut into each other's lines."""
-    line = json.dumps(asdict(happened), ensure_ascii=False) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)
 
 
 def parse(line: str) -> Event | None:

@@ -21,8 +21,9 @@ from typing import Any, NoReturn
 
 import psutil
 
+from pipeline.events import VARIABLE, State, emit
 from pipeline.remote.checkout import checkout, runs_folder
-from pipeline.remote.events import PREFIX, VARIABLE, Tail, append, event
+from pipeline.remote.events import PREFIX, Tail, event
 from pipeline.remote.package import WISH
 from pipeline.remote.remotes import one_line
 from pipeline.remote.run_folder import RunFolder, small_files
@@ -30,6 +31,7 @@ from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, TryAgain
 from stages.common.files import read_json
 
 EVENTS = "events.jsonl"
+_ENDS: dict[int, State] = {DONE: "completed", TRY_AGAIN: "stopped"}
 STOP_S = 2.0
 """Ray kills what is left 3 s after it asked (``RAY_JOB_STOP_WAIT_TIME_S``)."""
 
@@ -39,6 +41,7 @@ class Job:
 
     def __init__(self, wish: dict[str, Any], folder: Path, runs: Path) -> None:
         self.wish, self.folder, self.events = wish, folder, folder / EVENTS
+        os.environ[VARIABLE] = str(self.events)  # ours and the flow's
         self.environment = self._environment(runs)
 
     def run(self) -> int:
@@ -59,14 +62,13 @@ class Job:
             "ray": version("ray"),
             "python": python_version(),
         }
-        state = {DONE: "completed", TRY_AGAIN: "stopped"}.get(code, "failed")
-        self.tell(state, line)
+        self.tell(_ENDS.get(code, "failed"), line)
         home.put(self.folder, [*small_files(self.folder), EVENTS], card)
         return code
 
-    def tell(self, state: str, line: str) -> None:
+    def tell(self, state: State, line: str) -> None:
         """An event of the whole run, and a line for people."""
-        append(self.events, event(None, state, line))
+        emit(None, state, line)
         print(f"[job] {line}", flush=True)
 
     def _environment(self, runs: Path) -> dict[str, str]:
@@ -84,7 +86,6 @@ class Job:
             "PYTHONUNBUFFERED": "1",
             "DVC_NO_ANALYTICS": "1",
             "PREFECT_HOME": str(prefect),
-            VARIABLE: str(self.events),
         }
 
     def _pull(self) -> None:
@@ -206,7 +207,7 @@ def _nodes() -> int:
         return sum(node["Alive"] for node in ray.nodes())
 
 
-def _end(code: int, state: str, line: str) -> int:
+def _end(code: int, state: State, line: str) -> int:
     """Say how it ended to whoever follows; the checkout may not be there."""
     print(f"{PREFIX}{json.dumps(vars(event(None, state, line)))}", flush=True)
     print(f"[job] {line}", flush=True)

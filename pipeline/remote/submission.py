@@ -11,7 +11,7 @@ from platform import python_version
 from typing import Any
 
 from pipeline.cluster_file import ClusterFile
-from pipeline.composed import params_text
+from pipeline.overrides import compose
 from pipeline.remote.api import JobInfo, Jobs
 from pipeline.remote.package import Tree
 from pipeline.remote.remotes import described
@@ -20,6 +20,7 @@ from stages.common.errors import DONE, FAILED, TRY_AGAIN, UserError
 from stages.common.files import read_json, write_json
 from stages.common.reading import read_yaml
 from stages.common.runs import root as runs_root
+from stages.params import load
 
 ENTRYPOINT = "sh pipeline/remote/start.sh"
 LABEL = "repo-pipeline"
@@ -65,10 +66,12 @@ class Request:
         from pipeline.estimate.view import project_with
         from pipeline.graph import read_graph
 
-        params = params_text(root, profile, overrides)
+        file = root / PARAMS
+        if profile is None:
+            load(file)
+        params = compose(root, profile, overrides)
         with project_with(root, params) as folder:
             read_graph(folder).select(targets)
-        file = root / PARAMS
         ours = profile or (file.is_file() and file.read_text("utf-8") in profiles().values())
         tree = Tree(root, dirty, aside=(PARAMS,) if ours else ())
         tree.check_size()

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from stages.common import guard
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, TryAgain, UserError
 from stages.common.stage import Job, Stage
 from stages.common.status import Status, report
@@ -29,6 +30,7 @@ def main(stage: Stage, arguments: Sequence[str] | None = None) -> NoReturn:
         parser.add_argument("--seed", required=True, type=int, help="seed, of params seeds")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
+    guard.watch()
     status = attempt(stage, getattr(options, "variant", None), getattr(options, "seed", None))
     if status.code != DONE:
         print(f"{stage.name}: {status.line}", file=sys.stderr, flush=True)

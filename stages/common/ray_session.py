@@ -6,6 +6,8 @@ a stage run alone starts its own, which dies with it.
 
 import os
 import secrets
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +37,17 @@ def session() -> Iterator[str]:
         yield ray.get_runtime_context().gcs_address
         return
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
+    with _own_sigterm():
+        _connect()
+    try:
+        yield ray.get_runtime_context().gcs_address
+    finally:
+        ray.shutdown()
+
+
+def _connect() -> None:
+    import ray
+
     address = os.environ.get("RAY_ADDRESS")
     if address:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
@@ -46,10 +59,19 @@ def session() -> Iterator[str]:
             log_to_driver=False,
             logging_level="warning",
         )
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep this process's way to end on SIGTERM: ``ray.init`` puts a crash dump in its place."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
     try:
-        yield ray.get_runtime_context().gcs_address
+        yield
     finally:
-        ray.shutdown()
+        signal.signal(signal.SIGTERM, before)
 
 
 def cpus() -> int:

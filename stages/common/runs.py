@@ -16,11 +16,14 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from stages.common.errors import TryAgain, UserError
-from stages.common.files import fingerprint
+from stages.common.files import fingerprint, write_json
 from stages.common.stage import Job
 
 LOCK_WAIT_S = 60.0
 """A killed driver's Ray workers outlive it by 1-3 s; another live run takes its time."""
+
+STATE = "state.json"
+"""Whose work a folder is and whether it is finished; ``repo-pipeline gc`` reads it."""
 
 
 def root() -> Path:
@@ -61,7 +64,9 @@ def workspace(job: Job, inputs: Sequence[Path]) -> Iterator[Path]:
             f"REPO_RUNS is {str(root())!r}: {error.strerror}; set it to a folder that can be written"
         ) from None
     try:
+        write_json(folder / STATE, {"label": job.label, "finished": False})
         yield folder
+        write_json(folder / STATE, {"label": job.label, "finished": True})
     finally:
         lock.release()
 

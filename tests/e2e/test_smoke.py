@@ -1,9 +1,6 @@
-"""The smoke profile through Prefect, DVC, Ray and DeepSpeed, and what holds afterwards."""
+"""What holds after the smoke profile went through Prefect, DVC, Ray and DeepSpeed."""
 
-import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,70 +8,10 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from stages.common.files import read_json
+from tests.e2e.checkouts import Project, checkout
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-COPIED = ("dvc.yaml", ".dvcignore", ".gitignore", "stages", "pipeline", "repo_model")
 STAGES = 14
-Run = subprocess.CompletedProcess[str]
-
-
-class Project:
-    """A checkout in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __call__(self, *command: str) -> Run:
-        binaries = Path(sys.executable).parent
-        keep = {
-            k: v for k, v in os.environ.items() if not k.startswith(("REPO_", "RAY_", "PREFECT"))
-        }
-        return subprocess.run(
-            [str(binaries / command[0]), *command[1:]],
-            cwd=self.folder,
-            env={**keep, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": "."},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def set(self, old: str, new: str) -> None:
-        params = self.folder / "params.yaml"
-        assert old in params.read_text()
-        params.write_text(params.read_text().replace(old, new, 1))
-
-    def models(self) -> dict[str, str]:
-        return {
-            str(p): p.stat().st_mtime_ns.__str__()
-            for p in self.folder.glob("models/*/*.safetensors")
-        }
-
-
-def checkout(root: Path, folder: Path) -> Project:
-    folder.mkdir()
-    ignore = shutil.ignore_patterns("__pycache__")
-    for name in COPIED:
-        if (root / name).is_dir():
-            shutil.copytree(root / name, folder / name, ignore=ignore)
-        else:
-            shutil.copy(root / name, folder / name)
-    (folder / ".dvc").mkdir()
-    shutil.copy(root / ".dvc" / "config", folder / ".dvc" / "config")
-    shutil.copy(root / ".dvc" / ".gitignore", folder / ".dvc" / ".gitignore")
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
-    return Project(folder)
-
-
-@pytest.fixture(scope="module")
-def project(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A checkout after one whole run of the smoke profile."""
-    made = checkout(project_root, tmp_path_factory.mktemp("e2e") / "project")
-    assert made("repo-pipeline", "use", "smoke").returncode == 0
-    done = made("repo-pipeline", "run")
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "report: " in done.stdout
-    assert "niah_single_1" in done.stdout
-    return made
 
 
 def test_every_link_left_its_out(project: Project) -> None:

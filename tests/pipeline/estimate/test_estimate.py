@@ -72,7 +72,7 @@ def test_bad_machines_are_one_line(project_root: Path, tmp_path: Path) -> None:
         (["--gpu", "h200", "--mfu", "45"], "give a share above 0"),
         (["--gpu", "h200", "--price", "-1"], "0 or more"),
         (["--profile", "olmo"], "unknown; there are"),
-        (["--set", "train.lr"], "section.key=value"),
+        (["--set", "train.lr"], "write KEY=VALUE"),
         (["trian"], "stage 'trian': unknown"),
         (["--cluster", str(tmp_path / "none.yaml")], "no such file"),
     ):

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from pipeline.cluster_file import ClusterFile
+from pipeline.events import VARIABLE, emit
 from pipeline.remote import follow
 from pipeline.remote.api import Jobs
-from pipeline.remote.events import PREFIX, Tail, append, event, parse
+from pipeline.remote.events import PREFIX, Tail, parse
 from pipeline.remote.submission import Request, outcome, submit
 from stages.common.errors import UserError
 from tests.pipeline.remote.conftest import Answer, Laptop
@@ -197,16 +198,20 @@ def test_following_survives_a_lost_connection_and_repeats_nothing() -> None:
     assert len(lost) == 1 and "the job goes on" in lost[0]
 
 
-def test_events_come_through_a_log_and_a_file(tmp_path: Path) -> None:
-    happened = event("train@repo-42", "progress", "step 1, loss 2 – ß")
+def test_events_come_through_a_log_and_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[str] = []
     file = tmp_path / "events.jsonl"
     tail = Tail(file, seen.append)
-    append(file, happened)
+    monkeypatch.setenv(VARIABLE, str(file))
+    emit("train@repo-42", "progress", "step 1, loss 2 – ß")
     with open(file, "a") as half:
         half.write('{"time": "cut')
     tail.close()
-    assert [parse(line) for line in seen] == [happened]
+    (happened,) = [parse(line) for line in seen]
+    assert happened and (happened.stage, happened.state) == ("train@repo-42", "progress")
+    assert happened.line == "step 1, loss 2 – ß"
     shown: list[str] = []
     log = iter(["text", PREFIX + seen[0], "::repo-event nonsense", '{"time": 1}'])
     assert list(follow.events(log, shown.append)) == [happened]

@@ -1,0 +1,255 @@
+"""``repo-pipeline doctor``: what is missing or misconfigured on this machine, and the mend of each."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import psutil
+
+from pipeline.environment import served
+from stages.common.errors import UserError
+from stages.common.ray_session import TOKEN_FILE, cpus
+from stages.common.runs import root as runs_root
+
+GIB = 2**30
+DISK, MEMORY, SHARED_MEMORY = 5 * GIB, 4 * GIB, 1 * GIB
+"""What the profile ``tiny`` is comfortable with: 3 GB of environment, Ray's object store, one model."""
+PINNED = ("torch", "ray", "deepspeed", "transformers", "datasets", "dvc", "prefect", "fastapi")
+"""Packages whose version the pipeline was tested with (``constraints.txt``)."""
+
+Verdict = Literal["ok", "note", "wrong"]
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    verdict: Verdict
+    subject: str
+    found: str
+    mend: str = ""
+
+
+def examine(root: Path, port: int) -> list[Finding]:
+    """Look at everything; a check that fails is a finding itself, never an exception."""
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _python,
+        lambda: _packages(root),
+        _machine,
+        lambda: _space(root),
+        lambda: _project(root),
+        lambda: _port(root, port),
+        lambda: _dvc(root),
+        lambda: _secrets(root),
+    ]
+    found: list[Finding] = []
+    for check in checks:
+        try:
+            found += check()
+        except Exception as error:
+            name = getattr(check, "__name__", "check").strip("_")
+            found.append(Finding("wrong", name, f"{type(error).__name__}: {error}", "see --debug"))
+    return found
+
+
+def _python() -> Iterator[Finding]:
+    version = sys.version.split()[0]
+    good = sys.version_info >= (3, 11)
+    yield Finding("ok" if good else "wrong", "Python", version, "" if good else "use 3.11 or newer")
+    for program in ("git", "make"):
+        path = shutil.which(program)
+        mend = "" if path else f"install {program}"
+        yield Finding("ok" if path else "wrong", program, path or "not found", mend)
+
+
+def _packages(root: Path) -> Iterator[Finding]:
+    file = root / "constraints.txt"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    tested = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;#]+)", text, flags=re.MULTILINE))
+    for name in PINNED:
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            mend = "pip install -c constraints.txt -e '.[pipeline]'"
+            yield Finding("wrong", name, "not installed", mend)
+            continue
+        wanted = tested.get(name)
+        if wanted in (None, version.partition("+")[0]):
+            yield Finding("ok", name, version)
+        else:
+            yield Finding(
+                "note", name, f"{version}, tested with {wanted}", f"pip install {name}=={wanted}"
+            )
+
+
+def _machine() -> Iterator[Finding]:
+    free = psutil.virtual_memory().available
+    few = "" if free >= MEMORY else f"free {MEMORY // GIB} GiB; fewer REPO_WORKERS need less"
+    yield Finding("note" if few else "ok", "memory", f"{free / GIB:.1f} GiB available", few)
+    shared = Path("/dev/shm")
+    if shared.is_dir():
+        room = shutil.disk_usage(shared).free
+        small = "" if room >= SHARED_MEMORY else "give the container --shm-size=2g"
+        yield Finding("note" if small else "ok", "/dev/shm", f"{room / GIB:.1f} GiB free", small)
+    cores = cpus()
+    yield Finding(
+        "ok" if cores > 1 else "note",
+        "cores",
+        str(cores),
+        "" if cores > 1 else "two are the least to train with two workers: REPO_WORKERS=1",
+    )
+    import torch
+
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    yield Finding(
+        "ok" if names else "note",
+        "GPUs",
+        ", ".join(names) or "none",
+        "" if names else "enough for smoke and tiny; submit the others to a cluster",
+    )
+
+
+def _space(root: Path) -> Iterator[Finding]:
+    places = {"REPO_RUNS": runs_root(), "project": root}
+    for name, folder in places.items():
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(there).free
+        if not _writes(there):
+            yield Finding("wrong", name, f"{folder} cannot be written", "chmod it or set another")
+        else:
+            low = "" if free >= DISK else f"free {DISK // GIB} GiB there; `repo-pipeline gc` helps"
+            yield Finding(
+                "note" if low else "ok", name, f"{folder}, {free / GIB:.0f} GiB free", low
+            )
+
+
+def _project(root: Path) -> Iterator[Finding]:
+    from stages.params import load
+
+    try:
+        params = load(root / "params.yaml")
+        yield Finding("ok", "params.yaml", f"profile {params.profile}")
+    except UserError as error:
+        yield Finding("wrong", "params.yaml", str(error).splitlines()[0], "edit that line")
+    commit = _output("git", "-C", str(root), "rev-parse", "--short", "HEAD")
+    yield Finding(
+        "ok" if commit else "note",
+        "git commit",
+        commit or "none",
+        "" if commit else "commit: --profile, --set and submit start from a commit",
+    )
+
+
+def _port(root: Path, port: int) -> Iterator[Finding]:
+    import socket
+
+    server = served(root)
+    if server:
+        yield Finding("ok", "Prefect server", f"{server} (repo-pipeline serve)")
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            yield Finding("ok", f"port {port}", "free for repo-pipeline serve")
+        except OSError as error:
+            mend = "repo-pipeline serve --port ANOTHER"
+            yield Finding("note", f"port {port}", str(error.strerror), mend)
+
+
+def _dvc(root: Path) -> Iterator[Finding]:
+    from dvc.repo import Repo
+
+    repo = Repo(str(root))
+    cache = Path(repo.cache.local_cache_dir)
+    there = next(path for path in (cache, *cache.parents) if path.exists())
+    if _writes(there):
+        yield _links(root, there, repo.config["cache"].get("type") or ["reflink", "copy"])
+    else:
+        yield Finding(
+            "wrong", "DVC cache", f"{cache} cannot be written", "chmod it or `dvc cache dir`"
+        )
+    name = repo.config["core"].get("remote")
+    if not name:
+        mend = "dvc remote add -d NAME URL, to share data and models or to submit"
+        yield Finding("note", "DVC remote", "none", mend)
+        return
+    url = repo.config["remote"][name]["url"]
+    try:
+        filesystem = repo.cloud.get_remote_odb(name).fs
+        filesystem.exists(repo.cloud.get_remote_odb(name).path)
+        yield Finding("ok", "DVC remote", f"{name}, {url}")
+    except Exception as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        yield Finding("wrong", "DVC remote", f"{name}, {url}: {line}", "check address, credentials")
+
+
+def _links(root: Path, cache: Path, kinds: list[str]) -> Finding:
+    """Which of the configured ways to take a file from the cache works here, in their order."""
+    ways: dict[str, Callable[[Path, Path], Any]] = {
+        "reflink": _reflink,
+        "hardlink": lambda source, target: target.hardlink_to(source),
+        "symlink": lambda source, target: target.symlink_to(source),
+        "copy": shutil.copy,
+    }
+    with (
+        tempfile.TemporaryDirectory(dir=cache, prefix=".doctor-") as inside,
+        tempfile.TemporaryDirectory(dir=root, prefix=".building-doctor-") as outside,
+    ):
+        source = Path(inside) / "file"
+        source.write_text("x")
+        for kind in kinds:
+            try:
+                ways[kind](source, Path(outside) / kind)
+            except (OSError, NotImplementedError):
+                continue
+            copies = kind == "copy"
+            mend = "put the cache on the project's file system: `dvc cache dir`" if copies else ""
+            found = f"{cache}, {'copies: data exist twice' if copies else f'{kind}s'}"
+            return Finding("note" if copies else "ok", "DVC cache", found, mend)
+    return Finding("wrong", "DVC cache", "no link type works", "dvc config cache.type copy")
+
+
+def _reflink(source: Path, target: Path) -> None:
+    from dvc_objects.fs.system import reflink
+
+    reflink(str(source), str(target))
+
+
+def _secrets(root: Path) -> Iterator[Finding]:
+    files = [TOKEN_FILE, root / ".dvc" / "config.local"]
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    files += [Path(named)] if named else []
+    for file in files:
+        if not file.is_file():
+            continue
+        mode = stat.S_IMODE(file.stat().st_mode)
+        # A worktree's config.local holds a path only; others may read what is no secret.
+        secret = file.name != "config.local" or "secret" in file.read_text(encoding="utf-8")
+        open_to = mode & 0o077 and secret
+        yield Finding(
+            "wrong" if open_to else "ok",
+            "secrets",
+            f"{file} has mode {mode:04o}",
+            f"chmod 600 {file}" if open_to else "",
+        )
+
+
+def _writes(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

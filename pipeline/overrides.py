@@ -1,0 +1,133 @@
+"""``--set a.b=c``: params composed from a profile or ``params.yaml`` and a few changed values."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.use import PARAMS, profiles
+from stages.common.errors import UserError
+from stages.common.reading import parse
+from stages.params import Params
+
+OF_CODE = "stages/{stage}/version.py"
+"""What a section's ``needs`` names when DVC has no file of the user's to watch."""
+
+
+def compose(root: Path, profile: str | None, overrides: Sequence[str]) -> str:
+    """The text of a complete params file: ``profile`` (none: ``root``'s own) with ``overrides``.
+
+    Comments stay. Raises ``UserError`` for an unknown profile or key and for a bad value.
+    """
+    text = read_profile(profile) if profile else (root / PARAMS).read_text(encoding="utf-8")
+    changes = read_overrides(overrides)
+    if not changes:
+        return text
+    yaml = YAML()
+    yaml.width = 4096
+    document = yaml.load(text)
+    for key, value in changes.items():
+        _put(document, key, value)
+    _settle(document, changes, root)
+    parse(Params, YAML(typ="safe", pure=True).load(_dump(yaml, document)), "--set")
+    return _dump(yaml, document)
+
+
+def read_profile(name: str) -> str:
+    """The text of a profile that ships."""
+    known = profiles()
+    if name not in known:
+        raise UserError(f"profile {name!r}: unknown; there are {', '.join(known)}")
+    return known[name]
+
+
+def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """``["a.b=c"]`` -> ``{"a.b": c}``; a value is YAML, so ``[1, 2]`` is a list."""
+    found: dict[str, Any] = {}
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if not sign or not key.strip():
+            raise UserError(f"--set {override!r}: write KEY=VALUE, for example train.lr=1e-4")
+        try:
+            found[key.strip()] = YAML(typ="safe", pure=True).load(value)
+        except YAMLError:
+            raise UserError(f"--set {override!r}: the value is not YAML; quote it") from None
+    return found
+
+
+def _put(document: Any, key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        inside = _item(document, part)
+        if inside is None and isinstance(document, list):
+            raise UserError(f"--set {key}: the list has no item {part!r}; count from 0")
+        if inside is None:
+            document[part] = {}
+            inside = document[part]
+        document = inside
+    if isinstance(document, list):
+        if not last.isdigit() or int(last) >= len(document):
+            raise UserError(f"--set {key}: the list has no item {last!r}; count from 0")
+        document[int(last)] = value
+    elif isinstance(document, dict):
+        document[last] = value
+    else:
+        raise UserError(f"--set {key}: {'.'.join(path)} is a value and has no key {last!r}")
+
+
+def _item(document: Any, part: str) -> Any:
+    if isinstance(document, list):
+        return document[int(part)] if part.isdigit() and int(part) < len(document) else None
+    return document.get(part) if isinstance(document, dict) else None
+
+
+def _settle(document: Any, changes: Mapping[str, Any], root: Path) -> None:
+    """Bring along what follows from a changed source, unless it was set as well.
+
+    One's own model and documents are three changed values (README): what DVC watches, the kind of
+    the source, the shape and the name of the documents in the training phases follow from them.
+    """
+    base, corpus = document.get("base") or {}, document.get("corpus") or {}
+    for section in ("base", "tokenizer"):
+        if f"{section}.source" in changes:
+            _refuse_no_folder(f"{section}.source", str(document[section]["source"]), root)
+    if "base.source" in changes:
+        source = str(base["source"])
+        if "base.needs" not in changes:
+            local = "data/tokens" if source == "scratch" else OF_CODE.format(stage="base")
+            base["needs"] = source if (root / source).is_dir() else local
+        if not any(key.startswith("base.architecture") for key in changes) and source != "scratch":
+            base.pop("architecture", None)
+        if "base.revision" not in changes:
+            base.pop("revision", None)
+    if "tokenizer.source" in changes and "tokenizer.revision" not in changes:
+        document["tokenizer"].pop("revision", None)
+    before = corpus.get("source")
+    if "corpus.path" in changes and "corpus.source" not in changes:
+        corpus["source"] = "local"
+    if {"corpus.path", "corpus.source"} & set(changes) and "corpus.needs" not in changes:
+        watched = corpus.get("path") if corpus["source"] == "local" else None
+        corpus["needs"] = watched or OF_CODE.format(stage="corpus")
+    if corpus.get("source") != before:
+        for training in (document.get("train") or {}, base.get("training") or {}):
+            for phase in training.get("lengths") or []:
+                if phase.get("sources"):
+                    phase["sources"] = [
+                        corpus["source"] if name == before else name for name in phase["sources"]
+                    ]
+
+
+def _refuse_no_folder(key: str, source: str, root: Path) -> None:
+    """A hub id is OWNER/NAME; whatever else is no word of ours must be a folder."""
+    named = source in ("scratch", "train") or (root / source).is_dir()
+    if not named and (source.count("/") != 1 or source.startswith((".", "/"))):
+        raise UserError(f"{key} is {source!r}: no such folder (a hub id is OWNER/NAME)")
+
+
+def _dump(yaml: YAML, document: Any) -> str:
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    return stream.getvalue()

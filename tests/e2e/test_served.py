@@ -1,0 +1,141 @@
+"""``repo-pipeline serve``: deployments, states, logs and artifacts on Prefect's page, cancelling."""
+
+import os
+import time
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.checkouts import Project
+from tests.e2e.conftest import Served
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+class Api:
+    """The few questions to Prefect's REST API that the tests ask."""
+
+    def __init__(self, address: str) -> None:
+        self._client = httpx.Client(base_url=address, timeout=30)
+
+    def post(self, path: str, **body: Any) -> Any:
+        answer = self._client.post(path, json=body)
+        answer.raise_for_status()
+        return answer.json()
+
+    def last_run(self) -> dict[str, Any]:
+        return self.post("/flow_runs/filter", sort="EXPECTED_START_TIME_DESC", limit=1)[0]
+
+    def tasks(self, run: str) -> dict[str, str]:
+        """Task -> the name of its state."""
+        chosen = {"id": {"any_": [run]}}
+        return {
+            t["name"]: t["state"]["name"] for t in self.post("/task_runs/filter", flow_runs=chosen)
+        }
+
+    def logs(self, run: str) -> list[str]:
+        chosen = {"flow_run_id": {"any_": [run]}}
+        return [entry["message"] for entry in self.post("/logs/filter", logs=chosen, limit=200)]
+
+    def artifacts(self, run: str) -> dict[str, Any]:
+        chosen = {"flow_run_id": {"any_": [run]}}
+        found = self.post("/artifacts/filter", artifacts=chosen, limit=200)
+        return {artifact["key"]: artifact for artifact in found}
+
+
+@pytest.fixture(scope="module")
+def api(served: Served) -> Api:
+    return Api(served.api)
+
+
+def test_the_page_shows_one_task_per_stage_with_log_and_artifacts(
+    project: Project, api: Api
+) -> None:
+    run = api.last_run()
+    assert run["state"]["type"] == "COMPLETED"
+    stages = project("repo-pipeline", "plan").stdout.splitlines()
+    assert api.tasks(run["id"]) == {line.split()[0]: "Completed" for line in stages}
+    logs = api.logs(run["id"])
+    assert any("documents to train on" in line for line in logs)
+    assert any("Running stage 'corpus'" in line for line in logs)  # DVC's own lines as well
+    artifacts = api.artifacts(run["id"])
+    assert {"plan", "results", "report", "progress-train-repo-42"} <= set(artifacts)
+    assert "niah_single_1" in artifacts["results"]["data"]
+    assert "never ran here" in artifacts["plan"]["data"]
+    assert artifacts["progress-train-repo-42"]["data"] == 100
+
+
+def test_a_second_run_skips_every_stage(project: Project, api: Api) -> None:
+    done = project("prefect", "deployment", "run", "repo-pipeline/full", "--watch")
+    assert done.returncode == 0
+    assert set(api.tasks(api.last_run()["id"]).values()) == {"Skipped"}
+
+
+def test_a_cancelled_run_leaves_no_process(project: Project, api: Api) -> None:
+    before = project.models()
+    assert (
+        project(
+            *("prefect", "deployment", "run", "repo-pipeline/full"),
+            *("--param", 'targets=["train"]', "--param", "force=true"),
+        ).returncode
+        == 0
+    )
+    run = api.last_run()["id"]
+    _until(lambda: _processes(project, "stages.train"), 120)
+    began = time.monotonic()
+    cancelling = {"type": "CANCELLING", "name": "Cancelling"}
+    api.post(f"/flow_runs/{UUID(run)}/set_state", state=cancelling)
+    _until(lambda: not _processes(project, "stages.", "dvc", "raylet", "gcs_server"), 60)
+    took = time.monotonic() - began
+    _until(lambda: api.last_run()["state"]["type"] == "CANCELLED", 60)
+    assert project.models() == before
+    print(f"stopped {took:.1f} s after the word")
+    assert took < 30  # a guard against a hang: 10 s are promised on a quiet machine
+
+
+def test_a_run_from_a_terminal_is_on_the_page_too(project: Project, api: Api) -> None:
+    done = project("repo-pipeline", "run", "extend", "--force")
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = api.last_run()
+    assert run["deployment_id"] is None
+    assert run["parameters"]["targets"] == ["extend"]
+    assert api.tasks(run["id"])["extend@repo-42"] == "Completed"
+
+
+def test_a_run_whose_process_was_killed_is_ended_on_the_page(project: Project, api: Api) -> None:
+    assert (
+        project(
+            *("prefect", "deployment", "run", "repo-pipeline/full"),
+            *("--param", 'targets=["train"]', "--param", "force=true"),
+        ).returncode
+        == 0
+    )
+    run = api.last_run()["id"]
+    _until(lambda: _processes(project, "stages.train"), 120)
+    live = project.folder / ".prefect" / "live" / run
+    os.kill(int(live.read_text().partition(":")[0]), 9)
+    _until(lambda: api.last_run()["state"]["type"] == "CRASHED", 60)
+    _until(lambda: not _processes(project, "stages.", "dvc"), 30)
+    done = project("repo-pipeline", "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _processes(project: Project, *words: str) -> list[int]:
+    """Processes that work in the project and whose command has one of the words."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
+        command = " ".join(process.info["cmdline"] or [])
+        here = (process.info["cwd"] or "").startswith(str(project.folder))
+        if here and any(word in command for word in words):
+            found.append(process.info["pid"])
+    return found
+
+
+def _until(condition: Any, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.3)

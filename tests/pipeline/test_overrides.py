@@ -1,0 +1,69 @@
+"""``--set``: a changed value and what follows from it, refused where it is wrong."""
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.overrides import compose
+from pipeline.use import profiles
+from stages.common.errors import UserError
+
+
+def values(text: str) -> dict:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def test_only_the_named_value_changes_and_comments_stay(tmp_path: Path) -> None:
+    text = compose(tmp_path, "smoke", ["train.lr=1e-4", "variants=[repo]"])
+    found, before = values(text), values(profiles()["smoke"])
+    assert found["train"]["lr"] == 1e-4
+    assert found["variants"] == ["repo"]
+    before["train"]["lr"], before["variants"] = 1e-4, ["repo"]
+    assert found == before
+    assert "# RULER's rules on a small scale" in text
+
+
+def test_an_item_of_a_list_is_counted_from_zero(tmp_path: Path) -> None:
+    found = values(compose(tmp_path, "smoke", ["train.lengths.0.length=128"]))
+    assert found["train"]["lengths"][0]["length"] == 128
+
+
+def test_one_s_own_model_and_documents_are_three_values(tmp_path: Path) -> None:
+    (tmp_path / "my-model").mkdir()
+    given = ["base.source=my-model", "tokenizer.source=my-model", "corpus.path=my.jsonl"]
+    found = values(compose(tmp_path, "smoke", given))
+    assert found["base"]["needs"] == "my-model"
+    assert "architecture" not in found["base"]
+    assert found["corpus"]["source"] == "local"
+    assert found["corpus"]["needs"] == "my.jsonl"
+    assert found["train"]["lengths"][0]["sources"] == ["local", "long"]
+
+
+def test_a_model_from_the_hub_is_watched_by_no_folder(tmp_path: Path) -> None:
+    found = values(compose(tmp_path, "olmo2-1b", ["base.source=some/model"]))
+    assert found["base"]["needs"] == "stages/base/version.py"
+    assert "revision" not in found["base"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("train.lr", "write KEY=VALUE"),
+        ("train.lrr=1", "train.lrr: unknown key; did you mean 'lr'"),
+        ("train.lr=-1", "train.lr is -1"),
+        ("train.lr.x=1", "train.lr is a value and has no key 'x'"),
+        ("train.lengths.3.length=1", "the list has no item"),
+        ("train.lr=[", "the value is not YAML"),
+        ("base.source=no-such-model", "base.source is 'no-such-model': no such folder"),
+        ("tokenizer.source=./gone", "tokenizer.source is './gone': no such folder"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, given: str, expected: str) -> None:
+    with pytest.raises(UserError, match=expected.replace("[", r"\[")):
+        compose(tmp_path, "smoke", [given])
+
+
+def test_an_unknown_profile_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="profile 'huge': unknown; there are olmo2-1b"):
+        compose(tmp_path, "huge", [])

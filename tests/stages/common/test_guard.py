@@ -1,0 +1,44 @@
+"""A stage ends with the process that started it."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from stages.common import guard
+
+SLEEPER = """
+import signal, sys, time
+from stages.common import guard
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+guard.watch()
+print("ready", flush=True)
+time.sleep(300)
+"""
+
+
+def test_a_process_is_told_from_another_with_its_pid() -> None:
+    assert guard.alive(guard.mark())
+    assert not guard.alive(f"{os.getpid()}:1.00")
+    assert not guard.alive("nonsense")
+
+
+def test_an_orphan_stops(monkeypatch: object) -> None:
+    conductor = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    import psutil
+
+    marked = f"{conductor.pid}:{psutil.Process(conductor.pid).create_time():.2f}"
+    child = subprocess.Popen(
+        [sys.executable, "-c", SLEEPER],
+        env={**os.environ, guard.VARIABLE: marked, "PYTHONPATH": str(Path.cwd())},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(1.5)
+    assert child.poll() is None
+    conductor.kill()
+    conductor.wait()
+    assert child.wait(timeout=20) == 75

@@ -1,0 +1,1 @@
+"""Scripts that hurt the product from a seed, and tests (marked ``stress``) that run them."""

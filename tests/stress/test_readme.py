@@ -1,0 +1,72 @@
+"""Every command of README's ``sh`` blocks, run in a fresh checkout; a new command needs a word here."""
+
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.checkouts import Project, checkout
+from tests.e2e.conftest import start_serving
+from tests.e2e.own_model import bring
+
+pytestmark = [pytest.mark.stress, pytest.mark.slow, pytest.mark.e2e]
+ELSEWHERE = {
+    "make test": "is what runs this",
+    "repo-pipeline serve": "runs below, beside the command that needs it",
+}
+"""Commands that are not run one by one, and why."""
+
+
+def commands(readme: Path) -> list[str]:
+    """The lines of all ``sh`` blocks without their comments, alternatives one by one."""
+    blocks = re.findall(r"```sh\n(.*?)```", readme.read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [part.strip() for line in lines if line for part in line.split(" / ")]
+
+
+@pytest.fixture(scope="module")
+def project(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A checkout whose params are the profile smoke: the same commands in less time."""
+    made = checkout(project_root, tmp_path_factory.mktemp("readme") / "project")
+    for name in ("README.md", "LICENSE", "NOTICE", "Makefile", "pyproject.toml"):
+        (made.folder / name).write_bytes((project_root / name).read_bytes())
+    assert made("repo-pipeline", "use", "smoke").returncode == 0
+    bring(made.folder)
+    assert (
+        made("dvc", "remote", "add", "-d", "here", str(made.folder.parent / "remote")).returncode
+        == 0
+    )
+    return made
+
+
+def test_every_command(project: Project, project_root: Path) -> None:
+    given = commands(project_root / "README.md")
+    assert "make run" in given
+    served = None
+    try:
+        for command in given:
+            if command in ELSEWHERE:
+                continue
+            if command.startswith("prefect deployment"):
+                served = start_serving(project, 4200, project.folder.parent / "serve.log")
+            done = subprocess.run(
+                command,
+                shell=True,
+                cwd=project.folder,
+                env=project.environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            # gc has nobody to ask here and says so with 2
+            wanted = (0, 2) if command == "repo-pipeline gc" else (0,)
+            assert done.returncode in wanted, (
+                f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+            )
+    finally:
+        if served is not None:
+            served.send_signal(signal.SIGTERM)
+            served.wait(timeout=60)
