@@ -106,6 +106,8 @@ def layout(described: ClusterFile, muon: bool) -> Layout:
         micro_batch_tokens=_setting(described, "REPO_MICRO_BATCH_TOKENS", 16384),
         gradient_checkpointing=bool(_setting(described, "REPO_GRADIENT_CHECKPOINTING", 0)),
         eval_batch_tokens=_setting(described, "REPO_EVAL_BATCH_TOKENS", 16384),
+        offload=bool(_setting(described, "REPO_OFFLOAD", 0)),
+        checkpoints=_setting(described, "REPO_CHECKPOINT_KEEP", 2),
     )
 
 

@@ -39,6 +39,10 @@ class Layout:
     micro_batch_tokens: int
     gradient_checkpointing: bool
     eval_batch_tokens: int
+    offload: bool = False
+    """Master weights and moments are in the host's memory."""
+    checkpoints: int = 2
+    """Kept on disk (``REPO_CHECKPOINT_KEEP``)."""
 
 
 @dataclass(frozen=True)

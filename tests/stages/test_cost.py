@@ -12,8 +12,7 @@ from stages.common import shape as shapes
 from stages.common.cost import Layout, base_shape
 from stages.common.shape import FORWARD, TRAINING, Shape, known, map_layers
 from stages.common.training import objective
-from stages.common.training.checkpoint import KEPT
-from stages.common.training.cost import CHECKPOINTS, LOGITS
+from stages.common.training.cost import LOGITS
 from stages.evaluate import cost as evaluate
 from stages.params import Params, load
 from stages.tokenize import cost as tokenize
@@ -168,7 +167,6 @@ def test_base_shape_of_the_params_is_the_hubs(paper: Params) -> None:
 
 def test_constants_are_those_of_the_code() -> None:
     assert objective.CHUNK_LOGITS == LOGITS
-    assert KEPT == CHECKPOINTS
 
 
 def test_no_cost_imports_torch() -> None:

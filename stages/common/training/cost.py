@@ -6,8 +6,6 @@ from stages.common.training.params import TrainingParams
 
 LOGITS = 2**25
 """Logits that the loss holds at once (``objective.CHUNK_LOGITS``), with their gradient."""
-CHECKPOINTS = 2
-"""Kept on disk (``checkpoint.KEPT``)."""
 
 
 def cost(params: TrainingParams, shape: Shape, map_layers: int, layout: Layout) -> Cost:
@@ -25,7 +23,7 @@ def cost(params: TrainingParams, shape: Shape, map_layers: int, layout: Layout) 
         flops=flops,
         parameters=parameters,
         memory=memory(params, shape, map_layers, layout),
-        disk_bytes=parameters * (size + CHECKPOINTS * 12),
+        disk_bytes=parameters * (size + layout.checkpoints * 12),
     )
 
 
@@ -41,13 +39,14 @@ def memory(params: TrainingParams, shape: Shape, map_layers: int, layout: Layout
     longest = max(phase.length for phase in params.lengths)
     micro = min(max(layout.micro_batch_tokens, longest), rows)
     saved = shape.activation_bytes(map_layers, size)
+    # fp32: the weights are their own master; else a master copy beside two moments
+    moments = count * (8 if params.precision == "fp32" else 12)
     if layout.gradient_checkpointing:  # each layer's input, and one layer whole
         saved = shape.layers * shape.width * size + saved / shape.layers
     return Memory(
         weights=shared(count * size, 3),
         gradients=shared(count * size, 2),
-        # fp32: the weights are their own master; else a master copy beside two moments
-        optimizer=shared(count * (8 if params.precision == "fp32" else 12), 1),
+        optimizer=0.0 if layout.offload else shared(moments, 1),
         activations=micro * saved,
         logits=2 * 4 * min(LOGITS, micro * shape.vocabulary),
     )
