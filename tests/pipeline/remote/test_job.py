@@ -69,6 +69,14 @@ def test_a_job_leaves_its_work_on_the_remote_and_fetch_brings_it(
     again, events, log = node.run()  # a later attempt finds the work done
     assert again == 0 and "nothing to do" in log
 
+    # Another cluster, with the lock that came home: it pulls what the next stage needs.
+    other = Node(laptop, tmp_path / "other", "tokenizer")
+    code, events, log = other.run()
+    assert code == 0, log
+    assert "pulling 1 stages from the remote" in log
+    ran = {e.stage for e in events if e.state == "completed" and e.stage}
+    assert ran == {"tokenizer"}
+
 
 def test_a_remote_that_cannot_be_written_is_one_line(laptop: Laptop, tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file where a folder should be")

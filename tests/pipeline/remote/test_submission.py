@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -196,6 +197,24 @@ def test_following_survives_a_lost_connection_and_repeats_nothing() -> None:
     found = list(follow.lines(Flaky(), "job", lost.append))  # type: ignore[arg-type]
     assert found == ["one", "two", "three", "last, without an end"]
     assert len(lost) == 1 and "the job goes on" in lost[0]
+
+
+def test_ctrl_c_detaches_and_leaves_the_job(
+    laptop: Laptop, cluster: Cluster, server: Callable[[Any], str]
+) -> None:
+    words = ("submit", "--profile", "smoke", "--wait", "--address", server(cluster))
+    process = subprocess.Popen(
+        laptop.command(*words), cwd=laptop.folder, env=laptop.env(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    # The miniature has no websocket: following it is a lost connection, tried again and again.
+    assert "trying again, the job goes on" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert "detached; the job goes on: `repo-pipeline logs --follow smoke-" in rest
+    assert [job["status"] for job in cluster.jobs.values()] == ["RUNNING"]
 
 
 def test_events_come_through_a_log_and_a_file(
