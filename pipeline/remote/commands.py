@@ -64,7 +64,9 @@ def submit(
         print(f"submitted {sent.run} as job {sent.job} to {sent.address}", flush=True)
     else:
         print(f"attached to job {sent.job}, {attached.status.lower()}", flush=True)
-    if not wait:
+    if attached is not None and attached.status == "SUCCEEDED" and not wait:
+        print("nothing is left to do; `repo-pipeline fetch` brings it home")
+    elif not wait:
         code = _detaching(sent.job, found.wait_until_checked)
         if code is None:
             print("running; `repo-pipeline logs --follow` shows it, `fetch` brings it home")

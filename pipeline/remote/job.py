@@ -145,10 +145,14 @@ class Job:
             bufsize=1,
         ) as child:
             assert child.stdout is not None
-            for line in child.stdout:
-                if line.strip():
-                    last = line.strip()
-                    print(line, end="", flush=True)
+            try:
+                for line in child.stdout:
+                    if line.strip():
+                        last = line.strip()
+                        print(line, end="", flush=True)
+            except BaseException:
+                _stop_children()  # or leaving the block would wait for it
+                raise
         return child.returncode, last.removeprefix("repo-pipeline: ").removeprefix("ERROR: ")
 
 

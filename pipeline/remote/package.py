@@ -57,7 +57,7 @@ class Tree:
 
     def check_size(self) -> None:
         """Refuse what is too large to send, naming the largest folder."""
-        limit = int(os.environ.get("REPO_SUBMIT_MB") or LIMIT_MB) * 10**6
+        limit = _limit_mb() * 10**6
         sizes: Counter[str] = Counter()
         for line in _git(self.root, "ls-tree", "-r", "-l", "-z", self.tree).split("\0"):
             head, _, name = line.partition("\t")
@@ -106,6 +106,13 @@ class Tree:
             _git(self.root, "read-tree", "HEAD", **index)
             _git(self.root, "add", "--all", **index)
             return _git(self.root, "write-tree", **index)
+
+
+def _limit_mb() -> int:
+    text = os.environ.get("REPO_SUBMIT_MB") or str(LIMIT_MB)
+    if not text.isdecimal():
+        raise UserError(f"REPO_SUBMIT_MB is {text!r}: give a whole number of megabytes")
+    return int(text)
 
 
 def _add(zipped: zipfile.ZipFile, name: str, content: bytes, mode: int) -> None:

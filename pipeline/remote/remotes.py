@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from stages.common.errors import UserError
 
@@ -22,7 +23,7 @@ def described(root: Path) -> dict[str, Any]:
             "no DVC remote: the cluster would have nowhere to put results; "
             "`dvc remote add -d NAME s3://bucket/path` (also gs, ssh, a shared folder)"
         )
-    if "@" in url.partition("://")[2].partition("/")[0] and ":" in url.partition("@")[0][6:]:
+    if urlsplit(url).password:
         raise UserError(f"remote {name!r}: its url holds a password; take it out")
     if "://" not in url and not Path(url).is_absolute():
         options = {**options, "url": str((root / ".dvc" / url).resolve())}

@@ -105,6 +105,9 @@ def test_a_tree_over_the_limit_names_the_big_folder(laptop: Laptop) -> None:
     laptop.environment["REPO_SUBMIT_MB"] = "2"
     line = one_line(laptop.pipeline("submit", "--address", "http://127.0.0.1:9"), 2)
     assert "stages/huge is 3 MB" in line and "REPO_SUBMIT_MB" in line
+    laptop.environment["REPO_SUBMIT_MB"] = "2 GB"
+    line = one_line(laptop.pipeline("submit", "--address", "http://127.0.0.1:9"), 2)
+    assert "REPO_SUBMIT_MB is '2 GB'" in line
 
 
 def test_no_git_and_no_remote(tmp_path: Path, project_root: Path) -> None:

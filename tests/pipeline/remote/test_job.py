@@ -2,12 +2,15 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pipeline.cluster_file import ClusterFile
@@ -32,14 +35,17 @@ class Node:
 
     def run(self) -> tuple[int, list[Event], str]:
         """Exit code, events and log of the job."""
-        done = subprocess.run(
+        process = self.start()
+        log = process.communicate()[0]
+        events = [parse(line) for line in log.splitlines() if line.startswith(PREFIX)]
+        return process.returncode, [e for e in events if e], log
+
+    def start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [sys.executable, "-m", "pipeline.remote.job"],
-            cwd=self.sent, capture_output=True, text=True, check=False,
+            cwd=self.sent, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env={**self.laptop.env(), "REPO_RUNS": str(self.runs), "PYTHONPATH": str(self.sent)},
         )  # fmt: skip
-        lines = done.stdout.splitlines()
-        events = [parse(line) for line in lines if line.startswith(PREFIX)]
-        return done.returncode, [e for e in events if e], done.stdout + done.stderr
 
 
 @pytest.mark.stress
@@ -96,6 +102,27 @@ def test_runs_that_cannot_be_written_and_a_wrong_python_are_one_line(
     node = Node(laptop, tmp_path / "other", "corpus", python="3.99.0")
     code, events, _ = node.run()
     assert code == 2 and "sent with 3.99.0" in events[-1].line
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.stress
+def test_a_job_that_is_told_to_stop_stops_all_it_started(laptop: Laptop, tmp_path: Path) -> None:
+    node = Node(laptop, tmp_path / "node", "tokenizer")
+    process = node.start()
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(f"{PREFIX}") and '"tokenizer"' in line and "running" in line:
+            break
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert family
+    asked = time.monotonic()
+    process.send_signal(signal.SIGTERM)  # to it alone; Ray would tell the others too
+    rest = process.communicate(timeout=60)[0]
+    assert time.monotonic() - asked < 10
+    assert process.returncode == 75
+    assert "cancelled; submit again to go on from here" in rest
+    assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.fixture
