@@ -1,0 +1,163 @@
+"""Hours, money and memory of each stage: its cost (``stages.<name>.cost``) on a machine."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pipeline.cluster_file import ClusterFile
+from pipeline.estimate.machines import (
+    BANDWIDTH_SHARE,
+    DECODE_PASS_S,
+    Machine,
+    layout,
+    machine,
+)
+from stages.common.cost import Cost, Layout
+from stages.params import Params
+
+RUNS = ("run", "maybe")
+"""Actions of a plan that cost time; what is restored or up to date costs none."""
+
+
+class Decided(Protocol):
+    """``pipeline.plan.Decision``."""
+
+    @property
+    def action(self) -> str:
+        """What would be done."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A stage: what a run would do to it and what that takes, all devices working on it."""
+
+    name: str
+    action: str
+    why: str
+    cost: Cost
+    hours: tuple[float, float, float] | None
+    """At the highest, the middle and the lowest MFU."""
+    money: float | None
+    fits: bool | None
+    """Whether training fits into a GPU's memory, with a tenth to spare."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether it would (or may) run."""
+        return self.action in RUNS
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """All stages of a plan on a machine."""
+
+    rows: list[Row]
+    machine: Machine
+    layout: Layout
+
+    def as_json(self) -> dict[str, Any]:
+        """``{stages: [...], totals: {...}, machine: {...}}``; totals are of what would run."""
+        low, high = self.machine.mfu
+        return {
+            "stages": [_json(row) for row in self.rows],
+            "totals": self.totals(),
+            "machine": {
+                "gpu": self.machine.gpu,
+                "gpus": self.machine.gpus,
+                "cpus": self.machine.cores,
+                "price": self.machine.price,
+                "mfu": {"low": low, "high": high, "measured": self.machine.measured},
+                "zero_stage": self.layout.zero_stage,
+                "micro_batch_tokens": self.layout.micro_batch_tokens,
+            },
+        }
+
+    def totals(self) -> dict[str, Any]:
+        """Sums over the stages that would run, one after the other."""
+        rows = [row for row in self.rows if row.runs]
+        hours = [row.hours for row in rows if row.hours]
+        return {
+            "run": len(rows),
+            "tokens": sum(row.cost.tokens or 0 for row in rows),
+            "steps": sum(row.cost.steps or 0 for row in rows),
+            "flops": sum(row.cost.flops or 0 for row in rows),
+            "hours": sum(middle for _, middle, _ in hours),
+            "hours_low": sum(least for least, _, _ in hours),
+            "hours_high": sum(most for _, _, most in hours),
+            "cost": None if self.machine.price is None else sum(row.money or 0 for row in rows),
+            "disk_bytes": round(sum(row.cost.disk_bytes or 0 for row in rows)),
+        }
+
+
+def estimate(params: Params, decisions: Mapping[str, Decided], described: ClusterFile) -> Estimate:
+    """Reckon every stage of ``decisions`` (in the graph's order) on the machines described."""
+    on, training = machine(described), params.base.training
+    how = layout(
+        described, muon="muon" in (params.train.optimizer, training and training.optimizer)
+    )
+    rows = []
+    for name, decision in decisions.items():
+        cost = _cost(name, params, how)
+        hours = _hours(cost, on)
+        money = None if on.price is None or hours is None else hours[1] * on.devices * on.price
+        fits = None
+        if cost.memory and on.memory_bytes:
+            fits = cost.memory.total * 1.1 <= on.memory_bytes
+        rows.append(Row(name, decision.action, decision.reason, cost, hours, money, fits))
+    return Estimate(rows, on, how)
+
+
+def _cost(name: str, params: Params, how: Layout) -> Cost:
+    """The stage's own reckoning; a stage without ``cost.py`` takes next to nothing."""
+    stage, _, item = name.partition("@")
+    module = f"stages.{stage}.cost"
+    try:
+        own = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in (module, f"stages.{stage}"):
+            raise
+        return Cost()
+    cost: Cost = own.cost(params, item.rpartition("-")[0] or None, how)
+    return cost
+
+
+def _hours(cost: Cost, on: Machine) -> tuple[float, float, float] | None:
+    if cost.flops is None and cost.core_seconds is None:
+        return None
+    aside = (cost.core_seconds or 0.0) / on.cores
+    if on.bandwidth:
+        read = cost.decode_bytes / (on.bandwidth * BANDWIDTH_SHARE)
+        aside += max(cost.decode_passes * DECODE_PASS_S, read) / on.devices
+    low, high = on.mfu
+    least, middle, most = (
+        ((cost.flops or 0.0) / (on.devices * on.flops * mfu) + aside) / 3600
+        for mfu in (high, on.mfu_middle, low)
+    )
+    return least, middle, most
+
+
+def _json(row: Row) -> dict[str, Any]:
+    cost, memory = row.cost, row.cost.memory
+    return {
+        "name": row.name,
+        "run": row.runs,
+        "action": row.action,
+        "why": row.why,
+        "tokens": cost.tokens,
+        "steps": cost.steps,
+        "flops": cost.flops,
+        "parameters": cost.parameters,
+        "memory_per_gpu_bytes": memory and round(memory.total),
+        "memory_parts_bytes": memory and {part: round(size) for part, size in vars(memory).items()},
+        "hours": row.hours and row.hours[1],
+        "hours_low": row.hours and row.hours[0],
+        "hours_high": row.hours and row.hours[2],
+        "cost": row.money,
+        "disk_bytes": cost.disk_bytes and round(cost.disk_bytes),
+        "note": cost.note,
+    }

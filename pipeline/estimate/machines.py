@@ -1,0 +1,118 @@
+"""The machines a plan reckons with, and how fast they are believed to be."""
+
+import json
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+
+from pipeline.cluster_file import ClusterFile
+from stages.common.cost import Layout
+from stages.common.errors import UserError
+
+MFU_LOW, MFU_HIGH = 0.356, 0.50
+"""Causal MFU that is assumed where none was measured: AI2's own OLMo-2 1B run, end to end (41.5 K
+tok/s on an H100), and what good loops reach (58.3 K); PERFORMANCE.md, anchors."""
+CORE_FLOPS = 18e9
+"""Per CPU core in fp32 at toy size, overhead included: the README's `make run` on two cores."""
+CORES_PER_GPU = 16
+DECODE_PASS_S = 0.0176
+"""Least time of a decoding pass: launch-bound (PAPER.md section 1, OLMo-2 1B)."""
+BANDWIDTH_SHARE = 0.6
+"""Of the peak that decoding reaches (assumed)."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What computes, per GPU unless it says otherwise; without GPUs the cores are the device."""
+
+    gpu: str | None
+    gpus: int
+    cores: int
+    """CPU cores in all."""
+    flops: float
+    """Peak, dense bf16, FLOP/s of one device."""
+    memory_bytes: float | None
+    bandwidth: float | None
+    """Bytes/s."""
+    price: float | None
+    """Of one device for an hour."""
+    mfu: tuple[float, float]
+    """Lowest and highest believed."""
+    measured: bool
+
+    @property
+    def devices(self) -> int:
+        """GPUs, or one machine of cores."""
+        return self.gpus or 1
+
+    @property
+    def mfu_middle(self) -> float:
+        """What single figures are reckoned with: hours half-way between both ends."""
+        low, high = self.mfu
+        return 2 / (1 / low + 1 / high)
+
+    def describe(self) -> str:
+        """One line: what it is and what is assumed."""
+        if not self.gpus:
+            return (
+                f"{self.cores} CPU cores at {self.flops / self.cores / 1e9:.0f} GFLOP/s (assumed)"
+            )
+        low, high = self.mfu
+        share = f"{low:.1%} (measured)" if self.measured else f"{low:.1%} to {high:.1%} (assumed)"
+        return (
+            f"{self.gpus} x {self.gpu} at {self.flops / 1e12:,.0f} TFLOP/s bf16, MFU-causal {share}"
+        )
+
+
+def machine(described: ClusterFile) -> Machine:
+    """The machine of a cluster file (or of the options that make one); raises ``UserError``."""
+    if described.gpu is None and described.gpus == 0:
+        cores = described.cpus or len(os.sched_getaffinity(0))
+        return Machine(
+            gpu=None,
+            gpus=0,
+            cores=cores,
+            flops=cores * CORE_FLOPS,
+            memory_bytes=None,
+            bandwidth=None,
+            price=described.price,
+            mfu=(1.0, 1.0),
+            measured=False,
+        )
+    table = json.loads((files("pipeline.estimate") / "gpus.json").read_text(encoding="utf-8"))
+    kind = (described.gpu or "").lower()
+    if kind not in table:
+        raise UserError(f"gpu is {described.gpu!r}: unknown; there are {', '.join(table)}")
+    if described.gpus < 1:
+        raise UserError(f"gpus is {described.gpus}: with gpu {kind!r} give at least 1")
+    return Machine(
+        gpu=kind,
+        gpus=described.gpus,
+        cores=described.cpus or CORES_PER_GPU * described.gpus,
+        flops=table[kind]["flops"],
+        memory_bytes=table[kind]["memory_bytes"],
+        bandwidth=table[kind]["bandwidth"],
+        price=described.price,
+        mfu=(described.mfu, described.mfu) if described.mfu else (MFU_LOW, MFU_HIGH),
+        measured=described.mfu is not None,
+    )
+
+
+def layout(described: ClusterFile, muon: bool) -> Layout:
+    """How the work is shared out there: the cluster file's ``REPO_*``, else the environment's."""
+    return Layout(
+        workers=max(described.gpus, 1),
+        zero_stage=0 if muon else _setting(described, "REPO_ZERO", 1),
+        micro_batch_tokens=_setting(described, "REPO_MICRO_BATCH_TOKENS", 16384),
+        gradient_checkpointing=bool(_setting(described, "REPO_GRADIENT_CHECKPOINTING", 0)),
+        eval_batch_tokens=_setting(described, "REPO_EVAL_BATCH_TOKENS", 16384),
+        offload=bool(_setting(described, "REPO_OFFLOAD", 0)),
+        checkpoints=_setting(described, "REPO_CHECKPOINT_KEEP", 2),
+    )
+
+
+def _setting(described: ClusterFile, name: str, default: int) -> int:
+    text = described.environment.get(name) or os.environ.get(name) or str(default)
+    if not text.isdecimal():
+        raise UserError(f"{name} is {text!r}: give a whole number")
+    return int(text)

@@ -1,0 +1,65 @@
+"""``repo-pipeline plan`` as one call: decisions, estimate, and how they are shown."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import cluster_file
+from pipeline.cluster_file import ClusterFile
+from pipeline.estimate.estimate import Estimate, estimate
+from pipeline.estimate.show import table
+from pipeline.estimate.view import project_with
+from pipeline.overrides import compose
+from pipeline.use import PARAMS
+from stages.common.errors import UserError
+from stages.params import load
+
+
+def machines(
+    cluster: Path | None = None,
+    gpu: str | None = None,
+    gpus: int | None = None,
+    price: float | None = None,
+    mfu: float | None = None,
+) -> ClusterFile:
+    """The cluster file with the options in its place; neither means this machine's cores."""
+    given = {"gpu": gpu, "gpus": gpus, "price": price, "mfu": mfu}
+    values = cluster_file.read(cluster).model_dump() if cluster else {}
+    values |= {name: value for name, value in given.items() if value is not None}
+    if gpu is not None and gpus is None and not cluster:
+        values["gpus"] = 1
+    if price is not None and price < 0:
+        raise UserError(f"--price is {price:g}: give what a GPU costs for an hour, 0 or more")
+    if mfu is not None and not 0 < mfu <= 1:
+        raise UserError(f"--mfu is {mfu:g}: give a share above 0, up to 1, e.g. 0.45")
+    if gpu is None and gpus and not cluster:
+        raise UserError(f"--gpus is {gpus}: name their kind too, e.g. --gpu h200")
+    return ClusterFile(**values)
+
+
+def planned(
+    root: Path,
+    stages: Sequence[str],
+    described: ClusterFile,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Estimate:
+    """Plan the project at ``root`` and reckon it; touches nothing."""
+    if profile is None and not overrides:
+        return _reckon(root, stages, described)
+    with project_with(root, compose(root, profile, overrides)) as folder:
+        return _reckon(folder, stages, described)
+
+
+def render(found: Estimate, as_json: bool) -> str:
+    """What is printed: a table for people, or JSON."""
+    return json.dumps(found.as_json(), indent=1) if as_json else table(found)
+
+
+def _reckon(root: Path, stages: Sequence[str], described: ClusterFile) -> Estimate:
+    from pipeline.graph import read_graph
+    from pipeline.plan import plan
+
+    params = load(root / PARAMS)
+    graph = read_graph(root)
+    return estimate(params, plan(graph, graph.select(stages)), described)

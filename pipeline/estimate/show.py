@@ -1,0 +1,124 @@
+"""A plan with its estimate as a table for people, and the reasons behind its figures."""
+
+from collections.abc import Iterator
+
+from pipeline.estimate.estimate import Estimate, Row
+
+_HEAD = ("stage", "does", "tokens", "steps", "FLOPs", "params", "GB/GPU", "hours", "cost", "disk")
+
+
+def table(found: Estimate) -> str:
+    """Aligned columns, a line of totals, then machine, reasons and what does not fit."""
+    rows = [_HEAD, *(_cells(row) for row in found.rows), _totals(found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    lines[1:-1] = [f"{line}  {row.why}" for line, row in zip(lines[1:-1], found.rows, strict=True)]
+    return "\n".join([*(line.rstrip() for line in lines), "", *_reasons(found)])
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    cost = row.cost
+    return (
+        row.name,
+        row.action,
+        _count(cost.tokens),
+        f"{cost.steps:,}" if cost.steps else "",
+        f"{cost.flops:.3g}" if cost.flops else "",
+        _count(cost.parameters),
+        f"{cost.memory.total / 1e9:.3g}" if cost.memory else "",
+        _hours(row.hours),
+        "" if row.money is None else f"{row.money:,.2f}",
+        _bytes(cost.disk_bytes),
+    )
+
+
+def _totals(found: Estimate) -> tuple[str, ...]:
+    sums = found.totals()
+    hours = (sums["hours_low"], sums["hours"], sums["hours_high"])
+    return (
+        "total",
+        f"{sums['run']} run",
+        _count(sums["tokens"]),
+        f"{sums['steps']:,}",
+        f"{sums['flops']:.3g}",
+        "",
+        "",
+        _hours(hours),
+        "" if sums["cost"] is None else f"{sums['cost']:,.2f}",
+        _bytes(sums["disk_bytes"]),
+    )
+
+
+def _reasons(found: Estimate) -> Iterator[str]:
+    on = found.machine
+    yield f"machine: {on.describe()}" + (
+        f"; {on.price:g} per {'GPU-hour' if on.gpus else 'hour'}" if on.price is not None else ""
+    )
+    trained = [row for row in found.rows if row.cost.memory and row.cost.tokens and row.cost.flops]
+    if on.gpus and trained:
+        row = trained[-1]
+        cost, memory = row.cost, row.cost.memory
+        assert cost.flops and cost.tokens and memory
+        each = cost.flops / cost.tokens
+        low, high = (on.flops * mfu / each / 1e3 for mfu in on.mfu)
+        speed = f"{low:.1f} K" if on.measured else f"{low:.1f} to {high:.1f} K"
+        yield (
+            f"why: {row.name} takes {each / 1e9:.2f} GFLOP a token (forward and backward, causal "
+            f"attention), so {speed} tok/s/GPU: {_hours(row.hours)} hours for "
+            f"{_count(cost.tokens)} tokens"
+        )
+        parts = ", ".join(f"{name} {size / 1e9:.1f}" for name, size in vars(memory).items())
+        yield (
+            f"memory per GPU, GB: {parts} (ZeRO {found.layout.zero_stage}, "
+            f"{found.layout.micro_batch_tokens:,} tokens a pass"
+            + (", recomputed)" if found.layout.gradient_checkpointing else ")")
+        )
+        if not on.measured:
+            yield (
+                "MFU is assumed: 35.6 % is AI2's own OLMo-2 1B run end to end, 50 % what good loops "
+                "reach; --mfu says what was measured"
+            )
+    for row in found.rows:
+        if row.fits is False:
+            yield (
+                f"{row.name}: does not fit into {(on.memory_bytes or 0) / 1e9:.0f} GB with a tenth to "
+                "spare; lower REPO_MICRO_BATCH_TOKENS, set REPO_GRADIENT_CHECKPOINTING=1 or raise "
+                "REPO_ZERO"
+            )
+        if row.cost.note:
+            yield f"{row.name}: {row.cost.note}"
+    if not on.gpus:
+        yield "other machines: --gpu h200 --gpus 8 --price 3, or --cluster FILE"
+
+
+def _count(value: float | None) -> str:
+    if not value:
+        return ""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if value >= size:
+            return f"{value / size:.4g} {letter}"
+    return f"{value:.0f}"
+
+
+def _bytes(value: float | None) -> str:
+    if not value:
+        return ""
+    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value / 1e3:.0f} KB"
+
+
+def _hours(hours: tuple[float, float, float] | None) -> str:
+    if hours is None:
+        return ""
+    least, middle, most = hours
+    if most < 0.1:
+        return f"{middle * 60:.1f} min"
+    return f"{middle:.1f}" if most - least < 0.05 else f"{least:.1f}-{most:.1f}"

@@ -1,0 +1,79 @@
+"""Following a job's log: lines and events as they come, through lost connections, to its end."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from pipeline.remote.api import JobInfo, Jobs, Unreachable
+from pipeline.remote.events import PREFIX, Event, parse
+from stages.common.errors import UserError
+
+RETRY_S = (1.0, 2.0, 5.0, 10.0)
+"""Waits between attempts to reach the cluster again; the last for ever."""
+
+
+def lines(jobs: Jobs, job: str, lost: Callable[[str], None]) -> Iterator[str]:
+    """Lines of the log from its beginning until the job has ended.
+
+    A connection that is lost is made anew; the server sends the log from its start each time, and
+    what was seen is passed over. ``lost`` is told once for each loss.
+    """
+    seen, part, failures = 0, "", 0
+    while True:
+        ended = False
+        try:
+            info = _require(jobs, job)
+            ended = info.ended
+            if info.status != "PENDING":
+                skip = seen
+                pieces = iter([jobs.logs(job)]) if ended else jobs.tail(job)
+                for piece in pieces:
+                    failures = 0
+                    if skip >= len(piece):
+                        skip -= len(piece)
+                        continue
+                    piece, skip = piece[skip:], 0
+                    seen += len(piece)
+                    *whole, part = (part + piece).split("\n")
+                    yield from whole
+        except Unreachable as error:
+            if failures == 0:
+                lost(f"{error}; trying again, the job goes on (Ctrl-C detaches)")
+            time.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+            failures += 1
+            continue
+        if ended:
+            if part:
+                yield part
+            return
+        time.sleep(0.5)
+
+
+def events(found: Iterator[str], show: Callable[[str], None]) -> Iterator[Event]:
+    """The events among a log's lines; every other line goes to ``show``."""
+    for line in found:
+        happened = parse(line) if line.startswith(PREFIX) else None
+        if happened is not None:
+            yield happened
+        else:
+            show(line)
+
+
+def ended(jobs: Jobs, job: str, wait_s: float = 30.0) -> JobInfo:
+    """The job once Ray calls it ended; its log may end a moment before."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            info = _require(jobs, job)
+            if info.ended or time.monotonic() > deadline:
+                return info
+        except Unreachable:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
+
+
+def _require(jobs: Jobs, job: str) -> JobInfo:
+    info = jobs.find(job)
+    if info is None:
+        raise UserError(f"job {job!r}: {jobs.address} does not know it; its Ray may be a new one")
+    return info

@@ -1,0 +1,167 @@
+"""A run to be sent: its identity, the attempts at it, and what is known of them on this machine."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from pipeline.cluster_file import ClusterFile
+from pipeline.overrides import compose
+from pipeline.remote.api import JobInfo, Jobs
+from pipeline.remote.package import Tree
+from pipeline.remote.remotes import described
+from pipeline.use import PARAMS, profiles
+from stages.common.errors import DONE, FAILED, TRY_AGAIN, UserError
+from stages.common.files import read_json, write_json
+from stages.common.reading import read_yaml
+from stages.common.runs import root as runs_root
+from stages.params import load
+
+ENTRYPOINT = "sh pipeline/remote/start.sh"
+LABEL = "repo-pipeline"
+"""Metadata key that marks our jobs; its value is the run."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A run as the laptop remembers it (``$REPO_RUNS/remote/<run>.json``)."""
+
+    run: str
+    """``<profile>-<hash>``, the same for the same commit, params and targets."""
+    job: str
+    """The attempt at it that is followed: ``<run>-<n>``."""
+    address: str
+    commit: str
+    targets: tuple[str, ...]
+    submitted: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that is sent, checked before the network is touched."""
+
+    tree: Tree
+    params: str
+    targets: tuple[str, ...]
+    wish: dict[str, Any]
+    run: str
+
+    @classmethod
+    def of(
+        cls,
+        root: Path,
+        targets: Sequence[str],
+        cluster: ClusterFile,
+        profile: str | None = None,
+        overrides: Sequence[str] = (),
+        dirty: bool = False,
+        force: bool = False,
+    ) -> "Request":
+        """Check everything that can be wrong on this side; a mistake is a ``UserError``."""
+        from pipeline.estimate.view import project_with
+        from pipeline.graph import read_graph
+
+        file = root / PARAMS
+        if profile is None:
+            load(file)
+        params = compose(root, profile, overrides)
+        with project_with(root, params) as folder:
+            read_graph(folder).select(targets)
+        ours = profile or (file.is_file() and file.read_text("utf-8") in profiles().values())
+        tree = Tree(root, dirty, aside=(PARAMS,) if ours else ())
+        tree.check_size()
+        remote = described(root)
+        identity = json.dumps([tree.identity, params, sorted(targets), force])
+        label = str(_label(params, folder=root))
+        run = f"{label}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+        wish = {
+            "run": run,
+            "commit": tree.commit,
+            "tree": tree.tree,
+            "targets": list(targets),
+            "force": force,
+            "remote": remote,
+            "runs": cluster.runs,
+            "environment": cluster.environment,
+            "ray": version("ray"),
+            "python": python_version(),
+        }
+        return cls(tree, params, tuple(targets), wish, run)
+
+
+def submit(jobs: Jobs, request: Request) -> tuple[Submission, JobInfo | None]:
+    """Start the run, or attach to the attempt at it that is there; returns that one if it is.
+
+    An attempt that failed or was stopped is followed by a new one, which goes on where it was.
+    """
+    attempt = 1
+    while found := jobs.find(f"{request.run}-{attempt}"):
+        if found.status in ("PENDING", "RUNNING", "SUCCEEDED"):
+            return _remember(jobs, request, found.id), found
+        attempt += 1
+    job = f"{request.run}-{attempt}"
+    package = jobs.upload(*request.tree.package(request.params, request.wish))
+    metadata = {LABEL: request.run, "commit": request.tree.commit, "attempt": str(attempt)}
+    jobs.submit(job, ENTRYPOINT, package, metadata)
+    return _remember(jobs, request, job), None
+
+
+def known(run: str | None) -> Submission:
+    """A run that was submitted from here, by its name or a job's; none: the last one."""
+    folder = _records()
+    if run is None:
+        found = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime)
+        if not found:
+            raise UserError("no run was submitted from here; name one: `repo-pipeline status`")
+        return _read(found[-1])
+    for name in (run, run.rpartition("-")[0]):
+        if name and (folder / f"{name}.json").is_file():
+            return _read(folder / f"{name}.json")
+    raise UserError(f"run {run!r}: not submitted from here; give --address or --cluster too")
+
+
+def outcome(job: JobInfo) -> int:
+    """Exit code of a job that ended: its own, where it had the time to give one."""
+    if job.status == "SUCCEEDED":
+        return DONE
+    if job.status == "STOPPED":
+        return TRY_AGAIN
+    if (job.exit_code or 0) < 0 or job.exit_code in (137, 143):
+        return TRY_AGAIN  # the driver was killed
+    if job.exit_code is None:
+        return TRY_AGAIN  # Ray lost the job's supervisor: a node that went
+    return job.exit_code if job.exit_code in (2, TRY_AGAIN) else FAILED
+
+
+def _remember(jobs: Jobs, request: Request, job: str) -> Submission:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    made = Submission(
+        request.run, job, jobs.address, request.tree.commit, request.targets, submitted=now
+    )
+    write_json(_records() / f"{made.run}.json", asdict(made))
+    return made
+
+
+def _records() -> Path:
+    return runs_root() / "remote"
+
+
+def _read(file: Path) -> Submission:
+    values = read_json(file)
+    return Submission(**{**values, "targets": tuple(values["targets"])})
+
+
+def _label(params: str, folder: Path) -> str:
+    """The profile's name as a part of the run's, with nothing odd in it."""
+    import tempfile
+
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        file.write(params)
+        file.flush()
+        name = str(read_yaml(Path(file.name)).get("profile", "run"))
+    return "".join(c if c.isalnum() else "-" for c in name.lower())[:40] or "run"

@@ -1,0 +1,21 @@
+"""Forward passes over a few retrieval samples."""
+
+from typing import TYPE_CHECKING
+
+from stages.common.cost import Cost, Layout, base_shape, unknown
+from stages.common.shape import FORWARD, map_layers
+
+if TYPE_CHECKING:
+    from stages.params import Params
+
+
+def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
+    """The retrieval samples at the trained length, each prefilled once."""
+    shape = base_shape(params)
+    if shape is None:
+        return unknown(params)
+    length = params.benchmarks.lengths[0]
+    layers = map_layers(variant or "rope", shape.layers, params.train.start_layer)
+    tokens = params.analyze.samples * length
+    flops = tokens * shape.flops_per_token(length, FORWARD, layers)
+    return Cost(tokens=tokens, flops=flops, parameters=shape.parameters)

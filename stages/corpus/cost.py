@@ -1,0 +1,49 @@
+"""Bytes of the raw documents, where params tell them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stages.common.cost import Cost, Layout, vocabulary
+
+if TYPE_CHECKING:
+    from stages.params import Params
+
+KNOWN_TOKENS = {"allenai/dolmino-mix-1124": 51_470_000_000}
+"""Data sets of the hub by size; OLMo-2's stage-2 files by the count that PAPER.md section 3 gives."""
+BYTES_PER_TOKEN = 4.27
+"""Of a large vocabulary on English text (PERFORMANCE.md: 3.5 MB/s are 0.82 M tokens/s)."""
+BYTES_PER_TOKEN_SMALL = 2.5
+"""Of a vocabulary of a thousand or so (profile tiny)."""
+
+
+def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
+    """Disk that the documents take."""
+    size = text_bytes(params)
+    note = "" if size is not None else "the size of the documents is not known offline"
+    return Cost(disk_bytes=size, note=note)
+
+
+def text_bytes(params: "Params") -> float | None:
+    """UTF-8 bytes of all documents; none where that cannot be known offline."""
+    corpus = params.corpus
+    generated = sum(part.bytes for part in corpus.generated.values())
+    if corpus.source == "python" and corpus.python:
+        return float(corpus.python.max_bytes + generated)
+    if corpus.source == "local" and corpus.path and Path(corpus.path).exists():
+        path = Path(corpus.path)
+        found = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+        # Text of this kind shrinks to a third under gzip and zstd.
+        return generated + float(
+            sum(f.stat().st_size * (3 if f.suffix in (".gz", ".zst") else 1) for f in found)
+        )
+    known = KNOWN_TOKENS.get(corpus.dataset or "")
+    return known * BYTES_PER_TOKEN + generated if known else None
+
+
+def tokens(params: "Params") -> int | None:
+    """Tokens the documents make, estimated."""
+    size, words = text_bytes(params), vocabulary(params)
+    if size is None:
+        return None
+    each = BYTES_PER_TOKEN_SMALL if words and words < 8192 else BYTES_PER_TOKEN
+    return round(size / each)

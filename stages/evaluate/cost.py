@@ -1,0 +1,42 @@
+"""Prefill, decoding and validation windows of one model (PERFORMANCE.md, Evaluation)."""
+
+from typing import TYPE_CHECKING
+
+from stages.benchmarks.cost import cells
+from stages.common.cost import Cost, Layout, base_shape, unknown
+from stages.common.shape import FORWARD, map_layers
+
+if TYPE_CHECKING:
+    from stages.params import Params
+
+
+def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
+    """Prefill takes the last token's logits only; validation takes all, on one source or more."""
+    shape = base_shape(params)
+    if shape is None:
+        return unknown(params)
+    layers = map_layers(variant or "rope", shape.layers, params.train.start_layer)
+    parameters = shape.parameters + shape.map_parameters(layers)
+    tokens, flops, passes, read = 0, 0.0, 0.0, 0.0
+    for length, samples, new_tokens in cells(params):
+        batch = max(1, layout.eval_batch_tokens // length)
+        per_token = shape.flops_per_token(length, FORWARD, layers)
+        tokens += samples * length
+        flops += samples * length * (per_token - FORWARD * shape.head_parameters)
+        flops += samples * new_tokens * per_token
+        steps = samples * new_tokens / batch
+        passes += steps
+        read += 2 * steps * parameters + samples * new_tokens * length * shape.cache_bytes
+    sources = max(1, len(params.corpus.generated) + (params.corpus.python is not None))
+    for length in (*params.benchmarks.lengths, params.benchmarks.lengths[0]):  # once more: the base
+        windows = sources * params.evaluate.perplexity_tokens
+        tokens += windows
+        flops += windows * shape.flops_per_token(length, FORWARD, layers)
+    return Cost(
+        tokens=tokens,
+        flops=flops,
+        parameters=parameters,
+        decode_passes=passes,
+        decode_bytes=read,
+        disk_bytes=2000.0 * sum(cell.samples for cell in cells(params)),
+    )

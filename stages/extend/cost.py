@@ -1,0 +1,25 @@
+"""YaRN in the config: no work but one more copy of the weights, or a fine-tune."""
+
+from typing import TYPE_CHECKING
+
+from stages.common.cost import Cost, Layout, base_shape, unknown
+from stages.common.shape import map_layers
+from stages.common.training import cost as training
+
+if TYPE_CHECKING:
+    from stages.params import Params
+
+
+def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
+    """Disk of the extended model; with ``extend.training`` what that takes."""
+    shape = base_shape(params)
+    if shape is None:
+        return unknown(params)
+    layers = map_layers(variant or "rope", shape.layers, params.train.start_layer)
+    tuned = getattr(params.extend, "training", None)
+    if tuned is not None:
+        return training.cost(tuned, shape, layers, layout)
+    count = shape.parameters + shape.map_parameters(layers)
+    return Cost(
+        parameters=count, disk_bytes=count * (4.0 if params.train.precision == "fp32" else 2)
+    )

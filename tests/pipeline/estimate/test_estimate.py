@@ -1,0 +1,145 @@
+"""``plan``'s figures, from the command a user types to the JSON another tool reads."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cluster_file import ClusterFile
+from pipeline.estimate.estimate import estimate
+from pipeline.estimate.machines import machine
+from pipeline.estimate.planned import machines, planned, render
+from pipeline.plan import Decision
+from pipeline.use import profiles
+from stages.common.errors import UserError
+from stages.params import Params, load
+
+H200 = ClusterFile(gpu="h200", gpus=8, price=3.0)
+FIELDS = {
+    "name", "run", "why", "tokens", "steps", "flops", "parameters", "memory_per_gpu_bytes", "hours",
+    "cost", "disk_bytes",
+}  # fmt: skip
+
+
+def command(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """In a process without network (where this user may make one), as on a train."""
+    offline = ["unshare", "-n"] if os.geteuid() == 0 else []
+    return subprocess.run(
+        [*offline, sys.executable, "-m", "pipeline.estimate", *options],
+        cwd=root, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+
+
+def rows(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in found["stages"]}
+
+
+def test_the_papers_run_on_8_h200(project_root: Path) -> None:
+    before = sorted(project_root.iterdir())
+    started = time.monotonic()
+    options = ("--profile", "olmo2-1b", "--gpu", "h200", "--gpus", "8", "--price", "3")
+    done = command(project_root, *options, "--json")
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - started < 30  # a guard; alone it takes about one second
+    assert sorted(project_root.iterdir()) == before
+    found = json.loads(done.stdout)
+    assert all(set(row) >= FIELDS for row in found["stages"])
+    train = rows(found)["train@repo-42"]
+    assert train["run"] is True and train["why"]
+    assert train["parameters"] == 1_496_496_128
+    assert train["flops"] == pytest.approx(50.02e9 * 8.55e9, rel=0.02)
+    assert 29.5 < train["hours_low"] < 30.5 < train["hours"] < 41.5 < train["hours_high"] < 42.5
+    assert train["cost"] == pytest.approx(train["hours"] * 24)
+    trained = [row["hours"] for name, row in rows(found).items() if name.startswith("train@")]
+    assert len(trained) == 5
+    assert found["totals"]["hours"] > sum(trained)
+    assert found["totals"]["cost"] == pytest.approx(found["totals"]["hours"] * 24)
+    text = command(project_root, *options).stdout
+    assert "30.0-42.2 hours" in text and "MFU is assumed" in text
+
+
+def test_bad_machines_are_one_line(project_root: Path, tmp_path: Path) -> None:
+    for options, mend in (
+        (["--gpu", "h2000"], "gpu is 'h2000': unknown; there are b200, h200"),
+        (["--gpus", "8"], "name their kind too"),
+        (["--gpu", "h200", "--gpus", "0"], "give at least 1"),
+        (["--gpu", "h200", "--mfu", "45"], "give a share above 0"),
+        (["--gpu", "h200", "--price", "-1"], "0 or more"),
+        (["--profile", "olmo"], "unknown; there are"),
+        (["--set", "train.lr"], "write KEY=VALUE"),
+        (["trian"], "stage 'trian': unknown"),
+        (["--cluster", str(tmp_path / "none.yaml")], "no such file"),
+    ):
+        done = command(project_root, *options)
+        assert done.returncode == 2, options
+        assert mend in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def params_of(tmp_path: Path, profile: str) -> Params:
+    file = tmp_path / "params.yaml"
+    file.write_text(profiles()[profile])
+    return load(file)
+
+
+def test_totals_are_of_what_would_run(tmp_path: Path) -> None:
+    params = params_of(tmp_path, "olmo2-1b")
+    decisions = {
+        "tokenize": Decision("fresh", "nothing changed"),
+        "train@rope-42": Decision("run", "train.lr 1 -> 2"),
+        "evaluate@rope-42": Decision("maybe", "after train@rope-42"),
+    }
+    found = estimate(params, decisions, H200).as_json()
+    by_name = rows(found)
+    assert [row["run"] for row in found["stages"]] == [False, True, True]
+    assert by_name["tokenize"]["hours"] > 0
+    both = by_name["train@rope-42"]["hours"] + by_name["evaluate@rope-42"]["hours"]
+    assert found["totals"]["hours"] == pytest.approx(both)
+
+
+def test_a_measured_mfu_gives_one_figure(tmp_path: Path) -> None:
+    params = params_of(tmp_path, "olmo2-1b")
+    decisions = {"train@rope-42": Decision("run", "")}
+    row = estimate(params, decisions, H200.model_copy(update={"mfu": 0.5})).as_json()["stages"][0]
+    assert row["hours_low"] == row["hours"] == row["hours_high"] == pytest.approx(29.8, rel=0.01)
+
+
+def test_what_does_not_fit_is_said_with_the_mend(tmp_path: Path) -> None:
+    params = params_of(tmp_path, "olmo2-7b")
+    small = ClusterFile(gpu="a100-40", gpus=4)
+    found = estimate(params, {"train@rope-42": Decision("run", "")}, small)
+    assert found.rows[0].fits is False
+    assert "does not fit into 40 GB" in render(found, as_json=False)
+
+
+def test_without_gpus_the_cores_are_reckoned(project_root: Path) -> None:
+    found = planned(project_root, [], machines())
+    assert found.machine.gpus == 0
+    row = rows(found.as_json())["train@repo-42"]
+    assert 0 < row["hours"] < 1
+    assert row["cost"] is None
+
+
+def test_a_cluster_file_describes_machines_and_options_override_it(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text("gpu: h100\ngpus: 16\nprice: 2.5\nenvironment: {REPO_ZERO: '2'}\n")
+    assert machine(machines(file)).gpus == 16
+    assert machines(file, gpu="h200").gpus == 16
+    file.write_text("gpu: h100\nenvironment: {AWS_SECRET_ACCESS_KEY: abc}\n")
+    with pytest.raises(UserError, match="is no REPO_\\* setting") as error:
+        machines(file)
+    assert "abc" not in str(error.value)
+
+
+def test_an_override_changes_the_plan_and_not_the_project(project_root: Path) -> None:
+    before = (project_root / "params.yaml").read_bytes()
+    one = planned(project_root, [], H200, "olmo2-1b", ["train.tokens=2097152", "variants=[repo]"])
+    assert rows(one.as_json())["train@repo-42"]["steps"] == 1
+    assert "train@rope-42" not in rows(one.as_json())
+    assert (project_root / "params.yaml").read_bytes() == before

@@ -1,0 +1,236 @@
+"""From a laptop to two Ray nodes and back: token auth, S3, kills, and no secret left anywhere.
+
+Minutes long: marked ``stress``. `pytest -m stress tests/pipeline/remote/test_two_nodes.py -x`
+"""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from infra.local.two_nodes import BUCKET, TwoNodes
+from stages.common.errors import UserError
+from stages.common.training.execution import from_environment
+from tests.pipeline.remote.conftest import Laptop, one_line
+
+pytestmark = [pytest.mark.stress, pytest.mark.slow, pytest.mark.ray]
+PLANTED = "planted-" + secrets.token_hex(16)
+SHORT = ("--profile", "smoke", "--set", "variants=[repo]")
+LONG = ("train", *SHORT, "--set", "train.tokens=614400")
+"""Training that takes long enough to be killed in: 300 steps."""
+DEADLINE_S = 600.0
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
+    folder = Path("/tmp") / f"r2-{secrets.token_hex(3)}"  # Ray's sockets need a short path
+    folder.mkdir(mode=0o700)
+    os.environ["HF_TOKEN"] = PLANTED  # the nodes and the laptop inherit it
+    made = TwoNodes(folder)
+    try:
+        yield made
+    finally:
+        del os.environ["HF_TOKEN"]
+        made.close()
+        subprocess.run(["rm", "-rf", str(folder)], check=False)
+
+
+@pytest.fixture(scope="module")
+def laptop(
+    cluster: TwoNodes, project_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Laptop:
+    made = Laptop(tmp_path_factory.mktemp("two") / "laptop", project_root)
+    made.environment = {**cluster.laptop(), "HF_TOKEN": PLANTED}
+    made.remote(f"s3://{BUCKET}/dvc", endpointurl=cluster.s3)
+    file = made.folder.parent / "cluster.yaml"
+    file.write_text("environment: {REPO_CHECKPOINT_SECONDS: '1', REPO_PARALLEL_STAGES: '1'}\n")
+    made.environment["REPO_CLUSTER"] = str(file)
+    return made
+
+
+def actors(cluster: TwoNodes, kind: str) -> list[dict[str, Any]]:
+    answer = json.loads(cluster.get("/api/v0/actors?detail=1&limit=1000"))
+    rows = answer["data"]["result"]["result"]
+    return [row for row in rows if kind in row["class_name"]]
+
+
+def job_of(laptop: Laptop) -> str:
+    found = sorted((laptop.folder / "runs/remote").glob("*.json"), key=lambda f: f.stat().st_mtime)
+    return str(json.loads(found[-1].read_text())["job"])
+
+
+def wait_for_line(laptop: Laptop, pattern: str) -> str:
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        found = re.search(pattern, laptop.pipeline("logs").stdout)
+        if found:
+            return found.group(0)
+        time.sleep(1)
+    raise TimeoutError(f"no {pattern!r} in\n{laptop.pipeline('logs').stdout[-3000:]}")
+
+
+def of_the_job(cluster: TwoNodes) -> list[psutil.Process]:
+    """Processes of a run: the job's children by their variable, its Ray workers by their title."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            environment, title = process.environ(), " ".join(process.cmdline())
+            if environment.get("REPO_EVENTS_FILE", "").startswith(str(cluster.shared)) or (
+                environment.get("RAY_AUTH_TOKEN_PATH") == str(cluster.token_file)
+                and re.search("pipeline.remote.job|start.sh|ray::(Train|RayTrain|Sync)", title)
+            ):
+                found.append(process)
+    return found
+
+
+def everything(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            with contextlib.suppress(OSError):
+                yield str(path), path.read_bytes()
+
+
+def test_there_and_back(cluster: TwoNodes, laptop: Laptop) -> None:
+    done = laptop.pipeline("submit", *SHORT, "--wait")
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr
+    training = actors(cluster, "RayTrainWorker")
+    assert len({row["node_id"] for row in training}) == 2
+    assert not (laptop.folder / "models").exists()
+
+    assert laptop.pipeline("fetch").returncode == 0
+    assert (laptop.folder / "report" / "index.html").stat().st_size > 10_000
+    assert json.loads((laptop.folder / "report" / "metrics.json").read_text())
+    assert "results/repo-42/metrics.json" in laptop.run("dvc", "metrics", "show").stdout
+    repro = laptop.run("dvc", "repro", "--allow-missing").stdout
+    assert "Running stage" not in repro
+    assert "Data and pipelines are up to date" in repro
+    assert not list(laptop.folder.glob("models/*"))
+
+    laptop.run("dvc", "pull", "models/repo-42")
+    code = "import repo_model; print(repo_model.load('models/repo-42').config.positions)"
+    assert "repo" in laptop.run("python", "-c", code).stdout
+    status = laptop.pipeline("status").stdout
+    assert "SUCCEEDED" in status and "(run)" in status
+
+
+def test_no_secret_is_anywhere(cluster: TwoNodes, laptop: Laptop) -> None:
+    """After the run above: in no file of laptop, nodes or remote, and in nothing Ray tells."""
+    token = cluster.token_file.read_text()
+    assert cluster.token_file.stat().st_mode & 0o777 == 0o600
+    told = [cluster.get(path) for path in ("/api/jobs/", "/api/v0/actors?detail=1&limit=1000")]
+    places = [("Ray's API", value) for value in told]
+    places += [("logs", laptop.pipeline("logs").stdout.encode())]
+    import boto3
+
+    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": "us-east-1"}
+    s3 = boto3.client("s3", endpoint_url=cluster.s3, **keys)
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        for entry in page.get("Contents", []):
+            body = s3.get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read()
+            places.append((f"s3 {entry['Key']}", body))
+    places += [*everything(laptop.folder.parent), *everything(cluster.folder)]
+    assert len(places) > 100
+    for name, content in places:
+        if name == str(cluster.token_file):
+            continue
+        for secret in (PLANTED, cluster.secret, token):
+            assert secret.encode() not in content, f"{secret[:8]}... in {name}"
+
+
+def test_without_the_token_it_says_so(cluster: TwoNodes, laptop: Laptop) -> None:
+    kept = laptop.environment.pop("RAY_AUTH_TOKEN_PATH")
+    try:
+        line = one_line(laptop.pipeline("submit", *SHORT), 2)
+        assert "401, it wants a token" in line
+        laptop.environment["RAY_AUTH_TOKEN"] = "0" * 64
+        assert "403, it refuses our token" in one_line(laptop.pipeline("submit", *SHORT), 2)
+    finally:
+        laptop.environment.pop("RAY_AUTH_TOKEN", None)
+        laptop.environment["RAY_AUTH_TOKEN_PATH"] = kept
+
+
+def test_a_remote_that_cannot_be_written(cluster: TwoNodes, laptop: Laptop) -> None:
+    laptop.run("dvc", "remote", "modify", "store", "url", "s3://no-such-bucket/dvc")
+    laptop.commit()
+    line = one_line(laptop.pipeline("submit", *SHORT), 2)
+    assert "DVC remote 'store' (s3://no-such-bucket/dvc): cannot be written" in line
+    laptop.git("reset", "-q", "--hard", "HEAD~1")
+
+
+def test_laptop_and_driver_are_killed_and_the_run_goes_on(
+    cluster: TwoNodes, laptop: Laptop
+) -> None:
+    follower = subprocess.Popen(
+        laptop.command("submit", *LONG, "--wait"),
+        cwd=laptop.folder, env=laptop.env(), stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    time.sleep(10)
+    os.killpg(follower.pid, signal.SIGKILL)
+    follower.wait()
+    again = laptop.pipeline("submit", *LONG)
+    assert again.returncode == 0 and "attached to job" in again.stdout
+    job = job_of(laptop)
+    assert job.endswith("-1")
+
+    wait_for_line(laptop, r"train@repo-42: .*step [1-9]\d+")
+    time.sleep(3)
+    driver = [p for p in of_the_job(cluster) if "pipeline.remote.job" in " ".join(p.cmdline())]
+    os.killpg(os.getpgid(driver[0].pid), signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while "FAILED" not in laptop.pipeline("status", job).stdout and time.monotonic() < deadline:
+        time.sleep(1)
+    done = laptop.pipeline("submit", *LONG, "--wait")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+    assert f"as job {job[:-2]}-2" in done.stdout
+    assert re.search("[1-9][0-9]*", _first_step(done.stdout)), "training began at 0 again"
+
+
+def _first_step(log: str) -> str:
+    """Where the last training began: its first progress line is of the steps done before."""
+    found = re.findall(r"train@repo-42: .*step (\d+)", log)
+    return str(int(found[0]) - 1)
+
+
+def test_cancel_leaves_no_process(cluster: TwoNodes, laptop: Laptop) -> None:
+    words = ("train", *SHORT, "--set", "train.tokens=1228800")
+    assert laptop.pipeline("submit", *words).returncode == 0
+    wait_for_line(laptop, r"train@repo-42: .*step")
+    assert of_the_job(cluster)
+    asked = time.monotonic()
+    assert "stopped" in laptop.pipeline("cancel").stdout
+    left = of_the_job(cluster)
+    while left and time.monotonic() - asked < 10:
+        time.sleep(0.2)
+        left = of_the_job(cluster)
+    assert not left, [" ".join(process.cmdline()) for process in left]
+    assert "STOPPED" in laptop.pipeline("status").stdout
+
+
+def test_a_node_is_killed_and_the_job_ends_on_what_is_left(
+    cluster: TwoNodes, laptop: Laptop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPO_WORKERS", "1-2")
+    try:
+        from_environment(0)
+    except UserError:
+        pytest.skip("REPO_WORKERS=1-2: this checkout does not train elastically")
+    file = Path(laptop.environment["REPO_CLUSTER"])
+    file.write_text(file.read_text().replace("}", ", REPO_WORKERS: '1-2'}"))
+    words = ("train", *SHORT, "--set", "train.tokens=819200")
+    assert laptop.pipeline("submit", *words).returncode == 0
+    wait_for_line(laptop, r"train@repo-42: .*step [1-9]\d+")
+    cluster.kill(1)
+    done = laptop.pipeline("submit", *words, "--wait")
+    assert "attached to job" in done.stdout
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+    assert cluster.alive() == 1
