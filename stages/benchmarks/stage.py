@@ -85,6 +85,7 @@ def parts(params: BenchmarksParams) -> list[Part]:
         for length in reversed(params.lengths)
         for suite, tasks in suites
         for task in tasks
+        if suite != ruler.SUITE or params.ruler.samples_at(task, length)
     ]
 
 
