@@ -54,6 +54,13 @@ class Encoder:
             f"{self.folder}: a tokenizer without eos; set eos_token in its tokenizer_config.json"
         )
 
+    def opening(self) -> list[int]:
+        """Ids that the tokenizer itself sets before every text (Llama's ``<s>``), mostly none.
+
+        RULER counts a prompt without them, and models read it with them.
+        """
+        return list(self._tokenizer.encode("", add_special_tokens=True).ids)
+
     def ids(self, text: str) -> list[int]:
         """Token ids of ``text``, no special tokens added (as RULER counts)."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)

@@ -41,6 +41,6 @@ def cell(records: Sequence[Mapping[str, Any]], budget: int, yarn_factor: float) 
         "fill": round(mean([(r["prompt_tokens"] + budget) / r["length"] for r in records]), 6),
         "empty": sum(not record["prediction"].strip() for record in records),
         "truncated": sum(record["truncated"] for record in records),
-        "unended": sum(not record["ended_by_eos"] for record in records),
+        "unended": sum(not (r["ended_by_eos"] or r["stopped"]) for r in records),
         "yarn_factor": yarn_factor,
     }
