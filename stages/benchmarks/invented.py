@@ -20,7 +20,9 @@ _FIRST = (
     "Ada Anton Berta Boris Clara Conrad Dora Edith Emil Frida Georg Hanna Hugo Ida Jonas Klara Leon "
     "Marta Nils Olga Otto Paula Rosa Simon Tilda Viktor"
 ).split()
-_STARTS = "Ba Bel Cor Da Del Far Gra Hal Ja Kel Lo Mar Mon Nor Pel Ra San Tar Ul Var Wes Zan".split()
+_STARTS = (
+    "Ba Bel Cor Da Del Far Gra Hal Ja Kel Lo Mar Mon Nor Pel Ra San Tar Ul Var Wes Zan".split()
+)
 _MIDDLES = "da den fi gan ka lan lo mer mi nel ra ri so ta ver vi".split()
 _ENDS = "berg by dorn ford ham ley lin low mark mont ner ridge sen stad stone ton vale wick".split()
 _TRADES = (
@@ -134,7 +136,9 @@ def two_hops() -> list[dict[str, Any]]:
     everything = [document for pair in pairs for document in pair["documents"]]
     rows = []
     for pair in pairs:
-        others = [d for d in world.rng.sample(everything, _DISTRACTORS + 2) if d not in pair["documents"]]
+        others = [
+            d for d in world.rng.sample(everything, _DISTRACTORS + 2) if d not in pair["documents"]
+        ]
         context = [*pair["documents"], *others[:_DISTRACTORS]]
         world.rng.shuffle(context)
         rows.append({"question": pair["question"], "answer": pair["answer"], "context": context})

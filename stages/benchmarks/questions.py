@@ -82,7 +82,11 @@ def _others(cell: Cell, found: Documents, question: Question, rng: Random) -> It
 
 
 def _draft(
-    cell: Cell, found: Documents, question: Question, chosen: tuple[int, ...] | list[int], rng: Random
+    cell: Cell,
+    found: Documents,
+    question: Question,
+    chosen: tuple[int, ...] | list[int],
+    rng: Random,
 ) -> Draft:
     order = rng.sample(list(chosen), len(chosen))
     head, tail = QUESTIONS.prompt.split("{context}")

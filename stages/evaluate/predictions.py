@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stages.benchmarks import longbench, ruler
 from stages.common.errors import UserError
+from stages.evaluate.buckets import BUCKETS, bucket
 from stages.evaluate.scorers import score
-
-BUCKETS = {"0-4k": (0, 4000), "4-8k": (4000, 8000), "8k+": (8000, None)}
-"""LongBench-E: bounds of ``length`` (words); the upper one is outside."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,10 @@ def _buckets(values: Sequence[float], lengths: Sequence[Any]) -> dict[str, float
     if not all(isinstance(length, int | float) for length in lengths):
         return None
     found: dict[str, float | None] = {}
-    for name, (low, high) in BUCKETS.items():
-        inside = [
-            value
-            for value, length in zip(values, lengths, strict=True)
-            if length >= low and (high is None or length < high)
-        ]
-        found[name] = round(100 * sum(inside) / len(inside), 2) if inside else None
+    for name in BUCKETS:
+        pairs = zip(values, lengths, strict=True)
+        inside = [value for value, length in pairs if bucket(length) == name]
+        found[name] = round(100 * float(np.mean(inside)), 2) if inside else None
     return found
 
 
