@@ -8,35 +8,35 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from stages.benchmarks.generated_set import words
+
 _ARTICLES = 1200
 _PAIRS = 2000
 """Enough text for prompts of 131,072 tokens of dolma2."""
 _DISTRACTORS = 2
 """Documents that belong to a question without answering it (HotpotQA: 8, too many for 512 tokens)."""
-_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
-_FIRST = (
-    "Ada Anton Berta Boris Clara Conrad Dora Edith Emil Frida Georg Hanna Hugo Ida Jonas Klara Leon "
-    "Marta Nils Olga Otto Paula Rosa Simon Tilda Viktor"
-).split()
-_STARTS = (
-    "Ba Bel Cor Da Del Far Gra Hal Ja Kel Lo Mar Mon Nor Pel Ra San Tar Ul Var Wes Zan".split()
-)
-_MIDDLES = "da den fi gan ka lan lo mer mi nel ra ri so ta ver vi".split()
-_ENDS = "berg by dorn ford ham ley lin low mark mont ner ridge sen stad stone ton vale wick".split()
-_TRADES = (
-    "an architect,a baker,a botanist,a carpenter,a composer,a doctor,an engineer,a farmer,a judge,"
-    "a librarian,a painter,a photographer,a pilot,a sculptor,a surveyor,a teacher"
-).split(",")
-_GOODS = (
-    "bicycles bricks candles clocks furniture glass lamps maps paper pianos rope shoes soap tiles "
-    "tools watches"
-).split()
-_SUBJECTS = (
-    "bees,bridges,clouds,coins,ferns,glaciers,harbours,lighthouses,mosses,old maps,rivers,roof tiles,"
-    "stamps,tides,windmills,wooden boats"
-).split(",")
+_MONTHS = words("""
+    January February March April May June July August September October November December
+""")
+_FIRST = words("""
+    Ada Anton Berta Boris Clara Conrad Dora Edith Emil Frida Georg Hanna Hugo Ida Jonas Klara Leon
+    Marta Nils Olga Otto Paula Rosa Simon Tilda Viktor
+""")
+_STARTS = words("Ba Bel Cor Da Del Far Gra Hal Ja Kel Lo Mar Mon Nor Pel Ra San Tar Ul Var Wes Zan")
+_MIDDLES = words("da den fi gan ka lan lo mer mi nel ra ri so ta ver vi")
+_ENDS = words("berg by dorn ford ham ley lin low mark mont ner ridge sen stad stone ton vale wick")
+_TRADES = words("""
+    baker botanist carpenter composer doctor farmer judge librarian painter photographer pilot
+    sculptor surveyor teacher
+""")
+_GOODS = words("""
+    bicycles bricks candles clocks furniture glass lamps maps paper pianos rope shoes soap tiles
+    tools watches
+""")
+_SUBJECTS = words("""
+    bees bridges clouds coins ferns glaciers harbours lighthouses mosses rivers stamps tides
+    windmills
+""")
 
 
 class _World:
@@ -89,11 +89,11 @@ def _article(world: _World) -> dict[str, Any]:
             ),
         ),
         (
-            f"Trained as {trade}, {who} opened a workshop for {goods} in {year + 27} and named it "
+            f"Trained as a {trade}, {who} opened a workshop for {goods} in {year + 27} and named it "
             f"after the street it stood in, {firm}. Within ten years {workers} people worked there. "
             f"The house beside it was bought from the {wife} family.",
             (
-                (f"What was {who} trained as?", (trade.split(" ", 1)[1], trade)),
+                (f"What was {who} trained as?", (trade, f"a {trade}")),
                 (f"What did the workshop of {who} make?", (goods,)),
                 (f"After which street was the workshop of {who} named?", (firm,)),
                 (f"From which family did {who} buy a house?", (wife, f"the {wife} family")),

@@ -93,9 +93,9 @@ class RulerParams(Section):
     tasks: tuple[RulerTask, ...] = Field(strict=False)
     samples: Count
     """Samples per task and length (official: 500)."""
-    samples_of: dict[RulerTask, Count] = {}
+    samples_of: dict[RulerTask, Count] = Field(default_factory=dict)
     """Another number of samples for some tasks."""
-    from_length: dict[RulerTask, Count] = {}
+    from_length: dict[RulerTask, Count] = Field(default_factory=dict)
     """The first length, tokens, at which a task is built: official prompts have a least size."""
     new_tokens: dict[RulerTask, Count]
     """Generation budget per task; it counts towards the length, as in the official rules."""

@@ -66,7 +66,8 @@ def _read(
 ) -> tuple[DynamicCache, list[list[float] | None]]:
     """Keys and values of all prompts but their last tokens, and the marked tokens' positions.
 
-    A few prompts are read at a time. Only hidden states are computed: of a prompt, the last token's logits are all that is needed.
+    A few prompts are read at a time. Only hidden states are computed: of a prompt, the last token's
+    logits are all that is needed.
     """
     width = max(len(prompt) for prompt in prompts) - 1
     at_once = max(1, _AT_ONCE // max(width, 1)) if model.device.type == "cpu" else len(prompts)

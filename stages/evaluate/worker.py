@@ -5,7 +5,6 @@ without their 5 seconds.
 """
 
 import time
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
