@@ -86,5 +86,5 @@ GOOD = {"outputs": ["a"], "pred": "a"}
 def test_mistakes_are_named(tmp_path: Path, task: str, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         score_file(write(tmp_path, text=text), task)
-    with pytest.raises(UserError, match="nowhere.jsonl: No such file"):
+    with pytest.raises(UserError, match=r"nowhere.jsonl: No such file"):
         score_file(tmp_path / "nowhere.jsonl", "vt")
