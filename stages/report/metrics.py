@@ -13,6 +13,7 @@ from typing import Any
 
 from stages.evaluate.statistics import error_of_equals
 from stages.report.inputs import Item
+from stages.report.paired import comparisons
 
 Cells = dict[str, dict[str, dict[str, dict[str, Any]]]]
 """Suite -> task -> length -> figures."""
@@ -36,6 +37,7 @@ def collect(items: Sequence[Item]) -> dict[str, Any]:
     return {
         "scores": scores,
         "difference": difference(scores, "repo", "rope"),
+        "paired": comparisons(items),
         "base_validation": {source: round(entry["loss"], 6) for source, entry in base.items()},
         "validation": each(_validation),
         "training": each(_training),
