@@ -20,7 +20,7 @@ from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
 from stages.common.tokens import TokenStore
 from stages.common.training.launch import launch
-from stages.common.training.loop import Run
+from stages.common.training.run import Run
 
 
 def run(job: Job) -> None:

@@ -21,7 +21,7 @@ from stages.common.outs import building
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
 from stages.common.training.launch import launch
-from stages.common.training.loop import Run
+from stages.common.training.run import Run
 from stages.train.version import VERSION
 
 

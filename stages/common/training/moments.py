@@ -1,0 +1,49 @@
+"""Adam's state to start from, beside the weights: ``moments.safetensors`` of a base model.
+
+The paper's run went on with the moments of the OLMo-native checkpoint (PAPER.md section 3).
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stages.common.errors import UserError
+from stages.common.training.named_state import MOMENTS, State
+
+FILE = "moments.safetensors"
+
+
+def save_moments(folder: Path, moments: dict[str, Tensor], updates: int) -> None:
+    """Write ``<parameter>|exp_avg`` and ``|exp_avg_sq`` (fp32) after ``updates`` steps."""
+    contents = {name: value.float().contiguous() for name, value in moments.items()}
+    save_file(contents, folder / FILE, {"updates": str(updates)})
+
+
+def with_moments(weights: dict[str, Tensor], file: Path | None) -> tuple[State, int]:
+    """``weights`` with the moments of ``file`` where it has some, and the steps that made them.
+
+    Parameters that are new (RePo's maps) start with none.
+    """
+    if file is None:
+        return weights, 0
+    state: dict[str, Tensor] = dict(weights)
+    with safe_open(file, framework="pt") as stored:
+        names = set(stored.keys())
+        updates = int((stored.metadata() or {}).get("updates", 0))
+        for name, weight in weights.items():
+            for moment in MOMENTS:
+                entry = f"{name}|{moment}"
+                if entry not in names:
+                    continue
+                value: Tensor = stored.get_tensor(entry)
+                if value.shape != weight.shape:
+                    raise UserError(
+                        f"{file}: {entry} has shape {list(value.shape)}, the weight "
+                        f"{list(weight.shape)}; the moments are of another model"
+                    )
+                state[entry] = value.to(torch.float32)
+                state[f"{name}|step"] = torch.tensor(float(updates))
+    return state, updates
