@@ -84,9 +84,7 @@ def _restore(
     """This rank's open losses; after a change of the worker count, their mean over the old ranks."""
     if not kept:
         return []
-    mine = (
-        kept[rank]
-        if len(kept) == world
-        else [math.fsum(s) / len(s) for s in zip(*kept, strict=True)]
-    )
+    if len(kept) == world:
+        return [torch.tensor(loss, device=device) for loss in kept[rank]]
+    means = [math.fsum(losses) / len(losses) for losses in zip(*kept, strict=True)]
     return [torch.tensor(loss, device=device) for loss in means]

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-import repo_model
 from stages.common.files import write_jsonl
+from stages.common.models import load_model
 from stages.common.training.checkpoint import Stored
 from stages.common.training.run import LOG, Run
 
@@ -43,6 +43,6 @@ def _read_back(folder: Path, model: torch.nn.Module) -> None:
         )
     ids_1T = torch.arange(min(16, model.get_input_embeddings().weight.shape[0]))[None]  # type: ignore[operator]
     with torch.no_grad():
-        loaded = repo_model.load(str(folder)).to(next(model.parameters()).dtype)
+        loaded = load_model(folder, str(folder)).to(next(model.parameters()).dtype)
         if not torch.equal(loaded(ids_1T).logits, model(ids_1T).logits):
             raise RuntimeError(f"{folder}: the model read back gives other logits")
