@@ -1,5 +1,6 @@
 """What rank 0 shows while it trains: the live figures for the driver's line, metrics and alarms."""
 
+import contextlib
 import csv
 import time
 from collections.abc import Mapping
@@ -74,7 +75,8 @@ class Eyes:
                 "loss": curve.last_loss if curve.last_loss == curve.last_loss else None,
                 **speed,
             }
-            write_json(self._run.folder / LIVE, live)
+            with contextlib.suppress(OSError):  # a full disk
+                write_json(self._run.folder / LIVE, live)
             self._mark = (step, now)
         if new_point:
             self._points = len(curve.points)

@@ -23,7 +23,7 @@ from stages.common.training.engine import zero_stage
 from stages.common.training.execution import Execution, from_environment
 from stages.common.training.loop import train
 from stages.common.training.order import DataOrder, parts_per_step
-from stages.common.training.run import LOG, MISTAKE, STOP, STOPPED, Run
+from stages.common.training.run import LOG, MISTAKE, RESERVE, RESERVE_BYTES, STOP, STOPPED, Run
 from stages.common.training.screen import Screen
 
 MOST_RESTARTS = 1000
@@ -66,6 +66,7 @@ def _fit(name: str, run: Run) -> None:
         for old in (MISTAKE, STOP, STOPPED):
             (run.folder / old).unlink(missing_ok=True)
         Attempts(run.folder).forget()
+        (run.folder / RESERVE).write_bytes(bytes(RESERVE_BYTES))
         storage = run.folder / "ray"
         shutil.rmtree(storage, ignore_errors=True)
         trainer = _trainer(run, execution, storage)
@@ -122,6 +123,7 @@ def worker(config: dict[str, Any]) -> None:
     try:
         train(run, execution)
     except UserError as error:
+        (run.folder / RESERVE).unlink(missing_ok=True)
         write_json(run.folder / MISTAKE, str(error))
 
 

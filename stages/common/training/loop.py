@@ -106,7 +106,9 @@ class _Loop:
             if point:
                 lr = self.run.params.lr * schedule(self.run.params, self.step - 1)
                 self.curve.close_point(self.step, self.order.tokens_before(self.step), lr)
-            if (point or self.step >= self.meetings.next_step) and not self._meet():
+            if (point or self._milestone() or self.step >= self.meetings.next_step) and (
+                not self._meet()
+            ):
                 return False
         if self.saved_step < self.step or self.step == 0:
             self._save()
@@ -175,10 +177,18 @@ class _Loop:
             write_json(self.run.folder / STOPPED, {"step": self.step})
         return False
 
+    def _milestone(self) -> bool:
+        every = self.execution.milestone_steps
+        return bool(every) and self.step % every == 0
+
     def _due(self) -> bool:
         """Whether rank 0 wants a checkpoint now; none while steps are bad: they would push out the
         last good one."""
-        if self.writer.busy or self.curve.spikes.in_a_row:
+        if self.curve.spikes.in_a_row:
+            return False
+        if self._milestone():
+            return True
+        if self.writer.busy:
             return False
         if every := self.execution.checkpoint_steps:
             return self.step // every > self.saved_step // every

@@ -1,5 +1,6 @@
 """Rank 0's figures: ``metrics.jsonl`` in the run's folder; TensorBoard and W&B where asked for."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ class Metrics:
             )
 
     def add(self, row: dict[str, Any]) -> None:
-        """One row; ``step`` is among its figures."""
-        with open(self._file, "a", encoding="utf-8") as file:
+        """One row; ``step`` is among its figures. On a full disk it is lost, and training is not."""
+        with contextlib.suppress(OSError), open(self._file, "a", encoding="utf-8") as file:
             file.write(json.dumps(row, sort_keys=True) + "\n")
         numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
         if self._board is not None:

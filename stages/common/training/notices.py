@@ -3,14 +3,15 @@
 Workers append to a file in the run's folder; the driver shows what is new.
 """
 
+import contextlib
 from pathlib import Path
 
 FILE = "notices.log"
 
 
 def say(folder: Path, line: str) -> None:
-    """Leave one line for the user."""
-    with open(folder / FILE, "a", encoding="utf-8") as file:
+    """Leave one line for the user; on a full disk it is lost, and training is not."""
+    with contextlib.suppress(OSError), open(folder / FILE, "a", encoding="utf-8") as file:
         file.write(" ".join(line.split()) + "\n")
 
 

@@ -12,6 +12,8 @@ STOP = "stop"
 """A file of this name in the run's folder asks the workers to save and end."""
 STOPPED = "stopped.json"
 MISTAKE = "mistake.json"
+RESERVE, RESERVE_BYTES = "reserve", 65536
+"""Room that is given up on a full disk, so that the user can still be told."""
 LIVE = "live.json"
 LOG = "log.jsonl"
 """The loss curve; it comes last and means done."""

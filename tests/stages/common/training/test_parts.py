@@ -1,15 +1,13 @@
 """The parts of training that need no worker: loss, schedule, optimizer groups, checkpoints."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch.nn import functional as F
 
-from stages.common.training import checkpoint, objective
+from stages.common.training import objective
 from stages.common.training.optimizer import MuonWithAdamW, adamw, schedule
 from stages.common.training.params import TrainingParams
-from tests.stages.common.training.test_launch import model
+from tests.stages.common.training.small import model
 
 
 @pytest.mark.parametrize("chunk", [1, 7 * 50, 2**25])
@@ -63,23 +61,3 @@ def test_muon_takes_the_matrices_of_the_blocks(training_params: TrainingParams) 
         "lm_head.weight",
     }
     assert len(matrices["params"]) + len(others["params"]) == len(names)
-
-
-def test_a_damaged_checkpoint_is_passed_over(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for step in (1, 2, 3):
-        progress = checkpoint.Progress(step, step * 10, [{"loss": 1.0}])
-        checkpoint.save(tmp_path, {"w": torch.full((2,), float(step))}, progress)
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["step-00000002", "step-00000003"]
-    (tmp_path / ".step-00000004.part").mkdir()  # killed while it was written
-    state = tmp_path / "step-00000003" / "state.safetensors"
-    content = bytearray(state.read_bytes())
-    content[-1] ^= 1
-    state.write_bytes(content)
-    found = checkpoint.latest(tmp_path)
-    assert found is not None
-    assert found[1].step == 2
-    assert torch.equal(found[0]["w"], torch.full((2,), 2.0))
-    assert "state.safetensors is damaged" in capsys.readouterr().out
-    assert checkpoint.latest(tmp_path / "none") is None

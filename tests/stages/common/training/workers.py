@@ -8,6 +8,7 @@ that the imports (10 s) are paid once for many runs. ``start`` starts such proce
 
 import os
 import pickle
+import resource
 import subprocess
 import sys
 import traceback
@@ -79,6 +80,8 @@ def main() -> None:
         try:
             train(wanted, execution)
         except UserError as error:
+            _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
             write_json(wanted.folder / "mistake.json", str(error))
         dist.barrier()
     dist.destroy_process_group()
