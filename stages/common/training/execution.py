@@ -44,6 +44,9 @@ class Execution:
     wandb: str = ""
     """``REPO_WANDB``: the Weights & Biases project to send metrics to; empty: none."""
 
+    dry_run: bool = False
+    """Leave no checkpoint and no model."""
+
     @property
     def worker_counts(self) -> range:
         """Every number of workers that may run."""

@@ -11,7 +11,7 @@ from stages.common.files import write_json
 from stages.common.training.curve import Curve
 from stages.common.training.engine import Engine
 from stages.common.training.execution import Execution
-from stages.common.training.flops import Work, peak
+from stages.common.training.flops import Work, peak, peak_memory
 from stages.common.training.health import Alarms, Look
 from stages.common.training.metrics import Metrics
 from stages.common.training.notices import say
@@ -84,6 +84,7 @@ class Eyes:
                 {
                     **curve.points[-1],
                     **speed,
+                    "peak_memory_gib": round(peak_memory() / 2**30, 3),
                     "gradient_norm": engine.gradient_norm,
                     "spikes": curve.spikes.total,
                     "skipped": curve.skipped,
@@ -103,7 +104,10 @@ class Eyes:
         first, since = self._mark
         tokens = self._order.tokens_before(step) - self._order.tokens_before(first)
         rate = tokens / max(now - since, 1e-9) / self._world
-        found: dict[str, Any] = {"tokens_per_s_per_worker": round(rate, 1)}
+        found: dict[str, Any] = {
+            "tokens_per_s_per_worker": round(rate, 1),
+            "s_per_step": round((now - since) / max(step - first, 1), 4),
+        }
         if self._peak is not None:
             work = self._work[self._order.phase(step - 1).length]
             found["mfu_causal"] = round(rate * work.causal / self._peak, 4)

@@ -1,6 +1,7 @@
 """Work of a training step, counted (PERFORMANCE.md gives OLMo-2 1B's), and what a device can do."""
 
 import os
+import resource
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,3 +62,10 @@ def peak() -> float | None:
         return None
     name = torch.cuda.get_device_name()
     return next((value for part, value in PEAK_BF16.items() if part in name), None)
+
+
+def peak_memory() -> int:
+    """Most bytes this process has held: on its GPU, else in its host memory."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB

@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,15 +33,16 @@ STOP_NOTICE_S = 120.0
 """After SIGTERM the workers have this long to save; whoever sent it may allow less."""
 
 
-def launch(name: str, run: Run, vocabulary: int) -> Path:
+def launch(name: str, run: Run, vocabulary: int, dry_run: bool = False) -> Path:
     """Train ``run`` and return the folder of the finished model; one that is finished is not redone.
 
-    ``vocabulary``: rows of the model's embedding, to check the tokens against. Raises ``TryAgain``
+    ``vocabulary``: rows of the model's embedding, to check the tokens against. ``dry_run``: take the
+    steps and leave only the metrics. Raises ``TryAgain``
     when SIGTERM came and the workers saved and ended.
     """
     _check(run, vocabulary)
     if not (run.folder / LOG).is_file():
-        _fit(name, run)
+        _fit(name, run, dry_run)
     return run.final
 
 
@@ -55,11 +57,12 @@ def _check(run: Run, vocabulary: int) -> None:
     DataOrder(store, run.params, run.seed)
 
 
-def _fit(name: str, run: Run) -> None:
+def _fit(name: str, run: Run, dry_run: bool) -> None:
     with session():
         import ray
 
-        execution = from_environment(int(ray.cluster_resources().get("GPU", 0)))
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        execution = replace(from_environment(gpus), dry_run=dry_run)
         for workers in execution.worker_counts:
             parts_per_step(run.params, workers, execution.micro_batch_tokens)
         zero_stage(run.params, execution)

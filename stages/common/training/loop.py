@@ -53,10 +53,12 @@ def train(run: Run, execution: Execution) -> bool:
     lock = FileLock(run.folder / ".writer.lock", timeout=120) if rank == 0 else nullcontext()
     with Watchdog(execution.hang_seconds, partial(_say, run, rank)) as watchdog, lock:
         _from_rank_0(lambda: Attempts(run.folder).begin(run.checkpoints))
-        return _Loop(run, execution, rank, dist.get_world_size(), watchdog).go()
+        return Loop(run, execution, rank, dist.get_world_size(), watchdog).go()
 
 
-class _Loop:
+class Loop:
+    """One worker's side of a run."""
+
     def __init__(
         self, run: Run, execution: Execution, rank: int, world: int, watchdog: Watchdog
     ) -> None:
@@ -99,19 +101,14 @@ class _Loop:
         self.told: str | None = None
 
     def go(self) -> bool:
+        """Train to the end; returns False where it was asked to stop first."""
         while self.step < self.run.params.steps:
-            self.watchdog.beat(f"step {self.step + 1}")
-            self._advance()
-            point = self.curve.at_point(self.step)
-            if point:
-                lr = self.run.params.lr * schedule(self.run.params, self.step - 1)
-                self.curve.close_point(self.step, self.order.tokens_before(self.step), lr)
-            if (point or self._milestone() or self.step >= self.meetings.next_step) and (
-                not self._meet()
-            ):
+            if not self.take_step():
                 return False
-        if self.saved_step < self.step or self.step == 0:
-            self._save()
+        if self.execution.dry_run:
+            return True
+        if self.saved_step < self.step:
+            self.save()
         self._finish_writing()
         if self.eyes:
             self.watchdog.beat("exporting the model")
@@ -119,6 +116,24 @@ class _Loop:
             self.eyes.close()
         dist.barrier()
         return True
+
+    def take_step(self) -> bool:
+        """One optimizer step and all that belongs to it; returns whether to go on."""
+        self.watchdog.beat(f"step {self.step + 1}")
+        self._advance()
+        point = self.curve.at_point(self.step)
+        if point:
+            lr = self.run.params.lr * schedule(self.run.params, self.step - 1)
+            self.curve.close_point(self.step, self.order.tokens_before(self.step), lr)
+        due = point or self._milestone() or self.step >= self.meetings.next_step
+        return self._meet() if due else True
+
+    def save(self) -> None:
+        """Begin a checkpoint of this step; every rank calls it."""
+        self.watchdog.beat(f"saving step {self.step}")
+        progress = Progress(self.order.position(self.step), **self.curve.state())
+        self.writer.save(self.engine.fragments(), progress)
+        self.saved_step, self.saved_at = self.step, time.monotonic()
 
     def _last_checkpoint(self) -> checkpoint.Good | None:
         """Rank 0 looks for it and checks the hashes; all go on from the one it found."""
@@ -169,7 +184,7 @@ class _Loop:
         asked = (self.run.folder / STOP).exists()
         agreed = self.meetings.hold(self.step, self._due(), asked, self.engine.device)
         if (agreed.save or agreed.stop) and self.step < self.run.params.steps:
-            self._save()
+            self.save()
         if not agreed.stop or self.step >= self.run.params.steps:
             return True
         self._finish_writing()
@@ -184,7 +199,7 @@ class _Loop:
     def _due(self) -> bool:
         """Whether rank 0 wants a checkpoint now; none while steps are bad: they would push out the
         last good one."""
-        if self.curve.spikes.in_a_row:
+        if self.curve.spikes.in_a_row or self.execution.dry_run:
             return False
         if self._milestone():
             return True
@@ -194,12 +209,6 @@ class _Loop:
             return self.step // every > self.saved_step // every
         wait = max(self.execution.checkpoint_seconds, self.writer.last_stall_s / CHECKPOINT_COST)
         return time.monotonic() - self.saved_at > wait
-
-    def _save(self) -> None:
-        self.watchdog.beat(f"saving step {self.step}")
-        progress = Progress(self.order.position(self.step), **self.curve.state())
-        self.writer.save(self.engine.fragments(), progress)
-        self.saved_step, self.saved_at = self.step, time.monotonic()
 
     def _finish_writing(self) -> None:
         """Wait for the last checkpoint; one that could not be written is the user's to mend."""
