@@ -203,9 +203,8 @@ def main() -> None:
         parser.error("--device cuda: this machine has no GPU")
     if not gpu:
         torch.set_num_threads(1)
-    os.environ.update(
-        WORLD_SIZE="1", RANK="0", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT="0"
-    )
+    os.environ.update(WORLD_SIZE="1", RANK="0", LOCAL_RANK="0")
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="0")
     sizes, length = (OLMO2_1B, 4096) if gpu else (TINY, 256)
     pass_tokens = 4 * 4096 if gpu else 2048
     parts, rounds = options.parts or (4 if gpu else 1), options.rounds or (15 if gpu else 201)

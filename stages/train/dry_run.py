@@ -64,7 +64,7 @@ def fresh(shape: Architecture, vocabulary: int, variant: str, start_layer: int) 
     """A model of this shape with random weights."""
     torch.manual_seed(0)
     layers = shape.num_hidden_layers
-    start = start_layer if variant == "repo" else 0
+    start = start_layer if variant == "repo" else None
     values = shape.model_dump(exclude={"rope_theta"})
     config = repo_model.RepoOlmo2Config(
         positions=repo_model.layer_types(variant, layers, start_layer=start),

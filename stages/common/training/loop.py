@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from filelock import FileLock
-from torch import Tensor
+from torch import Tensor, nn
 
 from stages.common.errors import UserError
 from stages.common.files import write_json
@@ -80,6 +80,8 @@ class Loop:
             stored = checkpoint.Stored(found.folder)
             stored.check(shapes_of(model))
             state, updates = stored, updates + self.step - progress.skipped
+        elif rank == 0:
+            say(run.folder, _start_line(model, state, updates))
         work = {p.length: work_per_token(model, p.length) for p in self.order.phases}
         watchdog.beat("building the engine")
         arguments = (model, run.params, execution, self.parts, state, updates, store.eos_id)
@@ -260,6 +262,19 @@ def _from_rank_0(find: Callable[[], Found]) -> Found:
     if isinstance(found[0], UserError):
         raise found[0]
     return found[0]
+
+
+def _start_line(model: nn.Module, state: State, updates: int) -> str:
+    """What a fresh run starts with."""
+    count = sum(p.numel() for p in model.parameters())
+    names = [name for name, _ in model.named_parameters()]
+    with_moments = sum(f"{name}|exp_avg" in state for name in names)
+    line = f"starts from {count:,} parameters"
+    if with_moments:
+        fresh = len(names) - with_moments
+        line += f", Adam's moments of {with_moments} of them by name after {updates:,} updates"
+        line += f" and {fresh} without"
+    return line
 
 
 def _say(run: Run, rank: int, line: str) -> None:

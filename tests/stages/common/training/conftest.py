@@ -6,8 +6,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from stages.common.files import read_json, write_json
+from stages.common.training.moments import FILE, save_moments
+from stages.common.training.named_state import MOMENTS
 from stages.common.training.run import STOP, Run
 from tests.stages.common.training import recipes, workers
 from tests.stages.common.training.recipes import MUON, STEPS, Runs
@@ -36,6 +39,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         (made.run("sparse", recipes.few_points), CPU),
         (made.run("masked", document_mask=True), CPU),
         (made.run("kept"), replace(EVERY_STEP, checkpoint_keep=3, milestone_steps=20)),
+        *(
+            (replace(made.run(f"moments{s}"), moments=moments(made.folder)), ZERO[s])
+            for s in (0, 3)
+        ),
         *((made.run(f"poisoned{stage}", bad), ZERO[stage]) for stage in (0, 1, 3)),
         (
             made.run("diverged", partial(recipes.diverging, 38), lengths=ONE_PHASE),
@@ -81,6 +88,16 @@ def resumed(runs: Runs) -> Runs:
     ]
     workers.run(runs.folder, [each for job in jobs for each in (job, recipes.undo)], world=2)
     return runs
+
+
+def moments(folder: Path) -> Path:
+    """Moments of the norms alone: every other parameter is fresh, as RePo's maps would be."""
+    norms = {n: p for n, p in recipes.model().named_parameters() if p.ndim == 1}
+    found = {
+        f"{n}|{moment}": torch.full_like(p, 0.1) for n, p in norms.items() for moment in MOMENTS
+    }
+    save_moments(folder, found, updates=1000)
+    return folder / FILE
 
 
 def flip(file: Path) -> None:

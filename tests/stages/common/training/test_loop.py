@@ -128,3 +128,11 @@ def test_metrics_tell_of_speed_gradients_and_positions(runs: Runs) -> None:
     assert {"repo.1.range", "repo.1.std", "repo.1.collapsed", "repo.1.gradient"} <= set(last)
     assert 0 <= last["checkpoint_stall_share"] < 1
     assert "alarm: layer 1: the positions of all heads have collapsed" in runs.notices("zero2")
+
+
+def test_a_run_starts_from_the_moments_it_is_given(runs: Runs) -> None:
+    said = runs.notices("moments3").splitlines()[0]
+    assert "Adam's moments of 11 of them by name after 1,000 updates and 18 without" in said
+    assert runs.losses("moments3") == pytest.approx(runs.losses("moments0"), abs=1e-3)
+    assert runs.losses("moments3")[0] == pytest.approx(runs.losses("zero1")[0], abs=1e-5)
+    assert max(abs(a - b) for a, b in zip(runs.losses("moments3"), runs.losses("zero1"))) > 1e-3
