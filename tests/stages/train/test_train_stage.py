@@ -31,6 +31,7 @@ def test_tokens_of_another_tokenizer_are_refused(tokens: Path, tmp_path: Path) -
 
 
 @pytest.mark.ray
+@pytest.mark.stress  # a start of Ray Train, which test_launch.py pays for already
 def test_a_dry_run_tells_time_and_memory_and_touches_nothing(
     tmp_path: Path,
     ray_session: str,

@@ -13,13 +13,12 @@ from stages.common.training.moments import FILE, save_moments
 from stages.common.training.named_state import MOMENTS
 from stages.common.training.run import STOP, Run
 from tests.stages.common.training import recipes, workers
-from tests.stages.common.training.recipes import MUON, STEPS, Runs
+from tests.stages.common.training.recipes import MUON, SHORT, STEPS, Runs
 from tests.stages.common.training.small import wider_model
 from tests.stages.common.training.workers import CPU
 
 ZERO = {stage: replace(CPU, zero_stage=stage) for stage in (0, 1, 2, 3)}
 EVERY_STEP = replace(CPU, checkpoint_steps=1)
-ONE_PHASE = ({"length": 16, "share": 1.0},)
 
 
 @pytest.fixture(scope="session")
@@ -31,28 +30,27 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         build = recipes.few_points if "sparse" in name else recipes.model
         return made.run(name, partial(recipes.stop_at, step, made.folder / name, build), **changes)
 
+    given = partial(made.run, **SHORT)
     bad = partial(recipes.poisoned, frozenset({10, 11}))
     jobs: list[workers.Job] = [
         *((made.run(f"zero{stage}"), execution) for stage, execution in ZERO.items()),
-        (made.run("offload"), replace(ZERO[2], offload=True)),
-        (made.run("muon", **MUON), CPU),
-        (made.run("sparse", recipes.few_points), CPU),
-        (made.run("masked", document_mask=True), CPU),
         (made.run("kept"), replace(EVERY_STEP, checkpoint_keep=3, milestone_steps=20)),
-        *(
-            (replace(made.run(f"moments{s}"), moments=moments(made.folder)), ZERO[s])
-            for s in (0, 3)
-        ),
-        *((made.run(f"poisoned{stage}", bad), ZERO[stage]) for stage in (0, 1, 3)),
+        (stopping("elastic", 17), ZERO[1]),
         (
-            made.run("diverged", partial(recipes.diverging, 38), lengths=ONE_PHASE),
+            made.run("diverged", partial(recipes.diverging, 38), lengths=recipes.SHORT["lengths"]),
             replace(EVERY_STEP, spikes_in_a_row=5),
         ),
-        (made.run("disk", partial(recipes.disk_full, 10, 30)), EVERY_STEP),
-        (made.run("disk at the end", partial(recipes.disk_full, 30, 999)), EVERY_STEP),
-        (stopping("stopped muon", 21, **MUON), CPU),
-        (stopping("stopped sparse", 18), CPU),
-        (stopping("elastic", 17), ZERO[1]),
+        (made.run("short", **SHORT), CPU),
+        (made.run("offload", **SHORT), replace(ZERO[2], offload=True)),
+        (made.run("masked", document_mask=True, **SHORT), CPU),
+        (made.run("muon", **MUON), CPU),
+        (stopping("stopped muon", 11, **MUON), CPU),
+        (made.run("sparse", recipes.few_points, **SHORT), CPU),
+        (stopping("stopped sparse", 9, **SHORT), CPU),
+        *((replace(given(f"moments{s}"), moments=moments(made.folder)), ZERO[s]) for s in (0, 3)),
+        *((made.run(f"poisoned{s}", bad, **SHORT), ZERO[s]) for s in (0, 1, 3)),
+        (made.run("disk", partial(recipes.disk_full, 8, 16), **SHORT), EVERY_STEP),
+        (made.run("disk at the end", partial(recipes.disk_full, 16, 99), **SHORT), EVERY_STEP),
     ]
     workers.run(made.folder, [each for job in jobs for each in (job, recipes.undo)], world=2)
     for name in ("stopped muon", "stopped sparse", "elastic"):
@@ -67,7 +65,7 @@ def resumed(runs: Runs) -> Runs:
     stop = partial(recipes.stop_at, 16, runs.folder / "elastic")
     workers.run(runs.folder, [(runs.run("elastic", stop), replace(CPU, workers=1))], world=1)
     (runs.folder / "elastic" / STOP).unlink()
-    for name in ("flipped", "all flipped", "other model", "other data", "old format"):
+    for name in ("flipped", "all flipped", "other model", "other data"):
         shutil.copytree(runs.folder / "kept", runs.folder / name)
         (runs.folder / name / "log.jsonl").unlink()
     flip(runs.folder / "flipped/checkpoints/step-00000050/rank-00001.safetensors")
@@ -79,8 +77,8 @@ def resumed(runs: Runs) -> Runs:
     jobs: list[workers.Job] = [
         (runs.run("elastic"), ZERO[3]),
         (runs.run("stopped muon", **MUON), CPU),
-        (runs.run("stopped sparse", recipes.few_points), CPU),
-        (runs.run("disk at the end"), CPU),
+        (runs.run("stopped sparse", recipes.few_points, **SHORT), CPU),
+        (runs.run("disk at the end", **SHORT), CPU),
         (runs.run("flipped"), CPU),
         (runs.run("all flipped"), CPU),
         (runs.run("other model", wider_model), CPU),

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from stages.common.files import read_jsonl
-from stages.common.training import curve, notices
+from stages.common.training import curve, meeting, notices
 from stages.common.training.engine import Engine
 from stages.common.training.params import TrainingParams
 from stages.common.training.run import STOP, Run
@@ -20,7 +20,12 @@ from tests.stages.common.training.small import model
 from tests.stages.conftest import make_tokens
 
 STEPS = 50
-MUON: dict[str, object] = {"optimizer": "muon", "muon_lr": 0.02}
+SHORT_STEPS = 24
+SHORT: dict[str, object] = {
+    "tokens": SHORT_STEPS * 128,
+    "lengths": ({"length": 16, "share": 1.0},),
+}
+MUON: dict[str, object] = {**SHORT, "optimizer": "muon", "muon_lr": 0.02}
 
 
 def recipe(**changes: object) -> TrainingParams:
@@ -86,7 +91,7 @@ _accumulate, _scale = Engine.accumulate, Engine.scale_learning_rates
 def undo() -> None:
     """Take back what a starting model did to this process."""
     Engine.accumulate, Engine.scale_learning_rates = _accumulate, _scale  # type: ignore[method-assign]
-    curve.POINTS = 200
+    curve.POINTS, meeting.SECONDS = 200, 0.5
 
 
 def _at_steps(act: Callable[[int], None]) -> None:
@@ -102,8 +107,9 @@ def _at_steps(act: Callable[[int], None]) -> None:
 
 
 def few_points() -> nn.Module:
-    """The curve has a point every five steps, so that a stop can fall between two."""
-    curve.POINTS = 10
+    """The curve has a point every second step and the ranks meet at each, so that a stop can fall
+    between two points."""
+    curve.POINTS, meeting.SECONDS = 12, 0.0
     return model()
 
 
@@ -130,6 +136,17 @@ def die_once_at(step: int, flag: Path) -> nn.Module:
         if taken == step and dist.get_rank() == dist.get_world_size() - 1 and flag.exists():
             flag.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
+
+    _at_steps(act)
+    return model()
+
+
+def freeze_at(step: int) -> nn.Module:
+    """The last rank stands still at ``step``, as a machine that no longer answers."""
+
+    def act(taken: int) -> None:
+        if taken == step and dist.get_rank() == dist.get_world_size() - 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     _at_steps(act)
     return model()

@@ -10,7 +10,7 @@ from tests.stages.common.training.recipes import MUON, STEPS, Runs, recipe
 from tests.stages.common.training.small import plain_loop
 
 
-@pytest.mark.parametrize("name", ["zero0", "zero1", "zero2", "zero3", "offload"])
+@pytest.mark.parametrize("name", ["zero0", "zero1", "zero2", "zero3"])
 def test_two_workers_equal_a_plain_loop(runs: Runs, name: str) -> None:
     net, losses = plain_loop(runs.tokens, recipe(), seed=7)
     assert len(losses) == STEPS
@@ -20,6 +20,10 @@ def test_two_workers_equal_a_plain_loop(runs: Runs, name: str) -> None:
     for parameter_name, parameter in net.named_parameters():
         value = weights[parameter_name]
         torch.testing.assert_close(value, parameter.detach(), atol=1e-3, rtol=0)
+
+
+def test_offloaded_moments_change_nothing(runs: Runs) -> None:
+    assert runs.losses("offload") == pytest.approx(runs.losses("short"), abs=1e-4)
 
 
 def test_muon_equals_a_plain_loop_until_rounding_tells(runs: Runs) -> None:
@@ -35,7 +39,8 @@ def test_muon_equals_a_plain_loop_until_rounding_tells(runs: Runs) -> None:
 )
 def test_a_stopped_run_goes_on_to_the_same_bytes(resumed: Runs, stopped: str, whole: str) -> None:
     assert resumed.equal(stopped, whole)
-    assert "resumed at step " in resumed.notices(stopped)
+    at = {"stopped muon": 11, "stopped sparse": 9}[stopped]  # 9 is between two points of the curve
+    assert f"resumed at step {at}, token {at * 128}" in resumed.notices(stopped)
 
 
 def test_two_workers_then_one_then_two_at_another_zero_stage(resumed: Runs) -> None:
@@ -67,10 +72,10 @@ def test_a_step_whose_gradients_are_not_finite_changes_nothing_and_is_counted(
     rows = [json.loads(line) for line in (runs.folder / f"poisoned{stage}/metrics.jsonl").open()]
     assert [row["skipped"] for row in rows if 8 <= row["step"] <= 13] == [0, 0, 1, 2, 2, 2]
     assert "2 steps skipped" in runs.notices(f"poisoned{stage}")
-    losses, whole = runs.losses(f"poisoned{stage}"), runs.losses("zero1")
+    losses, whole = runs.losses(f"poisoned{stage}"), runs.losses("short")
     assert losses[:10] == pytest.approx(whole[:10], abs=1e-4)
     assert all(loss < 10 for loss in losses)
-    progress = read_json(runs.folder / f"poisoned{stage}/checkpoints/step-00000050/progress.json")
+    progress = read_json(runs.folder / f"poisoned{stage}/checkpoints/step-00000024/progress.json")
     assert progress["skipped"] == 2
     # Adam's bias correction counts the steps that were taken, not those that were tried.
     assert losses == pytest.approx(runs.losses("poisoned0"), abs=1e-4)
@@ -89,12 +94,12 @@ def test_a_full_disk_is_one_line_and_costs_no_checkpoint(runs: Runs, resumed: Ru
     said = [line for line in runs.notices("disk").splitlines() if "could not be written" in line]
     assert len(said) == 1
     assert "the earlier one stays good; training goes on" in said[0]
-    assert runs.equal("disk", "zero1")
+    assert runs.equal("disk", "short")
     said_at_the_end = runs.mistake("disk at the end")
     assert "File too large" in said_at_the_end
     assert "make room and run again" in said_at_the_end
-    assert "resumed at step 2" in runs.notices("disk at the end")
-    assert resumed.equal("disk at the end", "zero1")
+    assert "resumed at step 1" in runs.notices("disk at the end")
+    assert resumed.equal("disk at the end", "short")
 
 
 def test_a_damaged_checkpoint_costs_only_itself(resumed: Runs) -> None:
@@ -115,7 +120,7 @@ def test_another_model_or_other_data_is_refused(resumed: Runs) -> None:
 
 
 def test_masked_documents_are_another_run(runs: Runs) -> None:
-    assert runs.losses("masked") != runs.losses("zero1")
+    assert runs.losses("masked") != runs.losses("short")
     assert runs.losses("masked")[-1] < runs.losses("masked")[0]
 
 
@@ -132,7 +137,7 @@ def test_metrics_tell_of_speed_gradients_and_positions(runs: Runs) -> None:
 
 def test_a_run_starts_from_the_moments_it_is_given(runs: Runs) -> None:
     said = runs.notices("moments3").splitlines()[0]
-    assert "Adam's moments of 11 of them by name after 1,000 updates and 18 without" in said
+    assert "Adam's moments of 9 of them by name after 1,000 updates and 19 without" in said
     assert runs.losses("moments3") == pytest.approx(runs.losses("moments0"), abs=1e-3)
-    assert runs.losses("moments3")[0] == pytest.approx(runs.losses("zero1")[0], abs=1e-5)
-    assert max(abs(a - b) for a, b in zip(runs.losses("moments3"), runs.losses("zero1"))) > 1e-3
+    assert runs.losses("moments3")[0] == pytest.approx(runs.losses("short")[0], abs=1e-5)
+    assert abs(runs.losses("moments3")[-1] - runs.losses("short")[-1]) > 1e-3
