@@ -29,7 +29,7 @@ from stages.common.training.export import export
 from stages.common.training.eyes import Eyes
 from stages.common.training.flops import work_per_token
 from stages.common.training.meeting import Meetings
-from stages.common.training.moments import with_moments
+from stages.common.training.moments import updates_of, with_moments
 from stages.common.training.named_state import State, shapes_of, weights_of
 from stages.common.training.notices import say
 from stages.common.training.optimizer import schedule
@@ -74,14 +74,15 @@ class Loop:
         progress = found.progress if found else fresh
         self.step = self.saved_step = progress.position.step
         state: State
-        state, updates = with_moments(weights_of(model), run.moments)
         if found:
             progress.check(self.order.position(self.step), str(found.folder))
             stored = checkpoint.Stored(found.folder)
             stored.check(shapes_of(model))
-            state, updates = stored, updates + self.step - progress.skipped
-        elif rank == 0:
-            say(run.folder, _start_line(model, state, updates))
+            state, updates = stored, updates_of(run.moments) + self.step - progress.skipped
+        else:
+            state, updates = with_moments(weights_of(model), run.moments), updates_of(run.moments)
+            if rank == 0:
+                say(run.folder, _start_line(model, state, updates))
         work = {p.length: work_per_token(model, p.length) for p in self.order.phases}
         watchdog.beat("building the engine")
         arguments = (model, run.params, execution, self.parts, state, updates, store.eos_id)

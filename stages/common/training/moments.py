@@ -22,17 +22,24 @@ def save_moments(folder: Path, moments: dict[str, Tensor], updates: int) -> None
     save_file(contents, folder / FILE, {"updates": str(updates)})
 
 
-def with_moments(weights: dict[str, Tensor], file: Path | None) -> tuple[State, int]:
-    """``weights`` with the moments of ``file`` where it has some, and the steps that made them.
+def updates_of(file: Path | None) -> int:
+    """Optimizer steps that made the moments; 0 without a file."""
+    if file is None:
+        return 0
+    with safe_open(file, framework="pt") as stored:
+        return int((stored.metadata() or {}).get("updates", 0))
+
+
+def with_moments(weights: dict[str, Tensor], file: Path | None) -> State:
+    """``weights`` with the moments of ``file`` where it has some.
 
     Parameters that are new (RePo's maps) start with none.
     """
     if file is None:
-        return weights, 0
-    state: dict[str, Tensor] = dict(weights)
+        return weights
+    state, updates = dict(weights), updates_of(file)
     with safe_open(file, framework="pt") as stored:
         names = set(stored.keys())
-        updates = int((stored.metadata() or {}).get("updates", 0))
         for name, weight in weights.items():
             for moment in MOMENTS:
                 entry = f"{name}|{moment}"
@@ -46,4 +53,4 @@ def with_moments(weights: dict[str, Tensor], file: Path | None) -> tuple[State, 
                     )
                 state[entry] = value.to(torch.float32)
                 state[f"{name}|step"] = torch.tensor(float(updates))
-    return state, updates
+    return state
