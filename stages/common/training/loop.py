@@ -269,7 +269,8 @@ def _start_line(model: nn.Module, state: State, updates: int) -> str:
     """What a fresh run starts with."""
     count = sum(p.numel() for p in model.parameters())
     names = [name for name, _ in model.named_parameters()]
-    with_moments = sum(f"{name}|exp_avg" in state for name in names)
+    moments = [state.get(f"{name}|exp_avg") for name in names]
+    with_moments = sum(value is not None and bool(value.any()) for value in moments)
     line = f"starts from {count:,} parameters"
     if with_moments:
         fresh = len(names) - with_moments

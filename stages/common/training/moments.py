@@ -33,7 +33,8 @@ def updates_of(file: Path | None) -> int:
 def with_moments(weights: dict[str, Tensor], file: Path | None) -> State:
     """``weights`` with the moments of ``file`` where it has some.
 
-    Parameters that are new (RePo's maps) start with none.
+    Parameters that are new (RePo's maps) start from zero moments and the same step count: ZeRO 1 to 3
+    keep one count for all, so their first updates are 0.45 of a full one (0.1 g over sqrt(0.05 g^2)).
     """
     if file is None:
         return weights
@@ -43,14 +44,16 @@ def with_moments(weights: dict[str, Tensor], file: Path | None) -> State:
         for name, weight in weights.items():
             for moment in MOMENTS:
                 entry = f"{name}|{moment}"
-                if entry not in names:
-                    continue
-                value: Tensor = stored.get_tensor(entry)
+                value: Tensor
+                if entry in names:
+                    value = stored.get_tensor(entry)
+                else:
+                    value = torch.zeros_like(weight)
                 if value.shape != weight.shape:
                     raise UserError(
                         f"{file}: {entry} has shape {list(value.shape)}, the weight "
                         f"{list(weight.shape)}; the moments are of another model"
                     )
                 state[entry] = value.to(torch.float32)
-                state[f"{name}|step"] = torch.tensor(float(updates))
+            state[f"{name}|step"] = torch.tensor(float(updates))
     return state
