@@ -69,6 +69,8 @@ class BaseParams(Section):
     needs: str
     """What the stage depends on: the tokens (scratch), the folder itself, or the tokenizer (hub)."""
     revision: str | None = None
+    moments: bool = False
+    """Whether to go on with Adam's moments, which an OLMo-native folder has beside its weights."""
     seed: Annotated[int, Field(ge=0)] = 0
     """``scratch``: of the initial weights and the data order."""
     architecture: Architecture | None = None

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import repo_model
+from stages.base.native_moments import add_moments
 from stages.base.params import Architecture, BaseParams, Start
 from stages.base.version import VERSION
 from stages.common import paths
@@ -20,7 +21,9 @@ from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
 from stages.common.tokens import TokenStore
 from stages.common.training.launch import launch
-from stages.common.training.loop import Run
+from stages.common.training.run import Run
+
+TOKENIZER_MANIFEST = "tokenizer_manifest.json"
 
 
 def run(job: Job) -> None:
@@ -82,7 +85,7 @@ def _train(job: Job, params: BaseParams) -> None:
         )
         with building(paths.BASE) as out:
             shutil.copytree(trained, out)
-            copy_tokenizer(paths.TOKENIZER, out)
+            _add_tokenizer(out)
 
 
 def _take_over(params: BaseParams) -> None:
@@ -101,8 +104,16 @@ def _take_over(params: BaseParams) -> None:
         )
     with building(paths.BASE) as out:
         model.save_pretrained(out)
-        copy_tokenizer(paths.TOKENIZER, out)
+        if params.moments:
+            add_moments(Path(params.source), model, out)
+        _add_tokenizer(out)
     print(f"base: {sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
+
+
+def _add_tokenizer(out: Path) -> None:
+    """The tokenizer's files, and its manifest: ``train`` compares it to what made the tokens."""
+    copy_tokenizer(paths.TOKENIZER, out)
+    shutil.copyfile(paths.TOKENIZER / "manifest.json", out / TOKENIZER_MANIFEST)
 
 
 def _check_shape(shape: Architecture, config: Any) -> None:

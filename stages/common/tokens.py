@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.errors import UserError
-from stages.common.files import read_json
+from stages.common.files import fingerprint, read_json
 
 DTYPE = np.dtype("<u4")
 Ids = NDArray[np.uint32]
@@ -55,6 +55,11 @@ class TokenStore:
                     f"{shard['tokens'] * DTYPE.itemsize}: the shard is damaged; make it anew with "
                     "`repo-pipeline run tokenize --force`"
                 )
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the manifest, which lists the hashes of the shards (16 hexadecimal digits)."""
+        return fingerprint(self.folder)[:16]
 
     @property
     def vocab_size(self) -> int:

@@ -14,14 +14,18 @@ from typing import Any
 import torch
 from torch import nn
 
+from stages.base.stage import TOKENIZER_MANIFEST
 from stages.common import paths
-from stages.common.files import read_json, read_jsonl, replacing
+from stages.common.errors import UserError
+from stages.common.files import read_json, read_jsonl, replacing, sha256
 from stages.common.models import copy_tokenizer, load_model
 from stages.common.outs import building
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
+from stages.common.tokens import TokenStore
 from stages.common.training.launch import launch
-from stages.common.training.loop import Run
+from stages.common.training.moments import FILE as MOMENTS
+from stages.common.training.run import Run
 from stages.train.version import VERSION
 
 
@@ -30,11 +34,20 @@ def run(job: Job) -> None:
     assert job.variant is not None and job.seed is not None
     params = job.params.train
     base = paths.BASE.absolute()
+    check_tokenizer(base, TokenStore(paths.TOKENS))
     build = functools.partial(start, base, job.variant, params.start_layer, job.seed)
     with workspace(job, [paths.BASE, paths.TOKENS]) as folder:
         trained = launch(
             job.label,
-            Run(params, job.seed, paths.TOKENS.absolute(), folder, build),
+            Run(
+                params,
+                job.seed,
+                paths.TOKENS.absolute(),
+                folder,
+                build,
+                moments=base / MOMENTS if (base / MOMENTS).is_file() else None,
+                rope_curve=_rope_curve(job),
+            ),
             vocabulary=read_json(base / "config.json")["vocab_size"],
         )
         write_curve(paths.curve(job.item), read_jsonl(folder / "log.jsonl"))
@@ -49,6 +62,24 @@ def start(base: Path, variant: str, start_layer: int, seed: int) -> nn.Module:
     options = {"start_layer": start_layer} if variant == "repo" else {}
     model: nn.Module = load_model(base, "models/base", positions=variant, **options)
     return model
+
+
+def check_tokenizer(base: Path, tokens: TokenStore) -> None:
+    """Refuse tokens that another tokenizer made than the base model's (where ``base`` tells)."""
+    manifest = base / TOKENIZER_MANIFEST
+    made_by = tokens.manifest.get("tokenizer")
+    if manifest.is_file() and made_by is not None and sha256(manifest) != made_by:
+        raise UserError(
+            f"{tokens.folder} was made by another tokenizer than {base.name}'s "
+            f"({made_by[:12]}, not {sha256(manifest)[:12]}); run tokenize or base again"
+        )
+
+
+def _rope_curve(job: Job) -> Path | None:
+    """Loss curve of the RoPE run beside this one, for the alarms."""
+    if job.variant == "rope":
+        return None
+    return paths.curve(f"rope-{job.seed}").absolute()
 
 
 def write_curve(path: Path, points: Iterable[Mapping[str, Any]]) -> None:

@@ -5,12 +5,12 @@ run goes on from it. Nothing of the result depends on how often that happened: a
 and one that was not end with the same bytes (same workers, CPU).
 """
 
-import math
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -18,135 +18,266 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from stages.common.errors import UserError
-from stages.common.files import write_json, write_jsonl
+from stages.common.files import write_json
 from stages.common.tokens import TokenStore
-from stages.common.training import checkpoint
+from stages.common.training import checkpoint, health
+from stages.common.training.attempts import Attempts
+from stages.common.training.curve import Curve
 from stages.common.training.engine import Engine
 from stages.common.training.execution import Execution
-from stages.common.training.named_state import State, weights_of
+from stages.common.training.export import export
+from stages.common.training.eyes import Eyes
+from stages.common.training.flops import work_per_token
+from stages.common.training.meeting import Meetings
+from stages.common.training.moments import updates_of, with_moments
+from stages.common.training.named_state import State, shapes_of, weights_of
+from stages.common.training.notices import say
 from stages.common.training.optimizer import schedule
-from stages.common.training.order import DataOrder, parts_per_step
-from stages.common.training.params import TrainingParams
+from stages.common.training.order import DataOrder, parts_per_step, varied
+from stages.common.training.progress import Progress
+from stages.common.training.run import STOP, STOPPED, Run
+from stages.common.training.watchdog import Watchdog
+from stages.common.training.writer import CheckpointWriter
 
-LOG_POINTS = 200
-"""Points of a loss curve: each is the mean over the steps since the last."""
 CHECKPOINT_COST = 0.02
 """Checkpoints may take this share of the time: the dearer they are, the seldomer they come."""
-LIVE_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a training run is, and where it keeps its state."""
+def train(run: Run, execution: Execution) -> bool:
+    """Train to the end, or from the last checkpoint on; rank 0 leaves ``final/`` and ``log.jsonl``.
 
-    params: TrainingParams
-    seed: int
-    tokens: Path
-    folder: Path
-    build: Callable[[], nn.Module]
-    """Makes the starting model, equal on every rank: its weights come from a file or from a seed."""
-
-
-def train(run: Run, execution: Execution) -> None:
-    """Train to the end, or from the last checkpoint on; rank 0 leaves ``final/`` and ``log.jsonl``."""
+    Returns whether the end was reached; not where the run was asked to stop: it is saved then.
+    """
     rank = dist.get_rank()
     # A killed run's rank 0 may outlive its driver by seconds: wait for its end before writing.
-    with FileLock(run.folder / ".writer.lock", timeout=120) if rank == 0 else nullcontext():
-        dist.barrier()
-        _Loop(run, execution, rank, dist.get_world_size()).go()
+    lock = FileLock(run.folder / ".writer.lock", timeout=120) if rank == 0 else nullcontext()
+    with Watchdog(execution.hang_seconds, partial(_say, run, rank)) as watchdog, lock:
+        _from_rank_0(lambda: Attempts(run.folder).begin(run.checkpoints))
+        return Loop(run, execution, rank, dist.get_world_size(), watchdog).go()
 
 
-class _Loop:
-    def __init__(self, run: Run, execution: Execution, rank: int, world: int) -> None:
+class Loop:
+    """One worker's side of a run."""
+
+    def __init__(
+        self, run: Run, execution: Execution, rank: int, world: int, watchdog: Watchdog
+    ) -> None:
         self.run, self.execution, self.rank, self.world = run, execution, rank, world
-        self.order = DataOrder(TokenStore(run.tokens), run.params, run.seed)
+        self.watchdog = watchdog
+        store = TokenStore(run.tokens)
+        self.order = DataOrder(store, run.params, run.seed)
         self.parts = parts_per_step(run.params, world, execution.micro_batch_tokens)
         model = run.build()
         model.train()
-        if execution.gradient_checkpointing:
-            model.gradient_checkpointing_enable()  # type: ignore[operator]
-        found = checkpoint.latest(run.folder / "checkpoints")
-        state, progress = found or (weights_of(model), checkpoint.Progress(0, 0, []))
-        self.step = self.saved_step = progress.step
-        self.log = list(progress.log)
-        self.engine = Engine(model, run.params, execution, self.parts, state, self.step)
-        self.log_every = max(1, run.params.steps // LOG_POINTS)
-        self.started = self.saved_at = self.shown_at = time.monotonic()
-        self.first_step, self.save_seconds = self.step, 0.0
-        if rank == 0 and found:
-            print(f"resumed at step {self.step}, token {progress.tokens}", flush=True)
+        found = self._last_checkpoint()
+        fresh = Progress(self.order.position(0))
+        progress = found.progress if found else fresh
+        self.step = self.saved_step = progress.position.step
+        state: State
+        if found:
+            progress.check(self.order.position(self.step), str(found.folder))
+            stored = checkpoint.Stored(found.folder)
+            stored.check(shapes_of(model))
+            state, updates = stored, updates_of(run.moments) + self.step - progress.skipped
+        else:
+            state, updates = with_moments(weights_of(model), run.moments), updates_of(run.moments)
+            if rank == 0:
+                say(run.folder, _start_line(model, state, updates))
+        work = {p.length: work_per_token(model, p.length) for p in self.order.phases}
+        watchdog.beat("building the engine")
+        arguments = (model, run.params, execution, self.parts, state, updates, store.eos_id)
+        self.engine = Engine(*arguments)
+        self.curve = Curve(run.params.steps, progress, rank, self.engine.device)
+        self.writer = CheckpointWriter(
+            run.checkpoints,
+            rank,
+            world,
+            _from_rank_0(lambda: uuid.uuid4().hex[:8]),
+            execution.checkpoint_keep,
+            execution.milestone_steps,
+            self.engine.shapes,
+        )
+        self.meetings = Meetings(self.step)
+        self.eyes = Eyes(run, execution, self.order, world, self.step, work) if rank == 0 else None
+        self.look_every = health.cadence(run.params.steps)
+        self.saved_at = time.monotonic()
+        self.told: str | None = None
 
-    def go(self) -> None:
-        losses: list[Tensor] = []
+    def go(self) -> bool:
+        """Train to the end; returns False where it was asked to stop first."""
         while self.step < self.run.params.steps:
-            self.engine.scale_learning_rates(schedule(self.run.params, self.step))
-            losses.append(self._advance())
-            self.step += 1
-            if self.step % self.log_every == 0 or self.step == self.run.params.steps:
-                self._record(torch.stack(losses).mean())
-                losses = []
-                if self._checkpoint_is_due():
-                    self._save()
-        state = self._save()
-        if self.rank == 0:
-            self._export(state)
+            if not self.take_step():
+                return False
+        if self.execution.dry_run:
+            return True
+        if self.saved_step < self.step:
+            self.save()
+        self._finish_writing()
+        if self.eyes:
+            self.watchdog.beat("exporting the model")
+            export(self.run, checkpoint.whole(self.run.checkpoints, self.step), self.curve.points)
+            self.eyes.close()
         dist.barrier()
+        return True
 
-    def _advance(self) -> Tensor:
-        """One optimizer step on this rank's rows of the global batch; returns their mean loss."""
+    def take_step(self) -> bool:
+        """One optimizer step and all that belongs to it; returns whether to go on."""
+        self.watchdog.beat(f"step {self.step + 1}")
+        self._advance()
+        point = self.curve.at_point(self.step)
+        if point:
+            lr = self.run.params.lr * schedule(self.run.params, self.step - 1)
+            self.curve.close_point(self.step, self.order.tokens_before(self.step), lr)
+        due = point or self._milestone() or self.step >= self.meetings.next_step
+        return self._meet() if due else True
+
+    def save(self) -> None:
+        """Begin a checkpoint of this step; every rank calls it."""
+        self.watchdog.beat(f"saving step {self.step}")
+        progress = Progress(self.order.position(self.step), **self.curve.state())
+        self.writer.save(self.engine.fragments(), progress)
+        self.saved_step, self.saved_at = self.step, time.monotonic()
+
+    def _last_checkpoint(self) -> checkpoint.Good | None:
+        """Rank 0 looks for it and checks the hashes; all go on from the one it found."""
+        if self.rank == 0:
+            checkpoint.sweep(self.run.checkpoints)
+        good = _from_rank_0(lambda: checkpoint.latest(self.run.checkpoints))
+        if good and self.rank == 0:
+            for line in good.damaged:
+                say(self.run.folder, line)
+            position = good.progress.position
+            say(self.run.folder, f"resumed at step {position.step}, token {position.tokens}")
+        return good
+
+    def _advance(self) -> None:
+        """One optimizer step on this rank's rows of the global batch."""
+        self.engine.scale_learning_rates(schedule(self.run.params, self.step))
+        looking = (self.step + 1) % self.look_every == 0
+        gradients: health.Look = {}
+
+        def read_gradients() -> None:
+            gradients.update(health.map_gradients(self.engine.model))
+
+        before = read_gradients if looking else None
         rows = self.order.rows(self.step) // (self.world * self.parts)
-        losses = []
+        losses: list[Tensor] = []
         for part in range(self.parts):
             first = (self.rank * self.parts + part) * rows
-            ids_BT = torch.from_numpy(self.order.batch(self.step, first, rows))
-            losses.append(self.engine.accumulate(ids_BT))
-        return torch.stack(losses).mean()
+            ids = self.order.batch(self.step, first, rows)
+            rule = self.run.params.repetition
+            keep_B = torch.from_numpy(varied(ids, rule)) if rule else None
+            losses.append(self.engine.accumulate(torch.from_numpy(ids), keep_B, before))
+        phase = self.order.phase(self.step).index
+        self.curve.add(torch.stack(losses).mean(), phase, self.engine.skipped_last)
+        if looking and (self.eyes or self.engine.zero_stage == 3):
+            row = torch.from_numpy(self.order.batch(self.step, 0, 1)).to(self.engine.device)
+            look = health.positions(self.engine.model, row)
+            if self.eyes:
+                self.eyes.look(self.step + 1, {**look, **gradients})
+        self.step += 1
 
-    def _record(self, loss: Tensor) -> None:
-        """Add a point to the loss curve; the one place where a step waits for its numbers."""
-        dist.all_reduce(loss)
-        value = loss.item() / self.world
-        if not math.isfinite(value):
-            raise UserError(
-                f"lr is {self.run.params.lr}: the loss is {value} at step {self.step}; lower it"
-            )
-        tokens = self.order.tokens_before(self.step)
-        lr = self.run.params.lr * schedule(self.run.params, self.step - 1)
-        self.log.append({"step": self.step, "tokens": tokens, "loss": round(value, 6), "lr": lr})
-        now = time.monotonic()
-        if self.rank == 0 and (now - self.shown_at > LIVE_SECONDS or len(self.log) == 1):
-            self.shown_at = now
-            done = tokens - self.order.tokens_before(self.first_step)
-            rate = done / (now - self.started)
-            live = {**self.log[-1], "steps": self.run.params.steps, "tokens_per_s": rate}
-            write_json(self.run.folder / "live.json", live)
+    def _meet(self) -> bool:
+        """Count, show, agree whether to save or stop; returns whether to go on."""
+        self.curve.look()
+        if self.eyes:
+            self._tell_failed_write()
+            self.eyes.show(self.step, self.curve, self.engine, self.writer)
+        self._stop_if_broken()
+        asked = (self.run.folder / STOP).exists()
+        agreed = self.meetings.hold(self.step, self._due(), asked, self.engine.device)
+        if (agreed.save or agreed.stop) and self.step < self.run.params.steps:
+            self.save()
+        if not agreed.stop or self.step >= self.run.params.steps:
+            return True
+        self._finish_writing()
+        if self.rank == 0:
+            write_json(self.run.folder / STOPPED, {"step": self.step})
+        return False
 
-    def _checkpoint_is_due(self) -> bool:
-        """Rank 0's clock decides for all: saving is collective."""
-        wait = max(self.execution.checkpoint_seconds, self.save_seconds / CHECKPOINT_COST)
-        due = torch.tensor(float(time.monotonic() - self.saved_at > wait))
-        due = due.to(self.engine.device)
-        dist.broadcast(due, src=0)
-        return bool(due.item())
+    def _milestone(self) -> bool:
+        every = self.execution.milestone_steps
+        return bool(every) and self.step % every == 0
 
-    def _save(self) -> State:
-        started = time.monotonic()
-        state = self.engine.state()
-        if self.rank == 0 and (self.step > self.saved_step or self.step == 0):
-            tokens = self.order.tokens_before(self.step)
-            progress = checkpoint.Progress(self.step, tokens, self.log)
-            checkpoint.save(self.run.folder / "checkpoints", state, progress)
-        self.saved_step, self.saved_at = self.step, time.monotonic()
-        self.save_seconds = self.saved_at - started
-        return state
+    def _due(self) -> bool:
+        """Whether rank 0 wants a checkpoint now; none while steps are bad: they would push out the
+        last good one."""
+        if self.curve.spikes.in_a_row or self.execution.dry_run:
+            return False
+        if self._milestone():
+            return True
+        if self.writer.busy:
+            return False
+        if every := self.execution.checkpoint_steps:
+            return self.step // every > self.saved_step // every
+        wait = max(self.execution.checkpoint_seconds, self.writer.last_stall_s / CHECKPOINT_COST)
+        return time.monotonic() - self.saved_at > wait
 
-    def _export(self, state: State) -> None:
-        """Leave the trained model as a Hugging Face folder; ``log.jsonl`` comes last and means done."""
-        model = self.run.build()
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(state[name])
-        if self.run.params.precision == "bf16":
-            model.to(torch.bfloat16)
-        model.save_pretrained(self.run.folder / "final")  # type: ignore[operator]
-        write_jsonl(self.run.folder / "log.jsonl", self.log)
+    def _finish_writing(self) -> None:
+        """Wait for the last checkpoint; one that could not be written is the user's to mend."""
+        self.writer.wait()
+        dist.barrier()
+        line = _from_rank_0(lambda: self.writer.failure and self._not_written())
+        if line:
+            raise UserError(f"{line}; make room and run again")
+
+    def _tell_failed_write(self) -> None:
+        """Say once that a checkpoint could not be written; training goes on."""
+        if not self.writer.busy and self.writer.failure != self.told:
+            self.told = self.writer.failure
+            if self.told:
+                say(self.run.folder, f"{self._not_written()}; training goes on")
+
+    def _not_written(self) -> str:
+        return (
+            f"REPO_RUNS: the checkpoint of step {self.saved_step} could not be written to "
+            f"{self.run.checkpoints}: {self.writer.failure}; the earlier one stays good"
+        )
+
+    def _stop_if_broken(self) -> None:
+        limit, bad = self.execution.spikes_in_a_row, self.curve.spikes.in_a_row
+        if not limit or bad < limit:
+            return
+        self.writer.wait()
+        dist.barrier()
+        good = _from_rank_0(lambda: checkpoint.latest(self.run.checkpoints))
+        raise UserError(
+            f"lr is {self.run.params.lr}: {bad} bad steps in a row up to step {self.step} (loss "
+            f"{self.curve.last_loss:.4g}, {self.curve.skipped} skipped, {self.curve.spikes.total} "
+            f"spikes); lower it (REPO_SPIKES); last good checkpoint: {good.folder if good else 'none'}"
+        )
+
+
+Found = TypeVar("Found")
+
+
+def _from_rank_0(find: Callable[[], Found]) -> Found:
+    """What rank 0 found, on every rank; a ``UserError`` there is raised on all, so that none waits."""
+    found: list[Any] = [None]
+    if dist.get_rank() == 0:
+        try:
+            found = [find()]
+        except UserError as error:
+            found = [error]
+    dist.broadcast_object_list(found, src=0)
+    if isinstance(found[0], UserError):
+        raise found[0]
+    return found[0]
+
+
+def _start_line(model: nn.Module, state: State, updates: int) -> str:
+    """What a fresh run starts with."""
+    count = sum(p.numel() for p in model.parameters())
+    names = [name for name, _ in model.named_parameters()]
+    moments = [state.get(f"{name}|exp_avg") for name in names]
+    with_moments = sum(value is not None and bool(value.any()) for value in moments)
+    line = f"starts from {count:,} parameters"
+    if with_moments:
+        fresh = len(names) - with_moments
+        line += f", Adam's moments of {with_moments} of them by name after {updates:,} updates"
+        line += f" and {fresh} without"
+    return line
+
+
+def _say(run: Run, rank: int, line: str) -> None:
+    say(run.folder, f"rank {rank} {line}")

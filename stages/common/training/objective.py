@@ -10,30 +10,46 @@ CHUNK_LOGITS = 2**25
 
 
 def next_token_loss(
-    hidden_BTD: Tensor, head_VD: Tensor, ids_BT: Tensor, z_loss: float
+    hidden_BTD: Tensor,
+    head_VD: Tensor,
+    ids_BT: Tensor,
+    z_loss: float,
+    keep_B: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy, and the same with ``z_loss * mean(logsumexp^2)`` added (to train on).
 
     Chunks of tokens are recomputed in the backward pass, so memory does not grow with the batch.
+    A sequence whose ``keep_B`` is False adds nothing to the sums and still counts in the mean, as
+    OLMo's instance mask has it.
     """
     hidden_ND = hidden_BTD[:, :-1].reshape(-1, hidden_BTD.shape[-1])
     target_N = ids_BT[:, 1:].reshape(-1)
     size = max(1, CHUNK_LOGITS // head_VD.shape[0])
-    entropy = hidden_ND.new_zeros((), dtype=torch.float32)
-    squares = hidden_ND.new_zeros((), dtype=torch.float32)
+    exact = torch.promote_types(hidden_ND.dtype, torch.float32)
+    entropy, squares = hidden_ND.new_zeros((2,), dtype=exact)
     chunked = target_N.numel() > size
-    for rows_ND, rows_N in zip(hidden_ND.split(size), target_N.split(size), strict=True):
+    kept_N = None if keep_B is None else keep_B[:, None].expand_as(ids_BT[:, 1:]).reshape(-1)
+    kept = [None] * len(target_N.split(size)) if kept_N is None else kept_N.split(size)
+    for rows_ND, rows_N, keep_N in zip(
+        hidden_ND.split(size), target_N.split(size), kept, strict=True
+    ):
         if chunked:
-            sums = checkpoint(_sums, rows_ND, head_VD, rows_N, use_reentrant=False)
+            sums = checkpoint(_sums, rows_ND, head_VD, rows_N, keep_N, use_reentrant=False)
         else:
-            sums = _sums(rows_ND, head_VD, rows_N)
+            sums = _sums(rows_ND, head_VD, rows_N, keep_N)
         entropy, squares = entropy + sums[0], squares + sums[1]
     count = target_N.numel()
     return entropy.detach() / count, (entropy + z_loss * squares) / count
 
 
-def _sums(hidden_ND: Tensor, head_VD: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor]:
-    logits_NV = F.linear(hidden_ND, head_VD).float()
+def _sums(
+    hidden_ND: Tensor, head_VD: Tensor, target_N: Tensor, keep_N: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    logits_NV = F.linear(hidden_ND, head_VD)
+    logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
     normaliser_N = logits_NV.logsumexp(-1)
     picked_N = logits_NV.gather(-1, target_N[:, None]).squeeze(-1)
-    return (normaliser_N - picked_N).sum(), normaliser_N.square().sum()
+    entropy_N, squares_N = normaliser_N - picked_N, normaliser_N.square()
+    if keep_N is not None:
+        entropy_N, squares_N = entropy_N[keep_N], squares_N[keep_N]
+    return entropy_N.sum(), squares_N.sum()

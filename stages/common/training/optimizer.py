@@ -9,12 +9,17 @@ from torch import nn
 from stages.common.training.params import TrainingParams
 
 
-def build(model: nn.Module, params: TrainingParams) -> torch.optim.Optimizer:
-    """The optimizer that DeepSpeed is handed: its own would compile kernels for minutes on CPU."""
-    return MuonWithAdamW(model, params) if params.optimizer == "muon" else adamw(model, params)
+def build(model: nn.Module, params: TrainingParams, fused: bool = False) -> torch.optim.Optimizer:
+    """The optimizer that DeepSpeed is handed: its own would compile kernels for minutes on CPU.
+
+    ``fused``: AdamW in one kernel; for GPUs, its last bits differ.
+    """
+    if params.optimizer == "muon":
+        return MuonWithAdamW(model, params)
+    return adamw(model, params, fused)
 
 
-def adamw(model: nn.Module, params: TrainingParams) -> torch.optim.AdamW:
+def adamw(model: nn.Module, params: TrainingParams, fused: bool = False) -> torch.optim.AdamW:
     """AdamW as OLMo-2 has it: everything decays, norms too, but the input embeddings."""
     embedding = model.get_input_embeddings().weight  # type: ignore[operator, union-attr]
     others = [p for p in model.parameters() if p is not embedding]
@@ -26,6 +31,7 @@ def adamw(model: nn.Module, params: TrainingParams) -> torch.optim.AdamW:
         lr=params.lr,
         betas=params.betas,
         eps=params.eps,
+        fused=fused or None,
     )
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from stages.common.errors import UserError
 from stages.common.tokens import TokenStore
-from stages.common.training.params import TrainingParams
+from stages.common.training.params import Repetition, TrainingParams
+from stages.common.training.progress import DataPosition
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,13 @@ def phases(params: TrainingParams) -> list[Phase]:
 
 
 class DataOrder:
-    """Batches by step number."""
+    """Batches by step number; reading is memory-mapped."""
 
     def __init__(self, store: TokenStore, params: TrainingParams, seed: int) -> None:
-        self.steps, self._seed = params.steps, seed
-        self._phases = phases(params)
-        self._streams = [store.stream("train", phase.sources) for phase in self._phases]
-        for phase, stream in zip(self._phases, self._streams, strict=True):
+        self.steps, self._seed, self._store = params.steps, seed, store
+        self.phases = phases(params)
+        self._streams = [store.stream("train", phase.sources) for phase in self.phases]
+        for phase, stream in zip(self.phases, self._streams, strict=True):
             if phase.length > len(stream):
                 raise UserError(
                     f"lengths: a sequence of {phase.length} tokens is longer than the {len(stream)} "
@@ -60,7 +61,7 @@ class DataOrder:
 
     def phase(self, step: int) -> Phase:
         """The phase that ``step`` (0-based) belongs to."""
-        return next(p for p in self._phases if p.first_step <= step < p.first_step + p.steps)
+        return next(p for p in self.phases if p.first_step <= step < p.first_step + p.steps)
 
     def rows(self, step: int) -> int:
         """Sequences in the global batch of ``step``."""
@@ -70,6 +71,15 @@ class DataOrder:
         """Tokens trained on in the steps before ``step``; at the last step's number, all of them."""
         phase = self.phase(min(step, self.steps - 1))
         return phase.first_token + (step - phase.first_step) * phase.rows * phase.length
+
+    def position(self, step: int) -> DataPosition:
+        """Where the data stands before ``step``."""
+        phase = self.phase(min(step, self.steps - 1))
+        sequence = (step - phase.first_step) * phase.rows
+        tokens = self.tokens_before(step)
+        return DataPosition(
+            step, tokens, phase.index, sequence, self._store.fingerprint, self._seed
+        )
 
     def batch(self, step: int, first: int, count: int) -> NDArray[np.int64]:
         """Token ids ``[count, length]`` of rows ``first..first+count`` of the global batch."""
@@ -83,6 +93,20 @@ class DataOrder:
         )
         rows = [stream.read(chunk * phase.length, phase.length) for chunk in picked]
         return np.stack(rows).astype(np.int64)
+
+
+def varied(ids_BT: NDArray[np.int64], rule: Repetition) -> NDArray[np.bool_]:
+    """Which sequences [B] pass OLMo's repetition filter: none has a piece of up to ``max_period``
+    tokens ``max_count`` times in a row."""
+    passed = np.ones(len(ids_BT), dtype=bool)
+    for period in range(1, rule.max_period + 1):
+        same_BT = ids_BT[:, period:] == ids_BT[:, :-period]
+        needed = period * (rule.max_count - 1)
+        if needed > same_BT.shape[1]:
+            break
+        sums_BT = np.pad(same_BT.cumsum(1), ((0, 0), (1, 0)))
+        passed &= ~(sums_BT[:, needed:] - sums_BT[:, :-needed] == needed).any(1)
+    return passed
 
 
 @lru_cache(maxsize=2)

@@ -19,6 +19,15 @@ class LengthPhase(Section):
     """Sources of documents that it reads; none: all of them."""
 
 
+class Repetition(Section):
+    """OLMo's instance filter: a sequence that only repeats itself teaches nothing."""
+
+    max_period: Count
+    """Tokens of the longest repeated piece that is looked for (PAPER.md section 3: 13)."""
+    max_count: Annotated[int, Field(ge=2)]
+    """A sequence with a piece this many times in a row is left out of the loss (32)."""
+
+
 class TrainingParams(Section):
     """An optimizer on packed sequences (PAPER.md section 3: eos-separated documents, no mask)."""
 
@@ -42,6 +51,10 @@ class TrainingParams(Section):
     decay_share: Share
     """The last part of the steps, over which the lr falls linearly to zero; 1: from the start."""
     precision: Literal["fp32", "bf16"]
+    document_mask: bool = False
+    """Whether a document sees only itself; the paper's do see those packed before them."""
+    repetition: Repetition | None = None
+    """Filter of repetitive sequences; none: all count."""
 
     def batch_of(self, phase: LengthPhase) -> int:
         """Tokens per optimizer step in ``phase``."""

@@ -1,5 +1,6 @@
 """The data order: one per seed, whatever the workers; every phase covers its stream."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 
 from stages.common.errors import UserError
 from stages.common.tokens import TokenStore
-from stages.common.training.order import DataOrder, parts_per_step, phases
-from stages.common.training.params import TrainingParams
+from stages.common.training.order import DataOrder, parts_per_step, phases, varied
+from stages.common.training.params import Repetition, TrainingParams
+from stages.common.training.progress import Progress
+from stages.common.training.spikes import Spikes
 
 
 def test_phases_are_whole_steps(training_params: TrainingParams) -> None:
@@ -91,3 +94,50 @@ def test_parts_keep_within_the_micro_batch(training_params: TrainingParams) -> N
     assert parts_per_step(training_params, workers=2, micro_batch_tokens=32) == 2
     with pytest.raises(UserError, match="REPO_WORKERS is 3 and does not divide the 8 sequences"):
         parts_per_step(training_params, workers=3, micro_batch_tokens=4096)
+
+
+def test_the_position_is_typed_and_follows_from_the_step(
+    tokens: Path, training_params: TrainingParams
+) -> None:
+    order = DataOrder(TokenStore(tokens), training_params, seed=3)
+    position = order.position(8)
+    assert (position.step, position.tokens, position.phase, position.sequence) == (8, 1024, 1, 8)
+    assert position.data == TokenStore(tokens).fingerprint
+    assert order.position(12).tokens == 12 * 128
+    Progress(position).check(position, "here")
+    other = DataOrder(TokenStore(tokens), training_params, seed=4).position(8)
+    with pytest.raises(UserError, match="here: its data position has order_seed 3"):
+        Progress(position).check(other, "here")
+
+
+def test_progress_comes_back_from_json_and_an_old_format_is_refused(
+    tokens: Path, training_params: TrainingParams
+) -> None:
+    position = DataOrder(TokenStore(tokens), training_params, seed=3).position(8)
+    spikes = Spikes((1.0, 2.0), 0, 3, 1)
+    whole = Progress(position, ({"loss": 1.0},), ((0.1, 0.2), (0.3, 0.4)), 2, spikes)
+    content = json.loads(json.dumps(whole.to_json()))
+    assert Progress.from_json(content, "here") == whole
+    with pytest.raises(UserError, match="here: checkpoint format 1, this version reads 2"):
+        Progress.from_json({"step": 3, "format": 1}, "here")
+
+
+def test_repetitive_sequences_are_found() -> None:
+    rule = Repetition(max_period=3, max_count=4)
+    draw = np.random.default_rng(0)
+    plain = draw.permutation(1000)[:40].astype(np.int64)
+
+    def with_piece(piece: list[int], times: int) -> "np.ndarray":
+        made = plain.copy()
+        made[10 : 10 + len(piece) * times] = piece * times
+        return made
+
+    rows = [plain, with_piece([7], 4), with_piece([7], 3), with_piece([7, 8, 9], 4)]
+    rows += [with_piece([7, 8, 9], 3), with_piece([1, 2, 3, 4], 5), with_piece([7, 8], 4)]
+    assert varied(np.stack(rows), rule).tolist() == [True, False, True, False, True, True, False]
+
+
+def test_an_empty_shard_is_named(tokens: Path) -> None:
+    (tokens / "train" / "a-00001.npy").write_bytes(b"")
+    with pytest.raises(UserError, match=r"a-00001\.npy: 0 bytes where the manifest says 2800"):
+        TokenStore(tokens)

@@ -1,23 +1,28 @@
-"""The parts of training that need no worker: loss, schedule, optimizer groups, checkpoints."""
+"""The parts of training that need no worker: loss, schedule, optimizer groups."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from stages.common.training import checkpoint, objective
+from stages.common.training import objective
 from stages.common.training.optimizer import MuonWithAdamW, adamw, schedule
 from stages.common.training.params import TrainingParams
-from tests.stages.common.training.test_launch import model
+from tests.stages.common.training.small import model
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("chunk", [1, 7 * 50, 2**25])
-def test_the_loss_equals_the_naive_one(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_equals_the_naive_one(
+    chunk: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(objective, "CHUNK_LOGITS", chunk)
     torch.manual_seed(0)
-    hidden = torch.randn(2, 9, 8, requires_grad=True)
-    head = torch.randn(50, 8, requires_grad=True)
+    hidden = torch.randn(2, 9, 8, dtype=dtype, requires_grad=True)
+    head = torch.randn(50, 8, dtype=dtype, requires_grad=True)
     ids = torch.randint(0, 50, (2, 9))
     entropy, total = objective.next_token_loss(hidden, head, ids, z_loss=0.1)
     total.backward()
@@ -27,9 +32,66 @@ def test_the_loss_equals_the_naive_one(chunk: int, monkeypatch: pytest.MonkeyPat
     naive = F.cross_entropy(logits, ids[:, 1:].reshape(-1))
     whole = naive + 0.1 * logits.logsumexp(-1).square().mean()
     whole.backward()
-    torch.testing.assert_close(entropy, naive.detach())
-    torch.testing.assert_close(total, whole)
-    torch.testing.assert_close(found, (hidden.grad, head.grad))
+    exact = {"atol": 1e-12, "rtol": 1e-12} if dtype == torch.float64 else {}
+    torch.testing.assert_close(entropy, naive.detach(), **exact)
+    torch.testing.assert_close(total, whole, **exact)
+    torch.testing.assert_close(found, (hidden.grad, head.grad), **exact)
+
+
+@pytest.mark.parametrize("chunk", [50, 2**25])
+def test_a_sequence_left_out_teaches_nothing_and_counts(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objective, "CHUNK_LOGITS", chunk)
+    torch.manual_seed(0)
+    hidden = torch.randn(2, 9, 8, requires_grad=True)
+    head, ids = torch.randn(50, 8), torch.randint(0, 50, (2, 9))
+    keep = torch.tensor([True, False])
+    entropy, total = objective.next_token_loss(hidden, head, ids, 0.1, keep)
+    total.backward()
+    first = objective.next_token_loss(hidden[:1], head, ids[:1], 0.1)
+    torch.testing.assert_close((entropy, total), (first[0] / 2, first[1] / 2))
+    assert hidden.grad is not None
+    assert hidden.grad[1].abs().max() == 0
+    assert hidden.grad[0].abs().max() > 0
+
+
+MEASURE = """
+import resource, sys, torch
+from torch.nn import functional as F
+from stages.common.training.objective import next_token_loss
+torch.manual_seed(0)
+torch.set_num_threads(1)
+hidden = torch.randn(1, 4096, 64, requires_grad=True)
+head = torch.randn(100352, 64, requires_grad=True)
+ids = torch.randint(0, 100352, (1, 4096))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+if sys.argv[1] == "naive":
+    logits = F.linear(hidden, head)[0, :-1].float()
+    loss = F.cross_entropy(logits, ids[0, 1:]) + 1e-5 * logits.logsumexp(-1).square().mean()
+else:
+    loss = next_token_loss(hidden, head, ids, 1e-5)[1]
+loss.backward()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, loss.item())
+"""
+
+
+@pytest.mark.stress
+def test_the_loss_needs_a_quarter_of_the_naive_memory(project_root: Path) -> None:
+    found = {}
+    for kind in ("naive", "ours"):
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURE, kind],
+            cwd=project_root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        kib, loss = done.stdout.split()
+        found[kind] = int(kib), float(loss)
+    assert found["ours"][1] == pytest.approx(found["naive"][1], abs=1e-3)
+    print(f"naive {found['naive'][0] / 2**20:.2f} GiB, ours {found['ours'][0] / 2**20:.2f} GiB")
+    assert found["ours"][0] <= found["naive"][0] / 4
 
 
 def test_the_schedule_warms_up_holds_and_falls_to_zero(training_params: TrainingParams) -> None:
@@ -63,23 +125,3 @@ def test_muon_takes_the_matrices_of_the_blocks(training_params: TrainingParams) 
         "lm_head.weight",
     }
     assert len(matrices["params"]) + len(others["params"]) == len(names)
-
-
-def test_a_damaged_checkpoint_is_passed_over(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for step in (1, 2, 3):
-        progress = checkpoint.Progress(step, step * 10, [{"loss": 1.0}])
-        checkpoint.save(tmp_path, {"w": torch.full((2,), float(step))}, progress)
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["step-00000002", "step-00000003"]
-    (tmp_path / ".step-00000004.part").mkdir()  # killed while it was written
-    state = tmp_path / "step-00000003" / "state.safetensors"
-    content = bytearray(state.read_bytes())
-    content[-1] ^= 1
-    state.write_bytes(content)
-    found = checkpoint.latest(tmp_path)
-    assert found is not None
-    assert found[1].step == 2
-    assert torch.equal(found[0]["w"], torch.full((2,), 2.0))
-    assert "state.safetensors is damaged" in capsys.readouterr().out
-    assert checkpoint.latest(tmp_path / "none") is None

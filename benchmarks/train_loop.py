@@ -1,0 +1,289 @@
+"""What the product's training loop costs beside a bare PyTorch loop, and its checkpoints.
+
+    python benchmarks/train_loop.py                  # CPU: the tiny profile's size, one worker
+    python benchmarks/train_loop.py --device cuda    # GPU: OLMo-2 1B with RePo, 4096, bf16, compiled
+    ... --save                                       # benchmarks/results/train_loop-<...>.json
+
+Same model, batch, data type and optimizer in both; whole optimizer steps are interleaved in one
+process, so other load hits both alike. The product's step has all that belongs to it: data, loss curve,
+spikes, health, metrics. A checkpoint's cost is the time that ten steps with one begun before them take
+longer than ten without. On a GPU a RoPE model's step stands beside, with tokens per second, both MFUs,
+the parts of a step and the peak memory. Targets: 1.10 times the bare step, 2 % for checkpoints at one
+a minute (issue text), 50 K tok/s on an H200 (PERFORMANCE.md). The time from a kill to the first new
+step is measured by benchmarks/kill_training.py.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import repo_model
+from benchmarks.kill_training import write_tokens
+from benchmarks.rotary import interleaved_medians, provenance, save
+from benchmarks.train_step import OLMO2_1B
+from stages.common.tokens import TokenStore
+from stages.common.training.execution import Execution
+from stages.common.training.flops import peak, peak_memory, work_per_token
+from stages.common.training.loop import Loop
+from stages.common.training.objective import next_token_loss
+from stages.common.training.optimizer import build as build_optimizer
+from stages.common.training.optimizer import schedule
+from stages.common.training.order import DataOrder
+from stages.common.training.params import TrainingParams
+from stages.common.training.run import Run
+from stages.common.training.watchdog import Watchdog
+
+TINY = {
+    "hidden_size": 96,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "vocab_size": 1024,
+    "max_position_embeddings": 256,
+}
+CADENCE_S = 60.0
+STEPS_WITH_A_CHECKPOINT = 10
+
+
+def build(sizes: dict[str, int], positions: str) -> nn.Module:
+    """The model, equal at every call."""
+    torch.manual_seed(0)
+    layers = sizes["num_hidden_layers"]
+    start = {"start_layer": layers // 3 or 1} if positions == "repo" else {}
+    config = repo_model.RepoOlmo2Config(
+        **sizes,
+        positions=repo_model.layer_types(positions, layers, **start),
+        rope_parameters={"rope_type": "default", "rope_theta": 5e5},
+        eos_token_id=0,
+        pad_token_id=None,
+        bos_token_id=None,
+    )
+    return repo_model.RepoOlmo2ForCausalLM(config)
+
+
+def recipe(length: int, batch_tokens: int, precision: str) -> TrainingParams:
+    """The tiny profile's optimizer; long enough never to end."""
+    return TrainingParams(
+        tokens=batch_tokens * 20_000,
+        batch_tokens=batch_tokens,
+        lengths=({"length": length, "share": 1.0},),
+        lr=3e-3 if precision == "fp32" else 7.4e-5,
+        betas=(0.9, 0.95),
+        eps=1e-8,
+        weight_decay=0.1,
+        grad_clip=1.0,
+        z_loss=1e-5,
+        warmup_steps=0,
+        decay_share=1.0,
+        precision=precision,
+    )
+
+
+class Bare:
+    """A loop as one writes it in an afternoon: no engine, no curve, no checkpoint.
+
+    bf16 has fp32 master weights, as the product has.
+    """
+
+    def __init__(self, run: Run, execution: Execution, device: torch.device, parts: int) -> None:
+        self.params, self.parts, self.device, self.taken = run.params, parts, device, 0
+        self.order = DataOrder(TokenStore(run.tokens), run.params, run.seed)
+        self.model = run.build().to(device).train()
+        self.low = self.model
+        if run.params.precision == "bf16":
+            self.low = run.build().to(device, torch.bfloat16).train()
+        if execution.compile:
+            for layer in self.low.model.layers:  # type: ignore[union-attr]
+                layer.compile()
+        self.optimizer = build_optimizer(self.model, run.params, fused=device.type == "cuda")
+        self.full = [group["lr"] for group in self.optimizer.param_groups]
+
+    def step(self) -> None:
+        """One optimizer step."""
+        for group, lr in zip(self.optimizer.param_groups, self.full, strict=True):
+            group["lr"] = lr * schedule(self.params, self.taken)
+        rows = self.order.rows(self.taken) // self.parts
+        for part in range(self.parts):
+            ids = torch.from_numpy(self.order.batch(self.taken, part * rows, rows)).to(self.device)
+            (self.objective(ids) / self.parts).backward()
+        for master, low in zip(self.model.parameters(), self.low.parameters(), strict=True):
+            if master is not low:
+                assert low.grad is not None
+                master.grad, low.grad = low.grad.float(), None
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.low is not self.model:
+            with torch.no_grad():
+                for master, low in zip(self.model.parameters(), self.low.parameters(), strict=True):
+                    low.copy_(master)
+        self.taken += 1
+
+    def objective(self, ids_BT: torch.Tensor) -> torch.Tensor:
+        """The product's loss."""
+        hidden_BTD = self.low.model(input_ids=ids_BT, use_cache=False).last_hidden_state  # type: ignore[operator]
+        head_VD = self.low.get_output_embeddings().weight  # type: ignore[operator]
+        return next_token_loss(hidden_BTD, head_VD, ids_BT, self.params.z_loss)[1]
+
+
+def checkpoint_cost(loop: Loop, rounds: int) -> dict[str, float]:
+    """Seconds that a checkpoint adds to the steps behind it, and how long training stands still."""
+
+    def steps(with_checkpoint: bool) -> float:
+        loop.writer.wait()
+        started = time.perf_counter()
+        if with_checkpoint:
+            loop.save()
+        for _ in range(STEPS_WITH_A_CHECKPOINT):
+            loop.take_step()
+        if loop.engine.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+    with_one, without, stalls = [], [], []
+    for _ in range(rounds):
+        without.append(steps(False))
+        with_one.append(steps(True))
+        stalls.append(loop.writer.last_stall_s)
+    middle = rounds // 2
+    added = sorted(with_one)[middle] - sorted(without)[middle]
+    loop.writer.wait()
+    return {
+        "stall_s": sorted(stalls)[middle],
+        "added_s": added,
+        "write_s": loop.writer.last_write_s,
+        "share_at_one_a_minute": max(added, 0.0) / CADENCE_S,
+    }
+
+
+def parts_of_a_step(loop: Loop, rounds: int, device: str) -> dict[str, float]:
+    """Milliseconds of a forward pass and of forward and backward, for one part of the batch."""
+    ids = torch.from_numpy(loop.order.batch(0, 0, loop.order.rows(0) // loop.parts))
+    ids = ids.to(loop.engine.device)
+    objective = loop.engine._engine.module
+
+    def forward() -> None:
+        with torch.no_grad():
+            objective(ids)
+
+    def both() -> None:
+        objective(ids)[1].backward()
+        loop.engine.model.zero_grad(set_to_none=True)
+
+    return interleaved_medians({"forward": forward, "forward + backward": both}, rounds, device)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--parts", type=int, help="passes per step (GPU: of 4 x 4096 tokens)")
+    parser.add_argument("--eager", action="store_true", help="GPU: do not compile")
+    parser.add_argument("--save", action="store_true")
+    options = parser.parse_args()
+    gpu = options.device == "cuda"
+    if gpu and not torch.cuda.is_available():
+        parser.error("--device cuda: this machine has no GPU")
+    if not gpu:
+        torch.set_num_threads(1)
+    os.environ.update(WORLD_SIZE="1", RANK="0", LOCAL_RANK="0")
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="0")
+    sizes, length = (OLMO2_1B, 4096) if gpu else (TINY, 256)
+    pass_tokens = 4 * 4096 if gpu else 2048
+    parts, rounds = options.parts or (4 if gpu else 1), options.rounds or (15 if gpu else 201)
+    params = recipe(length, pass_tokens * parts, "bf16" if gpu else "fp32")
+    execution = Execution(
+        workers=1,
+        use_gpu=gpu,
+        micro_batch_tokens=pass_tokens,
+        compile=gpu and not options.eager,
+        checkpoint_seconds=1e9,
+    )
+    with tempfile.TemporaryDirectory(prefix="train-loop-") as folder:
+        root = Path(folder)
+        store = dist.FileStore(str(root / "store"), 1)
+        dist.init_process_group("nccl" if gpu else "gloo", store=store, rank=0, world_size=1)
+        tokens = write_tokens(root / "tokens")
+        result = measure(root, tokens, sizes, params, execution, rounds, options.device)
+        dist.destroy_process_group()
+    if options.save:
+        print(save("train_loop", result, provenance(options.device)))
+
+
+def measure(
+    root: Path,
+    tokens: Path,
+    sizes: dict[str, int],
+    params: TrainingParams,
+    execution: Execution,
+    rounds: int,
+    device: str,
+) -> dict[str, Any]:
+    """Print the tables and return them."""
+    with Watchdog(3600.0, print) as watchdog:
+
+        def loop_of(name: str, settings: Execution, positions: str = "repo") -> Loop:
+            run = Run(params, 7, tokens, root / name, partial(build, sizes, positions))
+            run.folder.mkdir()
+            return Loop(run, settings, 0, 1, watchdog)
+
+        loop = loop_of("product", execution)
+        bare = Bare(loop.run, execution, loop.engine.device, loop.parts)
+        calls: dict[str, Callable[[], Any]] = {"bare": bare.step, "product": loop.take_step}
+        if device == "cuda":
+            calls["product, rope"] = loop_of("rope", execution, "rope").take_step
+        else:
+            calls["product, ZeRO 0"] = loop_of("zero 0", replace(execution, zero_stage=0)).take_step
+        ms = interleaved_medians(calls, rounds, device)
+        cost = checkpoint_cost(loop, 15)
+        inside = parts_of_a_step(loop, 15, device)
+    batch = params.batch_tokens
+    print(
+        f"{sum(p.numel() for p in bare.model.parameters()):,} parameters, {batch:,} tokens a step"
+    )
+    for name, value in ms.items():
+        print(
+            f"{name:>20} {value:9.2f} ms {value / ms['bare']:6.3f} x bare {batch / value:8.1f} K tok/s"
+        )
+    for name, value in inside.items():
+        print(f"{name:>20} {value:9.2f} ms of each of {loop.parts} passes")
+    print(
+        f"checkpoint: training stands still {1e3 * cost['stall_s']:.1f} ms, ten steps take "
+        f"{1e3 * cost['added_s']:.1f} ms longer (written in {1e3 * cost['write_s']:.0f} ms); "
+        f"{100 * cost['share_at_one_a_minute']:.2f} % of the time at one a minute"
+    )
+    result: dict[str, Any] = {"sizes": sizes, "tokens": batch, "ms": ms, "parts_ms": inside}
+    result |= {"ratio": ms["product"] / ms["bare"], "checkpoint": cost}
+    result["peak_memory_gib"] = peak_memory() / 2**30
+    if (most := peak()) is not None:
+        work = work_per_token(bare.model, params.lengths[0].length)
+        rate = batch / ms["product"] * 1e3
+        result["mfu_causal"] = rate * work.causal / most
+        result["mfu_full"] = rate * work.full / most
+        print(f"MFU {result['mfu_causal']:.3f} causal, {result['mfu_full']:.3f} full")
+    if "product, rope" in ms:
+        result["repo_over_rope"] = ms["product"] / ms["product, rope"]
+        print(f"RePo / RoPE, whole steps: {result['repo_over_rope']:.4f}")
+    print(f"peak memory {result['peak_memory_gib']:.2f} GiB, all loops of this process together")
+    return result
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Is RePo well? What its positions and maps look like during training, at a cheap cadence.
+
+One sequence goes through the model without gradients every so many steps, and the maps' gradients are
+read once before that step: under 1 % of the time at the cadence below. Nothing of the result depends
+on it. Alarms name what PAPER.md section 5 and the start of training are known to go wrong by.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from repo_model.diagnostics import position_stats
+from repo_model.recording import position_taps, record_positions
+
+POINTS, MOST_STEPS = 50, 100
+"""Looks per run, and the most steps between two."""
+SETTLED_SHARE = 0.2
+"""Collapsed positions are an alarm only after this share of the steps: every run starts near NoPE."""
+EXPLODED = 20.0
+"""A layer's range or gradient norm this many times its median so far is unstable."""
+WORSE_THAN_ROPE = 0.02
+"""Nats of loss above the RoPE run's at the same step that are an alarm, over ``ROPE_POINTS`` points."""
+ROPE_POINTS = 5
+MAPS = ("gate_map", "content_map", "final_map")
+
+Look = dict[str, float]
+"""``<layer>.<figure>`` -> value: range, std, collapsed (share of heads), gradient (of the maps)."""
+
+
+def cadence(steps: int) -> int:
+    """Steps between two looks."""
+    return max(1, min(steps // POINTS, MOST_STEPS))
+
+
+@torch.no_grad()
+def positions(model: nn.Module, ids_1T: Tensor) -> Look:
+    """Statistics of z on one sequence; every rank must call it (ZeRO 3 gathers the weights)."""
+    if not position_taps(model):
+        return {}
+    eager = torch.compiler.set_stance("force_eager")  # compiled blocks do not see the hooks
+    with eager, record_positions(model) as recorder:
+        model.model(input_ids=ids_1T, use_cache=False)  # type: ignore[operator]
+    found: Look = {}
+    for layer in recorder.layers:
+        stats = position_stats(recorder[layer])
+        found[f"{layer}.range"] = stats["range"].max().item()
+        found[f"{layer}.std"] = stats["std"].max().item()
+        found[f"{layer}.collapsed"] = stats["collapsed"].float().mean().item()
+    return found
+
+
+@torch.no_grad()
+def map_gradients(model: nn.Module) -> Look:
+    """Gradient norm of each layer's maps before clipping; between backward and step, every rank."""
+    from deepspeed.utils import safe_get_full_grad
+
+    found: Look = {}
+    for layer in position_taps(model):
+        attention = model.model.layers[layer].self_attn  # type: ignore[union-attr, index]
+        squares = 0.0
+        for name in MAPS:
+            gradient = safe_get_full_grad(getattr(attention, name).weight)  # type: ignore[union-attr]
+            if gradient is not None:
+                squares += gradient.float().square().sum().item()
+        found[f"{layer}.gradient"] = math.sqrt(squares)
+    return found
+
+
+class Alarms:
+    """Tells each trouble once when it begins."""
+
+    def __init__(self, steps: int, rope: Mapping[int, float]) -> None:
+        self._steps, self._rope = steps, rope
+        self._history: dict[str, list[float]] = {}
+        self._ringing: set[str] = set()
+
+    def of_look(self, step: int, look: Look) -> list[str]:
+        """Alarms of what ``positions`` and ``map_gradients`` found at ``step``."""
+        lines = []
+        for name, value in look.items():
+            layer, _, figure = name.partition(".")
+            if figure == "collapsed":
+                settled = step >= SETTLED_SHARE * self._steps
+                line = f"layer {layer}: the positions of all heads have collapsed (NoPE or RoPE)"
+                lines += self._ring(name, settled and value == 1.0, line)
+            elif figure in ("range", "gradient"):
+                before = self._history.setdefault(name, [])
+                usual = statistics.median(before) if len(before) >= 5 else math.inf
+                bad = not math.isfinite(value) or value > EXPLODED * usual
+                line = f"layer {layer}: unstable, {figure} is {value:.3g}, usually {usual:.3g}"
+                lines += self._ring(name, bad, line)
+                if math.isfinite(value):
+                    before.append(value)
+        return lines
+
+    def of_curve(self, log: Sequence[Mapping[str, float]]) -> list[str]:
+        """Alarm of a loss curve that stays above the RoPE run's."""
+        last = log[-ROPE_POINTS:]
+        known = [point for point in last if int(point["step"]) in self._rope]
+        if len(known) < ROPE_POINTS:
+            return []
+        gap = statistics.fmean(p["loss"] - self._rope[int(p["step"])] for p in known)
+        settled = known[-1]["step"] >= SETTLED_SHARE * self._steps
+        line = f"short-context loss is {gap:.3f} nats above the RoPE run's at the same steps"
+        return self._ring("rope", settled and gap > WORSE_THAN_ROPE, line)
+
+    def _ring(self, name: str, bad: bool, line: str) -> list[str]:
+        if not bad:
+            self._ringing.discard(name)
+            return []
+        if name in self._ringing:
+            return []
+        self._ringing.add(name)
+        return [f"alarm: {line}"]
