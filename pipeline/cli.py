@@ -11,7 +11,9 @@ from typing import Annotated
 
 import typer
 
+from pipeline import work
 from pipeline.environment import prepare
+from pipeline.remote import commands as remote
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, UserError
 
 app = typer.Typer(
@@ -55,18 +57,22 @@ def run(
 
 
 @app.command()
-def plan(stages: Stages = None) -> None:
-    """Say what a run would do to each stage, and why; touches nothing."""
-    from pipeline.graph import read_graph
-    from pipeline.plan import plan as decide
-    from stages.params import load
+def plan(
+    stages: Stages = None,
+    profile: Profile = None,
+    set_: Set = None,
+    cluster: Annotated[Path | None, typer.Option(help="A cluster file (infra/clusters).")] = None,
+    gpu: Annotated[str | None, typer.Option(help="Kind of GPU, e.g. h200.")] = None,
+    gpus: Annotated[int | None, typer.Option(help="How many.")] = None,
+    price: Annotated[float | None, typer.Option(help="Of one GPU for an hour.")] = None,
+    mfu: Annotated[float | None, typer.Option(help="Causal MFU, as measured.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Say what a run would do to each stage, why, and what it would take; touches nothing."""
+    from pipeline.estimate.planned import machines, planned, render
 
-    load(Path("params.yaml"))
-    graph = read_graph(Path.cwd())
-    names = graph.select(stages or [])
-    width = max(len(name) for name in names)
-    for name, decision in decide(graph, names).items():
-        print(f"{name:{width}}  {decision.action:8}{decision.reason}")
+    on = machines(cluster, gpu, gpus, price, mfu)
+    print(render(planned(Path.cwd(), stages or [], on, profile, set_ or []), as_json))
 
 
 @app.command()
@@ -127,6 +133,10 @@ def gc(
     for one in found:
         delete(Path.cwd(), one)
     print(f"deleted {len(found)} folders")
+
+
+work.register(app)
+remote.register(app)
 
 
 def main() -> None:

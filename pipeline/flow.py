@@ -16,17 +16,18 @@ from prefect.futures import wait
 from prefect.states import Completed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from pipeline import page
+from pipeline import mirrored, page
 from pipeline.checkout import Checkout, checkout, link_inputs, save_experiment
 from pipeline.cluster import shared_ray
 from pipeline.console import Console, mode_of
+from pipeline.ended import StageFailed
 from pipeline.environment import prepare
 from pipeline.events import emit
 from pipeline.graph import Graph, read_graph
 from pipeline.heal import heal
 from pipeline.live import recorded
 from pipeline.plan import Decision, plan, refuse_absent
-from pipeline.process import run_stage, stopping
+from pipeline.process import run_stage, stop_all, stopping
 from pipeline.stopping import stopped_from_outside
 from stages.common.errors import TRY_AGAIN
 from stages.common.guard import watch
@@ -37,14 +38,6 @@ from stages.params import load
 prepare(Path.cwd())  # where Prefect's worker starts the flow, nobody else has
 PARALLEL = int(os.environ.get("REPO_PARALLEL_STAGES", "2"))
 """Stages at once; Ray shares out the cores among them."""
-
-
-class StageFailed(RuntimeError):
-    """A stage ended other than well."""
-
-    def __init__(self, name: str, code: int, line: str) -> None:
-        super().__init__(f"{name}: {line}")
-        self.code = code
 
 
 def _may_pass(task: Any, run: Any, state: State[Any]) -> bool:
@@ -116,6 +109,7 @@ def repo_pipeline(
     targets: list[str] | None = None,
     force: bool = False,
     sweep: dict[str, list[Any]] | None = None,
+    cluster: str | None = None,
 ) -> None:
     """Bring stages up to date; what did not change is skipped.
 
@@ -126,16 +120,23 @@ def repo_pipeline(
         targets: Stages, with all they need; none: every one.
         force: Run the targets even where nothing changed.
         sweep: One such run for each combination of values, ``{"train.start_layer": [0, 3]}``.
+        cluster: Cluster file or address of a Ray dashboard: the run is one job there, shown here.
     """
     run, main = UUID(str(runtime.flow_run.id)), Path.cwd()
     watch()
-    with recorded(str(run)), stopped_from_outside(run):
-        if not sweep:
+    if sweep:
+        with recorded(str(run)), stopped_from_outside(run, stop_all):
+            for values in itertools.product(*sweep.values()):
+                changed = [f"{key}={value}" for key, value in zip(sweep, values, strict=True)]
+                changed = [*(overrides or []), *changed]
+                repo_pipeline(profile, changed, targets, force, cluster=cluster)
+    elif cluster:
+        job = mirrored.submit(main, cluster, targets or [], profile, overrides or [], force)
+        with recorded(str(run)), stopped_from_outside(run, job.cancel):
+            mirrored.follow(main, job)
+    else:
+        with recorded(str(run)), stopped_from_outside(run, stop_all):
             _run(main, checkout(main, profile, overrides or []), targets or [], force)
-            return
-        for values in itertools.product(*sweep.values()):
-            changed = [f"{key}={value}" for key, value in zip(sweep, values, strict=True)]
-            repo_pipeline(profile, [*(overrides or []), *changed], targets, force)
 
 
 def _run(main: Path, here: Checkout, targets: Sequence[str], force: bool) -> None:

@@ -8,14 +8,12 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-
-from pipeline.process import stop_all
 
 LOOK_S = 2.0
 """How often a run looks whether it was cancelled: well under the 10 s that a stop may take."""
@@ -24,11 +22,11 @@ LEAVE_S = 15.0
 
 
 @contextlib.contextmanager
-def stopped_from_outside(run: UUID) -> Iterator[None]:
-    """Stop all stages on SIGINT, SIGTERM or SIGHUP, or when flow run ``run`` is cancelled."""
+def stopped_from_outside(run: UUID, stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` on SIGINT, SIGTERM or SIGHUP, or when flow run ``run`` is cancelled."""
     over = threading.Event()
-    with _on_signals():
-        threading.Thread(target=_look, args=(run, over), daemon=True, name="cancel").start()
+    with _on_signals(stop):
+        threading.Thread(target=_look, args=(run, over, stop), daemon=True, name="cancel").start()
         try:
             yield
         finally:
@@ -36,14 +34,14 @@ def stopped_from_outside(run: UUID) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _on_signals() -> Iterator[None]:
+def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before: dict[int, Any] = {}
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        stop_all()
+    def act(number: int, frame: FrameType | None) -> None:
+        stop()
         previous = before[number]
         if callable(previous):  # Prefect's own handler, Python's KeyboardInterrupt
             previous(number, frame)
@@ -51,7 +49,7 @@ def _on_signals() -> Iterator[None]:
             raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        before[number] = signal.signal(number, stop)
+        before[number] = signal.signal(number, act)
     try:
         yield
     finally:
@@ -59,14 +57,14 @@ def _on_signals() -> Iterator[None]:
             signal.signal(caught, handler)
 
 
-def _look(run: UUID, over: threading.Event) -> None:
+def _look(run: UUID, over: threading.Event, stop: Callable[[], None]) -> None:
     # A server that is away for a moment is asked again.
     while not over.wait(LOOK_S):
         with contextlib.suppress(Exception):
             with get_client(sync_client=True) as client:
                 state = client.read_flow_run(run).state
             if state and (state.is_cancelling() or state.is_cancelled() or state.is_crashed()):
-                stop_all()
+                stop()
                 if not over.wait(LEAVE_S):
                     os.kill(os.getpid(), signal.SIGTERM)
                 return

@@ -1,5 +1,6 @@
 """``repo-pipeline serve``: deployments, states, logs and artifacts on Prefect's page, cancelling."""
 
+import json
 import os
 import time
 from typing import Any
@@ -56,8 +57,8 @@ def test_the_page_shows_one_task_per_stage_with_log_and_artifacts(
 ) -> None:
     run = api.last_run()
     assert run["state"]["type"] == "COMPLETED"
-    stages = project("repo-pipeline", "plan").stdout.splitlines()
-    assert api.tasks(run["id"]) == {line.split()[0]: "Completed" for line in stages}
+    stages = json.loads(project("repo-pipeline", "plan", "--json").stdout)["stages"]
+    assert api.tasks(run["id"]) == {stage["name"]: "Completed" for stage in stages}
     logs = api.logs(run["id"])
     assert any("documents to train on" in line for line in logs)
     assert any("Running stage 'corpus'" in line for line in logs)  # DVC's own lines as well

@@ -1,5 +1,6 @@
 """What holds after the smoke profile went through Prefect, DVC, Ray and DeepSpeed."""
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -50,9 +51,9 @@ def test_a_changed_param_reruns_what_plan_names_and_no_other(project: Project) -
         "\nextend:\n  factor: 4.0\n  scope: rope_and_repo",
         "\nextend:\n  factor: 4.0\n  scope: rope",
     )
-    plan = project("repo-pipeline", "plan").stdout
-    named = {line.split()[0] for line in plan.splitlines() if line.split()[1] in ("run", "maybe")}
-    assert "extend.scope rope_and_repo -> rope" in plan
+    plan = json.loads(project("repo-pipeline", "plan", "--json").stdout)["stages"]
+    named = {stage["name"] for stage in plan if stage["run"]}
+    assert "extend.scope rope_and_repo -> rope" in {stage["why"] for stage in plan}
     done = project("dvc", "repro")
     assert done.returncode == 0, done.stdout + done.stderr
     ran = {
