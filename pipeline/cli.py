@@ -17,7 +17,6 @@ from pipeline.remote import commands as remote
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, UserError
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Take a base model through RePo continual pre-training, extension, evaluation and report.",
@@ -143,7 +142,7 @@ def main() -> None:
     """Run the command line; every expected error is one line."""
     try:
         prepare(Path.cwd())
-        code = app(standalone_mode=False)  # of typer.Exit, which is no exception here
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)  # of typer.Exit, which is no exception here
     except Exception as error:
         if os.environ.get("REPO_DEBUG"):
             raise
@@ -155,14 +154,10 @@ def main() -> None:
 
 
 def _end(error: Exception) -> int:
-    from click import ClickException
-
-    if isinstance(error, ClickException):
-        error.show()
-        return USER_MISTAKE
     code = int(getattr(error, "code", FAILED))
     line = str(error).strip() or type(error).__name__
-    if isinstance(error, UserError):
+    # Typer has a copy of Click of its own: a wrong option is told by what it can do.
+    if isinstance(error, UserError) or hasattr(error, "format_message"):
         code = USER_MISTAKE
     elif isinstance(error, OSError) and error.strerror:
         line = f"{error.strerror}: {error.filename or 'unnamed file'}"
