@@ -11,8 +11,8 @@ from stages.common.progress import Progress
 from stages.common.ray_session import session
 from stages.evaluate.shards import Shard
 
-_LIVES = 3
-"""How often a lost actor is replaced and its shard tried again."""
+_TRIES = 3
+"""How often a shard is tried again whose actor was lost; the actor itself is replaced without end."""
 
 
 def finish(
@@ -49,7 +49,7 @@ def _compute(
 
         gpus = int(ray.cluster_resources().get("GPU", 0) > 0)
         actor_class = ray.remote(
-            num_cpus=1, num_gpus=gpus, max_restarts=_LIVES, max_task_retries=_LIVES
+            num_cpus=1, num_gpus=gpus, max_restarts=-1, max_task_retries=_TRIES
         )(worker)
         crew = [actor_class.remote(*arguments) for _ in range(min(actors(), len(missing)))]
         busy: dict[Any, tuple[Any, Shard]] = {}
