@@ -142,7 +142,8 @@ def main() -> None:
     """Run the command line; every expected error is one line."""
     try:
         prepare(Path.cwd())
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)  # of typer.Exit, which is no exception here
+        # The code of typer.Exit, which is no exception here.
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except Exception as error:
         if os.environ.get("REPO_DEBUG"):
             raise
