@@ -133,9 +133,7 @@ def main() -> None:
     """Run the command line; every expected error is one line."""
     try:
         prepare(Path.cwd())
-        app(standalone_mode=False)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        code = app(standalone_mode=False)  # of typer.Exit, which is no exception here
     except Exception as error:
         if os.environ.get("REPO_DEBUG"):
             raise
@@ -143,7 +141,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("repo-pipeline: stopped; run again to go on from here", file=sys.stderr)
         sys.exit(TRY_AGAIN)
-    sys.exit(DONE)
+    sys.exit(code if isinstance(code, int) else DONE)
 
 
 def _end(error: Exception) -> int:

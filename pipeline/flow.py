@@ -30,6 +30,7 @@ from pipeline.process import run_stage, stopping
 from pipeline.stopping import stopped_from_outside
 from stages.common.errors import TRY_AGAIN
 from stages.common.guard import watch
+from stages.common.progress import parse
 from stages.common.runs import root as runs_root
 from stages.params import load
 
@@ -79,6 +80,8 @@ def run_task(
     def show(line: str) -> None:
         shown.line(line)
         console.line(name, line)
+        if parse(line):
+            emit(name, "progress", line)
         last[:] = [*last[-19:], line]
 
     console.started(name, why)

@@ -13,6 +13,7 @@ from pipeline.graph import read_graph
 from pipeline.heal import heal
 from pipeline.plan import plan, refuse_absent
 from pipeline.process import stop_all
+from pipeline.services import own_server
 from stages.params import load
 
 
@@ -50,15 +51,16 @@ def run(
 def _flow(
     targets: Sequence[str], profile: str | None, overrides: Sequence[str], force: bool
 ) -> None:
-    from pipeline.flow import repo_pipeline
-
     def stop(number: int, frame: FrameType | None) -> None:
         stop_all()
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    repo_pipeline(profile, list(overrides), list(targets), force)
+    with own_server(lambda line: print(line, flush=True)):
+        from pipeline.flow import repo_pipeline  # Prefect reads its settings when it is imported
+
+        repo_pipeline(profile, list(overrides), list(targets), force)
 
 
 def _show(here: Checkout, results: bool) -> None:

@@ -1,6 +1,6 @@
 """What a RULER task is to the builder: a row that drafts one sample from a haystack's size."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol
 
@@ -35,12 +35,16 @@ class Draft:
         return self.input + self.prefix
 
     @property
-    def shortcut(self) -> float:
+    def shortcut(self) -> float | None:
         """Expected score of naming candidates at random, as many as there are answers.
+
+        None where the context's candidates are not known.
 
         It needs no question: one needle in the haystack gives 1, four keys give 1/4. The single
         chain of official ``vt`` gives 1, for it has no other variables.
         """
+        if not self.candidates:
+            return None
         return min(1.0, len(self.answers) / len(self.candidates))
 
 
@@ -69,6 +73,13 @@ class Cell:
     def rng(self, name: int | str) -> Random:
         """The random source of one sample: the same in any process and any order."""
         return Random(f"{self.seed}/{self.task}/{self.length}/{name}")
+
+
+def styled(cell: Cell, draft: Draft) -> Draft:
+    """The draft as the cell's protocol joins it: the paper sets its answer prefix on a new line."""
+    if cell.params.protocol == "repo-paper":
+        return replace(draft, prefix="\n" + draft.prefix.removeprefix(" "))
+    return draft
 
 
 class Task(Protocol):

@@ -3,10 +3,12 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from stages.common.errors import UserError
+from stages.common.files import read_json
 
 Span = tuple[int, int]
 
@@ -18,9 +20,46 @@ class Encoder:
         file = folder / "tokenizer.json"
         if not file.is_file():
             raise UserError(f"{file}: no such file; a fast tokenizer's folder is needed")
-        self._tokenizer = Tokenizer.from_file(str(file))
+        try:
+            self._tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises nothing narrower
+            raise UserError(f"{file}: not a tokenizer ({error})") from None
+        self.folder = folder
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+
+    def eos_id(self) -> int:
+        """Id of the token that ends a text; refuses a tokenizer that names none.
+
+        Looked for in tokenizer_config.json, special_tokens_map.json and, by id, the model's own
+        generation_config.json and config.json.
+        """
+        for name in ("tokenizer_config.json", "special_tokens_map.json"):
+            token = _settings(self.folder / name).get("eos_token")
+            token = token.get("content") if isinstance(token, dict) else token
+            if token is not None:
+                found = self._tokenizer.token_to_id(token)
+                if found is None:
+                    raise UserError(
+                        f"{self.folder / name}: eos_token is {token!r}, which the tokenizer does "
+                        "not hold; name one of its tokens"
+                    )
+                return int(found)
+        for name in ("generation_config.json", "config.json"):
+            value = _settings(self.folder / name).get("eos_token_id")
+            value = value[0] if isinstance(value, list) and value else value
+            if isinstance(value, int):
+                return value
+        raise UserError(
+            f"{self.folder}: a tokenizer without eos; set eos_token in its tokenizer_config.json"
+        )
+
+    def opening(self) -> list[int]:
+        """Ids that the tokenizer itself sets before every text (Llama's ``<s>``), mostly none.
+
+        RULER counts a prompt without them, and models read it with them.
+        """
+        return list(self._tokenizer.encode("", add_special_tokens=True).ids)
 
     def ids(self, text: str) -> list[int]:
         """Token ids of ``text``, no special tokens added (as RULER counts)."""
@@ -38,6 +77,11 @@ class Encoder:
         """Token ids of ``text`` with their places."""
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return Located(list(encoding.ids), list(encoding.offsets))
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    content = read_json(file) if file.is_file() else {}
+    return content if isinstance(content, dict) else {}
 
 
 class Located:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 
-from stages.benchmarks.draft import Cell, Draft, Task
+from stages.benchmarks.draft import Cell, Draft, Task, styled
 from stages.common.errors import UserError
 
 _DRAWS = 6
@@ -45,14 +45,17 @@ def fit(task: Task, cell: Cell) -> int:
     """
 
     @cache
-    def measure(units: int) -> list[int]:
-        drafts = (task.draft(cell, units, cell.rng(f"fit-{draw}")) for draw in range(_DRAWS))
-        return [cell.encoder.count(draft.prompt) for draft in drafts]
+    def measure(units: int, draws: int = _DRAWS) -> list[int]:
+        drafts = (task.draft(cell, units, cell.rng(f"fit-{draw}")) for draw in range(draws))
+        return [cell.encoder.count(styled(cell, draft).prompt) for draft in drafts]
 
     least, most = task.least(cell), task.most(cell)
     safe = largest(lambda units: max(measure(units)), cell.room, least, most)
     if safe is None:
-        raise too_short(cell, max(measure(least)) + cell.budget)
+        shortest = min(measure(least, _ATTEMPTS))
+        if shortest > cell.room:
+            raise too_short(cell, shortest + cell.budget)
+        return least  # some samples fit: those are drawn until they do
     if safe == most:
         raise UserError(
             f"benchmarks.lengths: {cell.length} is too long for {cell.task}: its source has only "
@@ -68,7 +71,7 @@ def fitted(task: Task, cell: Cell, units: int, index: int) -> Draft:
     least, shortest = task.least(cell), 0
     attempts = _ATTEMPTS
     while attempts:
-        draft = task.draft(cell, units, rng)
+        draft = styled(cell, task.draft(cell, units, rng))
         tokens = cell.encoder.count(draft.prompt)
         if tokens <= cell.room:
             return draft
@@ -83,6 +86,5 @@ def too_short(cell: Cell, minimum: int) -> UserError:
     """The refusal of a length."""
     return UserError(
         f"benchmarks.lengths: {cell.length} is too short for {cell.task}: its shortest prompt and "
-        f"its {cell.budget} new tokens need about {minimum}; take a longer length or lower its "
-        "new_tokens"
+        f"its {cell.budget} new tokens need about {minimum}; take a longer length"
     )

@@ -5,7 +5,7 @@ A folder may bring prompts for tasks of its own in ``tasks.json``, as the genera
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,28 @@ from stages.common.files import read_json, read_jsonl
 SUITE = "longbench"
 _METRICS = {
     "qa_f1": "narrativeqa qasper multifieldqa_en hotpotqa 2wikimqa musique triviaqa",
+    "qa_f1_zh": "multifieldqa_zh",
     "rouge_l": "gov_report qmsum multi_news samsum",
-    "classification": "trec",
+    "rouge_l_zh": "dureader vcsum",
+    "classification": "trec lsht",
     "count": "passage_count",
-    "retrieval": "passage_retrieval_en",
+    "retrieval": "passage_retrieval_en passage_retrieval_zh",
     "code_similarity": "lcc repobench-p",
 }
-"""Metric of LongBench's tasks; the Chinese ones need a word splitter that is not here yet."""
-_FIRST_LINE = ("trec", "triviaqa", "samsum")
+"""Metric of LongBench's 21 tasks."""
+FIRST_LINE = ("trec", "triviaqa", "samsum", "lsht")
 """Tasks of which LongBench scores the first line only."""
+_ENDS_AT_NEWLINE = ("samsum",)
+"""Tasks whose answer LongBench ends at a newline."""
+_PAPER_PROMPT = (
+    "Write a high-quality answer for the given query using only the provided context information."
+    "\n\n## Context\n{context}\n\nQuery: {input}\nAnswer:"
+)
+"""The paper's tool chain has one prompt for all but its few-shot tasks (EVALUATION.md section 1)."""
+_PAPER_FEW_SHOT = "{context}\n{input}"
+_FEW_SHOT = ("trec", "triviaqa", "samsum", "lsht")
+_PAPER_NEW_TOKENS = 32
+_PAPER_SUMMARY_TOKENS = 512
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,13 @@ class Format:
     max_new_tokens: int
     metric: str
     first_line: bool
+    ends_at_newline: bool = False
+    """Whether an answer ends at a newline behind its first word."""
+
+
+def metrics() -> dict[str, str]:
+    """Metric of each of LongBench's tasks."""
+    return {task: metric for metric, tasks in _METRICS.items() for task in tasks.split()}
 
 
 class Source:
@@ -50,6 +70,8 @@ class Source:
         if not self.folder.is_dir():
             raise UserError(f"benchmarks.longbench.path is {params.path!r}: no such folder")
         self._formats = _official(shipped / "longbench")
+        if params.protocol == "repo-paper":
+            self._formats = {task: _as_paper(task, row) for task, row in self._formats.items()}
         own = self.folder / "tasks.json"
         if own.is_file():
             self._formats |= {task: Format(**row) for task, row in read_json(own).items()}
@@ -101,6 +123,7 @@ def samples(source: Source, task: str, length: int, encoder: Encoder) -> Iterato
             "task": task,
             "metric": style.metric,
             "first_line": style.first_line,
+            "ends_at_newline": style.ends_at_newline,
             "length": length,
             "index": index,
             "input": prompt,
@@ -108,6 +131,7 @@ def samples(source: Source, task: str, length: int, encoder: Encoder) -> Iterato
             "outputs": row["answers"],
             "answers": row["answers"],
             "all_classes": row.get("all_classes"),
+            "words": row.get("length"),
             "prompt_ids": ids,
             "max_new_tokens": style.max_new_tokens,
             "depth": None,
@@ -152,7 +176,18 @@ def _shortcut(candidates: Sequence[str], answers: Sequence[str]) -> float | None
 def _official(folder: Path) -> dict[str, Format]:
     prompts, limits = (read_json(folder / f"dataset2{name}.json") for name in ("prompt", "maxlen"))
     return {
-        task: Format(prompts[task], limits[task], metric, task in _FIRST_LINE)
-        for metric, tasks in _METRICS.items()
-        for task in tasks.split()
+        task: Format(
+            prompts[task], limits[task], metric, task in FIRST_LINE, task in _ENDS_AT_NEWLINE
+        )
+        for task, metric in metrics().items()
     }
+
+
+def _as_paper(task: str, official: Format) -> Format:
+    summary = official.metric.startswith("rouge_l") and task not in _FEW_SHOT
+    return replace(
+        official,
+        prompt=_PAPER_FEW_SHOT if task in _FEW_SHOT else _PAPER_PROMPT,
+        max_new_tokens=_PAPER_SUMMARY_TOKENS if summary else _PAPER_NEW_TOKENS,
+        ends_at_newline=True,
+    )

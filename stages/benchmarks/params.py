@@ -18,7 +18,10 @@ RulerTask = Literal[
     "vt",
     "cwe",
     "fwe",
+    "qa_1",
+    "qa_2",
 ]
+Protocol = Literal["nvidia", "repo-paper"]
 Repeats = tuple[Count, Count]
 
 
@@ -82,9 +85,18 @@ class ShortParams(Section):
 class RulerParams(Section):
     """RULER by the rules of NVIDIA/RULER@c3f5e3b, scaled by these numbers."""
 
+    protocol: Protocol = "nvidia"
+    """``repo-paper``: a newline before the answer prefix, questions scored by normalised substring.
+
+    Its new_tokens and samples are in ``stages.benchmarks.official``.
+    """
     tasks: tuple[RulerTask, ...] = Field(strict=False)
     samples: Count
     """Samples per task and length (official: 500)."""
+    samples_of: dict[RulerTask, Count] = Field(default_factory=dict)
+    """Another number of samples for some tasks."""
+    from_length: dict[RulerTask, Count] = Field(default_factory=dict)
+    """The first length, tokens, at which a task is built: official prompts have a least size."""
     new_tokens: dict[RulerTask, Count]
     """Generation budget per task; it counts towards the length, as in the official rules."""
     value_digits: Annotated[int, Field(ge=2)]
@@ -96,6 +108,10 @@ class RulerParams(Section):
     """
     prose: str
     """Haystack of the ``prose`` tasks: ``generated``, or a file of text (official: the essays)."""
+    squad: str = "generated"
+    """Documents of ``qa_1``: ``generated``, or SQuAD v2's JSON (official: ``dev-v2.0.json``)."""
+    hotpotqa: str = "generated"
+    """Documents of ``qa_2``: ``generated``, or HotpotQA's JSON (official: dev, distractor)."""
     steps: Steps
     vt: TrackingParams
     cwe: WordsParams
@@ -111,6 +127,12 @@ class RulerParams(Section):
             raise ValueError(f"new_tokens has no entry for {', '.join(missing)}; add it")
         return self
 
+    def samples_at(self, task: str, length: int) -> int:
+        """Samples of a task at a length, tokens: none below its first length."""
+        if length < self.from_length.get(task, 0):  # type: ignore[call-overload]
+            return 0
+        return self.samples_of.get(task, self.samples)  # type: ignore[call-overload, no-any-return]
+
     def steps_at(self, length: int) -> Steps:
         """The steps at a length, tokens."""
         return self.short.steps if self.short and length < self.short.below else self.steps
@@ -123,6 +145,8 @@ class RulerParams(Section):
 class LongBenchParams(Section):
     """Tasks in LongBench's JSONL layout."""
 
+    protocol: Protocol = "nvidia"
+    """``nvidia``: LongBench's own prompts and limits; ``repo-paper``: those of the paper's tools."""
     tasks: tuple[str, ...] = Field(strict=False)
     path: str | None = None
     """Folder of ``<task>.jsonl``; none: the small generated set that ships with the project."""

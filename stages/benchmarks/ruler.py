@@ -13,11 +13,12 @@ from stages.benchmarks.draft import Cell, Draft, Task
 from stages.benchmarks.encoder import Located, Span
 from stages.benchmarks.fitting import fit, fitted
 from stages.benchmarks.niah import Niah
+from stages.benchmarks.questions import Questions
 from stages.benchmarks.tracking import Tracking
 from stages.benchmarks.word_lists import CodedWords, CommonWords
 
 SUITE = "ruler"
-TASKS: dict[str, Task] = {
+TASKS: dict[str, Task | Questions] = {
     "niah_single_1": Niah("noise"),
     "niah_single_2": Niah("prose"),
     "niah_single_3": Niah("prose", values="uuids"),
@@ -29,16 +30,36 @@ TASKS: dict[str, Task] = {
     "vt": Tracking(),
     "cwe": CommonWords(),
     "fwe": CodedWords(),
+    "qa_1": Questions("squad"),
+    "qa_2": Questions("hotpotqa"),
 }
+
+
+def metric(task: str, protocol: str) -> str | None:
+    """Name of a task's scorer under a protocol; none for a task that is not RULER's."""
+    row = TASKS.get(task)
+    if row is None:
+        return None
+    paper = protocol == "repo-paper" and isinstance(row, Questions)
+    return "normalised_substring" if paper else row.metric
 
 
 def samples(cell: Cell) -> Iterator[dict[str, Any]]:
     """All samples of a task at a length, fitted to it, with token ids."""
-    task = TASKS[cell.task]
-    units = fit(task, cell)
-    for index in range(cell.params.samples):
-        draft = fitted(task, cell, units, index)
-        yield record(cell, draft, task.metric, index)
+    scorer = metric(cell.task, cell.params.protocol)
+    assert scorer is not None
+    for index, draft in enumerate(_drafts(cell)):
+        yield record(cell, draft, scorer, index)
+
+
+def _drafts(cell: Cell) -> Iterator[Draft]:
+    task, count = TASKS[cell.task], cell.params.samples_at(cell.task, cell.length)
+    if isinstance(task, Questions):
+        yield from task.drafts(cell, count)
+    elif count:
+        units = fit(task, cell)
+        for index in range(count):
+            yield fitted(task, cell, units, index)
 
 
 def record(cell: Cell, draft: Draft, metric: str, index: int) -> dict[str, Any]:
@@ -64,13 +85,15 @@ def record(cell: Cell, draft: Draft, metric: str, index: int) -> dict[str, Any]:
         "needle_span": needles,
         "query_span": [query],
         "candidates": list(draft.candidates),
-        "shortcut": round(draft.shortcut, 6),
+        "shortcut": None if draft.shortcut is None else round(draft.shortcut, 6),
     }
 
 
 def _places(draft: Draft, located: Located) -> list[Span]:
     """Token spans of every whole-word occurrence of an answer in the context, the first first."""
-    whole = "|".join(re.escape(answer) for answer in draft.answers)
+    # The longest first: of two aliases the regular expression takes the one that stands first.
+    longest = sorted(draft.answers, key=len, reverse=True)
+    whole = "|".join(re.escape(answer) for answer in longest)
     pattern = re.compile(rf"(?<![\w-])(?:{whole})(?![\w-])")
     begin = len(draft.head)
     end = begin + len(draft.context)

@@ -6,21 +6,25 @@
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from stages.benchmarks import longbench, ruler
+from stages.benchmarks.documents import GENERATED, load
 from stages.benchmarks.draft import Cell
 from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.haystack import Prose
 from stages.benchmarks.longbench import Source
 from stages.benchmarks.params import BenchmarksParams
 from stages.benchmarks.probes import probes
+from stages.benchmarks.questions import Questions
 from stages.benchmarks.version import VERSION
 from stages.benchmarks.words import Words
 from stages.common import paths
+from stages.common.errors import UserError
 from stages.common.files import sha256, write_json, write_jsonl
 from stages.common.outs import building
 from stages.common.progress import Progress
@@ -30,6 +34,9 @@ from stages.common.stage import Job, Stage
 
 _IN_PROCESS_TOKENS = 5_000_000
 """Up to here one process is done (about 0.7 M tokens/s) before Ray's workers have imported."""
+
+
+_LONGBENCH_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -51,8 +58,8 @@ class Builder:
 
     def __init__(self, params: BenchmarksParams, tokenizer: Path) -> None:
         self.params = params
-        self.encoder = Encoder(tokenizer)
-        self.words = Words(self.encoder.count, params.ruler.word_tokens)
+        self.encoder = _encoder(tokenizer.absolute())
+        self.words = _words(self.encoder, params.ruler.word_tokens)
         self.prose = Prose(params.ruler.prose, self.words)
         self.source = Source(params.longbench)
 
@@ -85,18 +92,19 @@ def parts(params: BenchmarksParams) -> list[Part]:
         for length in reversed(params.lengths)
         for suite, tasks in suites
         for task in tasks
+        if suite != ruler.SUITE or params.ruler.samples_at(task, length)
     ]
 
 
 def run(job: Job) -> None:
     """Build the samples of ``benchmarks``."""
     params = job.params.benchmarks
-    builder = Builder(params, paths.TOKENIZER)
     wanted = parts(params)
-    inputs = [paths.TOKENIZER, *_given(builder, params)]
+    inputs = [paths.TOKENIZER, *given(params)]
     with workspace(job, inputs) as work, building(paths.BENCHMARKS) as out:
         progress = Progress("benchmarks", len(wanted), "files")
-        _build(builder, wanted, work.absolute(), progress.update)
+        build([Order(params, tuple(wanted), work.absolute())], paths.TOKENIZER, progress.update)
+        builder = Builder(params, paths.TOKENIZER)
         for part in wanted:
             (out / part.file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(work / part.file, out / part.file)
@@ -107,35 +115,101 @@ def run(job: Job) -> None:
         write_json(out / "manifest.json", _manifest(out, builder))
 
 
-def _build(
-    builder: Builder, wanted: list[Part], folder: Path, done: Callable[[float], None]
-) -> None:
-    tokens = sum(part.length * builder.params.ruler.samples for part in wanted)
-    if tokens <= _IN_PROCESS_TOKENS:
-        for count, part in enumerate(wanted, start=1):
-            builder.write(part, folder)
+@dataclass(frozen=True)
+class Order:
+    """Files that are wanted, what they are made from, and where they go."""
+
+    params: BenchmarksParams
+    wanted: tuple[Part, ...]
+    folder: Path
+
+    @property
+    def missing(self) -> list[Part]:
+        """Those that an earlier run has not finished."""
+        return [part for part in self.wanted if not (self.folder / part.file).is_file()]
+
+    def tokens(self) -> int:
+        """About how many tokens the missing ones have."""
+        return sum(part.length * _count(self.params, part) for part in self.missing)
+
+
+def _count(params: BenchmarksParams, part: Part) -> int:
+    if part.suite == longbench.SUITE:
+        return params.longbench.samples or _LONGBENCH_ROWS
+    return params.ruler.samples_at(part.task, part.length)
+
+
+def build(orders: Sequence[Order], tokenizer: Path, done: Callable[[float], None]) -> None:
+    """Write the files that are missing, on Ray where there is much to write.
+
+    ``done`` is told how many of all wanted files stand there.
+    """
+    missing = [(order, part) for order in orders for part in order.missing]
+    built = sum(len(order.wanted) for order in orders) - len(missing)
+    if sum(order.tokens() for order in orders) <= _IN_PROCESS_TOKENS:
+        for count, (order, part) in enumerate(missing, start=built + 1):
+            _write_part(order.params, tokenizer, part, order.folder)
             done(count)
         return
-    tokenizer = paths.TOKENIZER.absolute()
     with session():
         import ray  # after `session`: Ray reads its environment when it is imported
 
         remote = ray.remote(num_cpus=1)(_write_part)
-        pending = [remote.remote(builder.params, tokenizer, part, folder) for part in wanted]
-        while pending:
-            ready, pending = ray.wait(pending)
-            ray.get(ready)
-            done(len(wanted) - len(pending))
+        pending = [
+            remote.remote(order.params, tokenizer.absolute(), part, order.folder)
+            for order, part in missing
+        ]
+        total = built + len(missing)
+        try:
+            while pending:
+                ready, pending = ray.wait(pending)
+                ray.get(ready)
+                done(total - len(pending))
+        except ray.exceptions.RayTaskError as error:
+            for reference in pending:
+                ray.cancel(reference, force=True)
+            if isinstance(error.cause, UserError):
+                raise error.cause from None
+            raise
 
 
 def _write_part(params: BenchmarksParams, tokenizer: Path, part: Part, folder: Path) -> None:
     Builder(params, tokenizer).write(part, folder)
 
 
-def _given(builder: Builder, params: BenchmarksParams) -> list[Path]:
+@lru_cache(maxsize=1)
+def _encoder(tokenizer: Path) -> Encoder:
+    return Encoder(tokenizer)
+
+
+@lru_cache(maxsize=1)
+def _words(encoder: Encoder, at_most: int | None) -> Words:
+    return Words(encoder.count, at_most)
+
+
+def given(params: BenchmarksParams) -> list[Path]:
     """Files of the user's that the samples are made from."""
-    prose = [builder.prose.file] if builder.prose.file else []
-    return [*prose, *(builder.source.file(task) for task in params.longbench.tasks)]
+    named = [("prose", params.ruler.prose)]
+    named += [(kind, getattr(params.ruler, kind)) for kind in _kinds(params)]
+    files = []
+    for field, source in named:
+        if source != GENERATED:
+            files.append(Path(source))
+            if not files[-1].is_file():
+                raise UserError(f"benchmarks.ruler.{field} is {source!r}: no such file")
+    rows = Source(params.longbench)
+    return [*files, *(rows.file(task) for task in params.longbench.tasks)]
+
+
+def _kinds(params: BenchmarksParams) -> list[str]:
+    """Collections that the wanted tasks draw their questions from."""
+    tasks = (ruler.TASKS[name] for name in params.ruler.tasks)
+    return [task.kind for task in tasks if isinstance(task, Questions)]
+
+
+def _documents(params: BenchmarksParams) -> dict[str, str]:
+    """Hashes of the collections that the questions are drawn from."""
+    return {kind: load(kind, getattr(params.ruler, kind)).sha256 for kind in _kinds(params)}
 
 
 def _manifest(out: Path, builder: Builder) -> dict[str, Any]:
@@ -143,6 +217,7 @@ def _manifest(out: Path, builder: Builder) -> dict[str, Any]:
     files = sorted(path for path in out.rglob("*.jsonl"))
     return {
         "version": VERSION,
+        "protocol": params.ruler.protocol,
         "seed": params.seed,
         "lengths": list(params.lengths),
         "settings": params.model_dump(mode="json"),
@@ -150,6 +225,7 @@ def _manifest(out: Path, builder: Builder) -> dict[str, Any]:
         "hashes": {path.relative_to(out).as_posix(): sha256(path) for path in files},
         "words": builder.words.sha256,
         "prose": builder.prose.sha256,
+        "documents": _documents(params),
         "longbench": {task: sha256(builder.source.file(task)) for task in params.longbench.tasks},
         "tokenizer": sha256(paths.TOKENIZER / "tokenizer.json"),
     }

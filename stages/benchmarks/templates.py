@@ -53,3 +53,16 @@ CODED_WORDS = Template(
     "What are the three most frequently appeared words in the above coded text?",
     " Answer: According to the coded text above, the three most frequently appeared words are:",
 )
+
+QUESTIONS = Template(
+    "Answer the question based on the given documents. Only give me the answer and do not output "
+    "any other words.\n\n"
+    "The following are given documents.\n\n"
+    "{context}\n\n"
+    "Answer the question based on the given documents. Only give me the answer and do not output "
+    "any other words.\n\n"
+    "Question: {query}",
+    " Answer:",
+)
+DOCUMENT = "Document {i}:\n{document}"
+"""Numbered from 1, joined by a blank line."""

@@ -1,23 +1,28 @@
 """Which model reads a length: the trained one, or the extended one with that length's factor."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from stages.common import paths
 from stages.common.errors import UserError
 from stages.common.files import read_json, sha256
 from stages.evaluate.shards import Model
 
+_WINDOWS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
+"""What the families call the window in their config.json."""
+
 
 class Models:
     """The trained, the extended and the base model of one job."""
 
     def __init__(self, item: str) -> None:
-        self.trained = _model(paths.model(item))
-        self.base = _model(paths.BASE)
-        self._extended = _model(paths.extended(item))
-        self.trained_tokens = _window(paths.model(item))
-        self._window = _window(paths.extended(item))
+        self.trained = identified(paths.model(item))
+        self.base = identified(paths.BASE)
+        self._extended = identified(paths.extended(item))
+        self.trained_tokens = int(settings(paths.model(item))["max_position_embeddings"])
+        self._window = int(settings(paths.extended(item))["max_position_embeddings"])
 
     def at(self, length: int) -> Model:
         """The model for a length in tokens; refuses one beyond the extended window."""
@@ -34,26 +39,52 @@ class Models:
 
 def weights_sha256(folder: Path) -> str:
     """Hash of a model's weights: of its safetensors file, or of them all in order."""
-    files = sorted(folder.glob("*.safetensors"))
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     if not files:
-        raise UserError(f"{folder}: no safetensors; run the stage that makes it")
+        raise UserError(f"{folder}: no weights (safetensors) in it; is it a model's folder?")
     if len(files) == 1:
         return sha256(files[0])
     return hashlib.sha256("\n".join(sha256(file) for file in files).encode()).hexdigest()
 
 
-def _model(folder: Path) -> Model:
+def identified(folder: Path) -> Model:
+    """A model folder with the hash of its config and weights."""
     identity = f"{sha256(_config_file(folder))} {weights_sha256(folder)}"
     return Model(folder.as_posix(), hashlib.sha256(identity.encode()).hexdigest())
 
 
-def _window(folder: Path) -> int:
-    """Tokens a model says it reads."""
-    return int(read_json(_config_file(folder))["max_position_embeddings"])
+def settings(folder: Path) -> dict[str, Any]:
+    """A model folder's config.json."""
+    content = read_json(_config_file(folder))
+    if not isinstance(content, dict):
+        raise UserError(f"{folder}/config.json: not a JSON object")
+    return content
+
+
+def extension(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The YaRN settings of a config; none where the model is not extended."""
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    # repo_model hides the type from loaders that would ignore learned positions.
+    kinds = [rope.get(name) for name in ("rope_type", "type", "stock_rope_type")]
+    return rope if "yarn" in kinds else None
+
+
+def window(config: Mapping[str, Any]) -> int | None:
+    """Tokens a model says it reads; none where its config does not say."""
+    for name in _WINDOWS:
+        if isinstance(config.get(name), int):
+            return int(config[name])
+    return None
+
+
+def trained_window(config: Mapping[str, Any]) -> int | None:
+    """Tokens a model reads without extension."""
+    original = (extension(config) or {}).get("original_max_position_embeddings")
+    return int(original) if original else window(config)
 
 
 def _config_file(folder: Path) -> Path:
     file = folder / "config.json"
     if not file.is_file():
-        raise UserError(f"{file}: no such file; run the stage that makes it")
+        raise UserError(f"{file}: no such file; is it a model's folder?")
     return file

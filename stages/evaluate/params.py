@@ -8,3 +8,5 @@ class EvaluateParams(Section):
 
     perplexity_tokens: Count
     """Validation tokens per source whose loss is measured, at most, at each length."""
+    stop_when_answered: bool = True
+    """End a RULER sample once every reference has appeared: its score cannot change any more."""

@@ -64,9 +64,10 @@ def _compute(
             while busy:
                 (ready, *_), _ = ray.wait(list(busy))
                 actor, shard = busy.pop(ready)
-                if queue:  # before the result is stored: the actor need not wait for it
-                    give(actor)
+                # Stored before the actor gets more: a kill costs the shards in flight, no other.
                 write_json(_file(folder, shard), ray.get(ready))
+                if queue:
+                    give(actor)
                 done += len(shard.rows)
                 progress.update(done)
         except RayTaskError as error:

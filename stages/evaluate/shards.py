@@ -41,6 +41,7 @@ class Shard:
     """Tokens: the most that a sample takes with its budget, or exactly a window's."""
     max_new_tokens: int
     eos_id: int
+    stop_when_answered: bool = False
 
     @property
     def key(self) -> str:

@@ -8,38 +8,24 @@ of that length (zero-shot: 2 at twice the length, 4 at four times).
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stages.benchmarks.encoder import Encoder
 from stages.common import paths
 from stages.common.errors import UserError
-from stages.common.files import fingerprint, read_json, read_jsonl, sha256, write_json, write_jsonl
+from stages.common.files import fingerprint, read_json, sha256, write_json, write_jsonl
 from stages.common.outs import building
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
 from stages.common.tokens import TokenStore
 from stages.evaluate import perplexity, pool
 from stages.evaluate.models import Models, weights_sha256
-from stages.evaluate.scorers import score
-from stages.evaluate.shards import Model, Shard, batches
+from stages.evaluate.parts import Cutting, cut, first, records
+from stages.evaluate.shards import Model, Shard
 from stages.evaluate.statistics import cell
 from stages.evaluate.version import VERSION
 from stages.evaluate.worker import Worker
-
-
-@dataclass(frozen=True)
-class Part:
-    """One file of benchmark samples, and the shards it is cut into."""
-
-    suite: str
-    task: str
-    length: int
-    budget: int
-    file: Path
-    yarn_factor: float
-    shards: tuple[Shard, ...]
 
 
 def run(job: Job) -> None:
@@ -55,8 +41,10 @@ def run(job: Job) -> None:
         most = job.params.evaluate.perplexity_tokens
         return perplexity.shards(store, tokens_sha256, model, length, most, batch_tokens)
 
+    stops = job.params.evaluate.stop_when_answered
+    how = Cutting(paths.BENCHMARKS, store.eos_id, batch_tokens, stops)
     parts = [
-        _part(file, digest, models, store.eos_id, batch_tokens)
+        cut(file, digest, models.at(first(how.root, file)["length"]), how)
         for file, digest in sorted(manifest["hashes"].items())
         if "/" in file  # the probes are for the analysis
     ]
@@ -66,7 +54,12 @@ def run(job: Job) -> None:
     # Together what one model reads: it is loaded once.
     shards.sort(key=lambda shard: (shard.model.folder, shard.model.yarn_factor or 1.0))
     inputs = [paths.BENCHMARKS, paths.TOKENS, paths.model(item), paths.extended(item), paths.BASE]
-    places = (Path.cwd(), paths.BENCHMARKS.absolute(), paths.TOKENS.absolute())
+    places = (
+        Path.cwd(),
+        paths.BENCHMARKS.absolute(),
+        paths.TOKENS.absolute(),
+        paths.model(item).absolute(),
+    )
     out = paths.results(item)
     with (
         workspace(job, inputs) as work,
@@ -76,10 +69,12 @@ def run(job: Job) -> None:
         results = pool.finish(shards, work / "shards", Worker, places)
         cells: dict[str, Any] = {}
         for part in parts:
-            records = list(_records(part, results, encoder))
-            write_jsonl(samples_out / f"{part.suite}-{part.task}-{part.length}.jsonl", records)
+            found, seconds = zip(*records(part, results, encoder), strict=True)
+            name = f"{part.suite}-{part.task}-{part.length}"
+            write_jsonl(samples_out / f"{name}.jsonl", found)
+            write_json(work / "seconds" / f"{name}.json", seconds)
             tasks = cells.setdefault(part.suite, {}).setdefault(part.task, {})
-            tasks[str(part.length)] = cell(records, part.budget, part.yarn_factor)
+            tasks[str(part.length)] = cell(found, part.budget, part.yarn_factor)
         before = perplexity.cells(base, results)
         metrics = {
             "version": VERSION,
@@ -105,53 +100,6 @@ def _encoder(model: Path) -> Encoder:
             "'benchmarks' again"
         )
     return Encoder(model)
-
-
-def _part(file: str, digest: str, models: Models, eos_id: int, batch_tokens: int) -> Part:
-    """Cut a file into shards of samples of like length: little padding, and none is lost."""
-    sizes, sample = [], None
-    for sample in read_jsonl(paths.BENCHMARKS / file):
-        sizes.append(len(sample["prompt_ids"]))
-    if sample is None:
-        raise UserError(f"{paths.BENCHMARKS / file}: no samples; run the stage 'benchmarks' again")
-    length, budget = sample["length"], sample["max_new_tokens"]
-    model = models.at(length)
-    rows = sorted(range(len(sizes)), key=lambda row: (sizes[row], row))
-    return Part(
-        suite=sample["suite"],
-        task=sample["task"],
-        length=length,
-        budget=budget,
-        file=paths.BENCHMARKS / file,
-        yarn_factor=model.yarn_factor or 1.0,
-        shards=tuple(
-            Shard("samples", model, file, digest, batch, length, budget, eos_id)
-            for batch in batches(rows, length, batch_tokens)
-        ),
-    )
-
-
-def _records(
-    part: Part, results: Mapping[Shard, list[Any]], encoder: Encoder
-) -> Iterator[dict[str, Any]]:
-    """One record a sample, in the file's order."""
-    found = {
-        row: result
-        for shard in part.shards
-        for row, result in zip(shard.rows, results[shard], strict=True)
-    }
-    for row, sample in enumerate(read_jsonl(part.file)):
-        prediction = encoder.text(found[row]["ids"])
-        yield {
-            **{key: sample[key] for key in ("id", "suite", "task", "length", "depth", "outputs")},
-            "prompt_tokens": len(sample["prompt_ids"]),
-            "output_ids": found[row]["ids"],
-            "prediction": prediction,
-            "score": round(score(sample, prediction), 6),
-            "shortcut": sample["shortcut"],
-            "truncated": sample.get("truncated", False),
-            "ended_by_eos": found[row]["ended"],
-        }
 
 
 def _summary(label: str, metrics: Mapping[str, Any]) -> Iterator[str]:

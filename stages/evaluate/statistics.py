@@ -19,6 +19,16 @@ def standard_error(values: Sequence[float]) -> float | None:
     return math.sqrt(variance / len(values))
 
 
+def error_of_equals(n: int) -> float:
+    """Standard error, 0 to 100, of a cell whose n samples all scored 0, or all 1.
+
+    Their scatter is nil, which would make any difference from them significant: the binomial error
+    of Laplace's estimate 1 / (n + 2) stands instead (n = 100: 1.0).
+    """
+    share = 1 / (n + 2)
+    return round(100 * math.sqrt(share * (1 - share) / n), 6)
+
+
 def cell(records: Sequence[Mapping[str, Any]], budget: int, yarn_factor: float) -> dict[str, Any]:
     """Figures of one task at one length; scores are 0 to 100.
 
@@ -41,6 +51,6 @@ def cell(records: Sequence[Mapping[str, Any]], budget: int, yarn_factor: float) 
         "fill": round(mean([(r["prompt_tokens"] + budget) / r["length"] for r in records]), 6),
         "empty": sum(not record["prediction"].strip() for record in records),
         "truncated": sum(record["truncated"] for record in records),
-        "unended": sum(not record["ended_by_eos"] for record in records),
+        "unended": sum(not (r["ended_by_eos"] or r["stopped"]) for r in records),
         "yarn_factor": yarn_factor,
     }

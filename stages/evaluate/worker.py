@@ -4,7 +4,7 @@ torch and transformers are imported in the methods: the driver, which names this
 without their 5 seconds.
 """
 
-from collections.abc import Sequence
+import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,20 @@ from stages.evaluate.shards import SPLIT, Model, Shard
 class Worker:
     """Computes shards one at a time; keeps the last model and file, for shards come in order."""
 
-    def __init__(self, root: Path, benchmarks: Path, tokens: Path) -> None:
-        """``root`` is where model folders are relative to; the others hold samples and tokens."""
+    def __init__(self, root: Path, benchmarks: Path, tokens: Path, tokenizer: Path) -> None:
+        """``root`` is where model folders are relative to; the others hold what they are named for."""
         import torch
+
+        from stages.benchmarks.encoder import Encoder
 
         if not torch.cuda.is_available():
             # Sums depend on the number of threads: one gives equal bytes on every machine.
             torch.set_num_threads(1)
         self._model = lru_cache(maxsize=1)(lambda model: _load(root, model))
-        self._prompts = lru_cache(maxsize=1)(lambda file: _prompts(benchmarks / file))
+        self._samples = lru_cache(maxsize=1)(lambda file: list(read_jsonl(benchmarks / file)))
         self._tokens = tokens
+        self._encoder = Encoder(tokenizer)
+        self._opening = self._encoder.opening()
 
     def run(self, shard: Shard) -> list[Any]:
         """Results in the order of the shard's rows, ready for JSON."""
@@ -37,27 +41,39 @@ class Worker:
             stream = TokenStore(self._tokens).stream(SPLIT, [shard.source])
             windows = [stream.read(row * shard.length, shard.length).tolist() for row in shard.rows]
             return engine.window_losses(model, windows)
-        prompts = self._prompts(shard.source)
+        return self._continue(model, shard)
+
+    def _continue(self, model: Any, shard: Shard) -> list[dict[str, Any]]:
+        from stages.evaluate import engine
+        from stages.evaluate.answers import stopper
+
+        everything = self._samples(shard.source)
+        samples = [everything[row] for row in shard.rows]
+        started = time.monotonic()
         completions = engine.generate(
-            model, [prompts[row] for row in shard.rows], shard.max_new_tokens, shard.eos_id
+            model,
+            [self._opening + sample["prompt_ids"] for sample in samples],
+            shard.max_new_tokens,
+            shard.eos_id,
+            stopper(samples, self._encoder, shard.stop_when_answered),
+            [self._needle(sample) for sample in samples],
         )
-        return [completion._asdict() for completion in completions]
+        seconds = round((time.monotonic() - started) / len(samples), 4)
+        return [completion._asdict() | {"seconds": seconds} for completion in completions]
+
+    def _needle(self, sample: dict[str, Any]) -> int | None:
+        """Place of the first answer's first token, where the task has one such place."""
+        if sample["depth"] is None:
+            return None
+        return len(self._opening) + int(sample["needle_span"][0][0])
 
 
 def _load(root: Path, model: Model) -> Any:
     import torch
 
-    from stages.common.models import load_model
+    from stages.evaluate.loading import load_any
 
     on_gpu = torch.cuda.is_available()
-    loaded = load_model(
-        root / model.folder,
-        model.folder,
-        yarn_factor=model.yarn_factor,
-        dtype=torch.bfloat16 if on_gpu else torch.float32,
-    )
+    dtype = torch.bfloat16 if on_gpu else torch.float32
+    loaded = load_any(root / model.folder, model.folder, model.yarn_factor, dtype)
     return loaded.to("cuda" if on_gpu else "cpu").eval()
-
-
-def _prompts(file: Path) -> Sequence[list[int]]:
-    return [row["prompt_ids"] for row in read_jsonl(file)]

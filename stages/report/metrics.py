@@ -11,7 +11,9 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
+from stages.evaluate.statistics import error_of_equals
 from stages.report.inputs import Item
+from stages.report.paired import comparisons
 
 Cells = dict[str, dict[str, dict[str, dict[str, Any]]]]
 """Suite -> task -> length -> figures."""
@@ -35,6 +37,7 @@ def collect(items: Sequence[Item]) -> dict[str, Any]:
     return {
         "scores": scores,
         "difference": difference(scores, "repo", "rope"),
+        "paired": comparisons(items),
         "base_validation": {source: round(entry["loss"], 6) for source, entry in base.items()},
         "validation": each(_validation),
         "training": each(_training),
@@ -82,7 +85,7 @@ def _scores(group: list[Item]) -> Cells:
         first = cells[0]
         score, stderr, spread = _over_seeds(cells, "score")
         if stderr == 0.0:
-            stderr = _error_of_equals(first["n"])
+            stderr = error_of_equals(first["n"])
         noise = _noise(stderr, spread, len(cells))
         above = first["above_shortcut"]
         if above is not None and noise is not None and len(cells) > 1:
@@ -103,16 +106,6 @@ def _scores(group: list[Item]) -> Cells:
         }
 
     return _map_cells(group[0].results["cells"], merge)
-
-
-def _error_of_equals(n: int) -> float:
-    """Standard error of a cell whose n samples all scored 0, or all 100.
-
-    Their scatter is nil, which would make any difference from them significant: the binomial error
-    of Laplace's estimate 1 / (n + 2) stands instead (n = 100: 1.0).
-    """
-    share = 1 / (n + 2)
-    return round(100 * sqrt(share * (1 - share) / n), 6)
 
 
 def _noise(stderr: float | None, spread: float | None, seeds: int) -> float | None:

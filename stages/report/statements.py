@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stages.params import Params
+from stages.report import paired
 from stages.report.formats import each_cell, label, listing
 from stages.report.metrics import BEYOND_NOISE
 
@@ -23,6 +24,7 @@ def statements(metrics: dict[str, Any], params: Params) -> list[str]:
         *_retrieval(metrics),
         *_validation(metrics),
         *_difference(metrics),
+        *paired.sentences(metrics),
         *_heads(metrics),
     ]
 

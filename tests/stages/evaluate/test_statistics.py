@@ -15,6 +15,7 @@ def record(score: float, shortcut: float | None = 0.25, **changed) -> dict:
         "length": 100,
         "prediction": "x",
         "truncated": False,
+        "stopped": False,
         "ended_by_eos": True,
     } | changed
 

@@ -14,7 +14,7 @@ def _cell(shortcut, above):
 
 
 def _metrics(**changes):
-    nothing = {"scores": {}, "validation": {}, "difference": {}, "heads": {}}
+    nothing = {"scores": {}, "validation": {}, "difference": {}, "paired": {}, "heads": {}}
     return {**nothing, **changes}
 
 

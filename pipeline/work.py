@@ -1,0 +1,47 @@
+"""Commands that do work without DVC and params.yaml: each is a module of the stages, as a process.
+
+Their options are the modules' own: ``repo-pipeline samples --help`` is the module's help.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import typer
+
+from pipeline.process import child_environment
+
+COMMANDS = {
+    "samples": ("stages.benchmarks.samples", "Write samples of a RULER task."),
+    "score": ("stages.evaluate.score_file", "Score a file of predictions officially."),
+    "evaluate": ("stages.evaluate.any_model", "Measure any Hugging Face model, without DVC."),
+}
+_AS_GIVEN = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": [],
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for name, (module, text) in COMMANDS.items():
+        app.command(name, help=text, context_settings=_AS_GIVEN)(_command(module))
+
+
+def _command(module: str) -> Callable[[typer.Context], None]:
+    def command(context: typer.Context) -> None:
+        # Not typer.Exit: outside of its standalone mode click only returns that code.
+        sys.exit(run(module, context.args))
+
+    return command
+
+
+def run(module: str, arguments: list[str]) -> int:
+    """Run a module with this Python, in the working directory; return its exit code."""
+    child = subprocess.Popen([sys.executable, "-m", module, *arguments], env=child_environment())
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            continue  # the terminal has sent it to the child as well, which ends in its own way

@@ -1,0 +1,49 @@
+"""Samples for a model that is evaluated by itself: built once, one file a task and length.
+
+They live under ``REPO_RUNS/benchmarks/<key>/``, the key made of everything that decides them, so
+that a second call, another list of tasks or another model with the same tokenizer builds nothing.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.benchmarks.params import BenchmarksParams
+from stages.benchmarks.stage import STAGE, Order, Part, build, given, parts
+from stages.common import runs
+from stages.common.progress import Progress
+from stages.common.stage import Job
+from stages.params import Params
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A finished file of samples; ``file`` is relative to ``root()``."""
+
+    part: Part
+    file: str
+
+
+def root() -> Path:
+    """The folder of all samples that were built this way."""
+    return runs.root() / STAGE.name
+
+
+def samples(settings: Sequence[BenchmarksParams], tokenizer: Path) -> list[Kept]:
+    """The samples of every task at every length of ``settings``, built where they are missing.
+
+    Each of ``settings`` is kept by itself: give one for each task and length.
+    """
+    found: list[Kept] = []
+    orders: list[Order] = []
+    with ExitStack() as owned:
+        for params in settings:
+            job = Job(STAGE, Params.model_construct(benchmarks=params))
+            inputs = [tokenizer / "tokenizer.json", *given(params)]
+            folder = owned.enter_context(runs.workspace(job, inputs))
+            orders.append(Order(params, tuple(parts(params)), folder))
+            found += [Kept(part, f"{folder.name}/{part.file}") for part in orders[-1].wanted]
+        if any(order.missing for order in orders):
+            build(orders, tokenizer, Progress("samples", len(found), "files").update)
+    return found

@@ -1,0 +1,189 @@
+"""Any Hugging Face causal model on RULER or LongBench: ``repo-pipeline evaluate MODEL ...``.
+
+Works offline, without DVC and without params.yaml. Samples and results are kept under
+``REPO_RUNS``: the same command again goes on where it was stopped, and one that is finished only
+prints its table. ``--out FOLDER`` gets metrics.json and one record a sample.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from filelock import FileLock, Timeout
+
+from stages.benchmarks import kept, longbench, official, ruler
+from stages.benchmarks.encoder import Encoder
+from stages.benchmarks.params import BenchmarksParams, LongBenchParams
+from stages.benchmarks.samples import add_sources, known_task, options_named, sources
+from stages.common import runs
+from stages.common.command import Parser, ended
+from stages.common.errors import TryAgain, UserError
+from stages.common.files import sha256
+from stages.evaluate import measured, pool, table
+from stages.evaluate.hub import model_folder, tokenizer_folder
+from stages.evaluate.models import identified, settings, trained_window, window
+from stages.evaluate.parts import Cutting, cut
+from stages.evaluate.shards import Model
+from stages.evaluate.worker import Worker
+
+SUITES = (ruler.SUITE, longbench.SUITE)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and exit with the code that says how it ended."""
+    parser = Parser(prog="repo-pipeline evaluate", description=__doc__)
+    parser.add_argument("model", help="folder, or hub id, of a causal model")
+    parser.add_argument("--suite", choices=SUITES, default=ruler.SUITE)
+    parser.add_argument("--lengths", help="tokens, with commas; default: the model's window")
+    parser.add_argument("--tasks", help="with commas; default: all of the suite")
+    parser.add_argument("--num", type=int, help="samples a cell (nvidia: 500, repo-paper: 100)")
+    parser.add_argument("--protocol", choices=official.PROTOCOLS, default="nvidia")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--data", help="folder of LongBench's <task>.jsonl files")
+    parser.add_argument("--out", type=Path, help="folder for metrics.json and the records")
+    parser.add_argument("--against", type=Path, help="an earlier --out folder to compare with")
+    parser.add_argument("--yarn", action="store_true", help="extend it beyond its window by YaRN")
+    parser.add_argument("--full", action="store_true", help="write on after all answers are found")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run the model's own code")
+    add_sources(parser)
+    options = parser.parse_args(arguments)
+    ended(lambda: _evaluate(options))
+
+
+def _evaluate(options: Any) -> None:
+    if options.trust_remote_code:
+        os.environ["REPO_TRUST_REMOTE_CODE"] = "1"
+    if options.num is not None and options.num < 1:
+        raise UserError(f"--num is {options.num}: give a whole number from 1 up")
+    folder = model_folder(options.model)
+    config = settings(folder)
+    lengths = _lengths(options, config)
+    model = identified(folder)
+    models = {length: _at(model, length, config, options.yarn) for length in lengths}
+    tokenizer = tokenizer_folder(folder)
+    encoder = Encoder(tokenizer)
+    eos_id = encoder.eos_id()
+    against = None if options.against is None else measured.read(options.against)
+    with options_named():
+        found = kept.samples([*_settings(options, lengths)], tokenizer)
+    root = kept.root()
+    how = Cutting(root, eos_id, pool.batch_tokens(), not options.full)
+    parts = [cut(one.file, sha256(root / one.file), models[one.part.length], how) for one in found]
+    shards = [shard for part in parts for shard in part.shards]
+    shards.sort(key=lambda shard: shard.model.yarn_factor or 1.0)
+    with _owned(runs.root() / "evaluate" / f"model-{model.sha256[:16]}") as work:
+        places = (Path("/"), root, Path(), tokenizer.absolute())
+        results = pool.finish(shards, work / "shards", Worker, places)
+    outcome = measured.measure(
+        parts,
+        results,
+        encoder,
+        {
+            "model": options.model,
+            "sha256": model.sha256,
+            "suite": options.suite,
+            "protocol": options.protocol,
+            "seed": options.seed,
+            "opening_ids": encoder.opening(),
+            "stop_when_answered": not options.full,
+            "samples": {f"{p.task}-{p.length}": p.shards[0].source_sha256 for p in parts},
+        },
+    )
+    if options.out is not None:
+        measured.write(options.out, outcome)
+    for line in table.lines(outcome, against):
+        print(line)
+
+
+@contextmanager
+def _owned(folder: Path) -> Iterator[Path]:
+    """A folder of results that this process alone writes to."""
+    lock = FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=runs.LOCK_WAIT_S)
+    except Timeout:
+        raise TryAgain(f"{folder}: another evaluation of this model holds it") from None
+    try:
+        yield folder
+    finally:
+        lock.release()
+
+
+def _lengths(options: Any, config: dict[str, Any]) -> list[int]:
+    """The lengths asked for; one beyond the model's window is refused, unless YaRN extends it."""
+    widest = window(config)
+    if options.lengths is None:
+        if widest is None:
+            raise UserError("--lengths is missing, and the model's config.json names no window")
+        return [widest]
+    texts = [text.strip() for text in options.lengths.split(",")]
+    if not all(text.isdecimal() and int(text) >= 16 for text in texts):
+        raise UserError(
+            f"--lengths is {options.lengths!r}: give whole numbers from 16 up, as 4096,8192"
+        )
+    lengths = sorted({int(text) for text in texts})
+    if widest is not None and lengths[-1] > widest and not options.yarn:
+        raise UserError(
+            f"--lengths has {lengths[-1]}, but the window of {options.model} is {widest} tokens; "
+            "drop it, or extend the model with --yarn"
+        )
+    return lengths
+
+
+def _at(model: Model, length: int, config: dict[str, Any], yarn: bool) -> Model:
+    """The model for a length: with YaRN, by the factor that the length is beyond its window."""
+    trained = trained_window(config)
+    if not yarn or trained is None:
+        return model
+    return Model(model.folder, model.sha256, max(1.0, length / trained))
+
+
+def _settings(options: Any, lengths: Sequence[int]) -> list[BenchmarksParams]:
+    """Settings of one task at one length each."""
+    of_ruler = options.suite == ruler.SUITE
+    names = options.tasks.split(",") if options.tasks else _all_tasks(options)
+    found = []
+    for task in (name.strip() for name in names):
+        if of_ruler:
+            known_task("--tasks", task)
+        for length in lengths:
+            found.append(
+                BenchmarksParams(
+                    seed=options.seed,
+                    lengths=(length,),
+                    ruler=official.ruler(
+                        options.protocol,
+                        [task] if of_ruler else [],
+                        options.num,
+                        **sources(options),
+                    ),
+                    longbench=LongBenchParams(
+                        protocol=options.protocol,
+                        tasks=() if of_ruler else (task,),
+                        path=options.data,
+                        samples=options.num,
+                    ),
+                )
+            )
+    return found
+
+
+def _all_tasks(options: Any) -> Sequence[str]:
+    """All tasks of the suite; of LongBench those whose files are in the folder."""
+    if options.suite == ruler.SUITE:
+        return official.TASKS
+    if options.data is None:
+        raise UserError("--data is missing: give the folder of LongBench's <task>.jsonl files")
+    present = [
+        task for task in longbench.metrics() if (Path(options.data) / f"{task}.jsonl").is_file()
+    ]
+    if not present:
+        raise UserError(f"--data is {options.data!r}: none of LongBench's <task>.jsonl in it")
+    return present
+
+
+if __name__ == "__main__":
+    main()

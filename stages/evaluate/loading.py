@@ -1,0 +1,56 @@
+"""Models of this project's families by ``repo_model``, all others by transformers alone."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from transformers.utils import logging as transformers_logging
+
+from stages.common.errors import UserError
+from stages.common.models import load_model
+from stages.evaluate.models import extension, settings
+
+
+def load_any(folder: Path, field: str, yarn_factor: float | None, dtype: Any) -> Any:
+    """A causal model in eval mode; what is wrong with it is one line that names ``field``.
+
+    A plain checkpoint is read by transformers' own class, unless it is to be extended.
+    """
+    config = settings(folder)
+    own = str(config.get("model_type")).startswith("repo_") or "pe_config" in config
+    if not own and yarn_factor in (None, 1.0):
+        return _plain(folder, field, dtype)
+    if extension(config):
+        return load_model(folder, field, yarn_factor=yarn_factor, dtype=dtype)
+    model = load_model(folder, field, dtype=dtype)
+    if yarn_factor in (None, 1.0):
+        return model
+    import repo_model
+
+    return repo_model.extend(model, yarn_factor)
+
+
+def _plain(folder: Path, field: str, dtype: Any) -> Any:
+    """Code of a checkpoint's own runs only where ``REPO_TRUST_REMOTE_CODE`` is 1."""
+    from transformers import AutoModelForCausalLM
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            trust_remote_code=os.environ.get("REPO_TRUST_REMOTE_CODE") == "1",
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{field}: {reason}") from None
+    if missing := sorted(info["missing_keys"]):
+        raise UserError(f"{field}: {len(missing)} weights are missing, first {missing[0]}")
+    if hidden := sorted(key for key in info["unexpected_keys"] if "_map.weight" in key):
+        raise UserError(
+            f"{field}: {len(hidden)} weights of learned positions ({hidden[0]}), which its "
+            "config.json does not name; restore pe_config or auto_map"
+        )
+    return model

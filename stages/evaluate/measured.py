@@ -1,0 +1,104 @@
+"""What an evaluation of one model found: cells, means over lengths, and a record a sample."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.benchmarks.encoder import Encoder
+from stages.common.errors import UserError
+from stages.common.files import read_json, read_jsonl, write_json, write_jsonl
+from stages.evaluate.buckets import BUCKETS, bucket
+from stages.evaluate.comparison import over_lengths, suite_means
+from stages.evaluate.parts import Part, records
+from stages.evaluate.shards import Shard
+from stages.evaluate.statistics import cell, error_of_equals, mean
+from stages.evaluate.version import VERSION
+
+Cells = dict[str, dict[str, dict[str, Any]]]
+"""Task -> length -> figures."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """``metrics`` as they are written; ``records`` by task and length."""
+
+    metrics: dict[str, Any]
+    records: dict[tuple[str, int], list[dict[str, Any]]]
+
+    @property
+    def cells(self) -> Cells:
+        """Figures by task and length."""
+        return dict(self.metrics["cells"])
+
+    def samples(self, task: str, length: int) -> str | None:
+        """Hash of a cell's samples; none where there is no such cell."""
+        found = self.metrics["samples"].get(f"{task}-{length}")
+        return None if found is None else str(found)
+
+
+def measure(
+    parts: Sequence[Part],
+    results: Mapping[Shard, list[Any]],
+    encoder: Encoder,
+    identity: dict[str, Any],
+) -> Measured:
+    """Score the results of all parts; ``identity`` says of what, and by which settings."""
+    cells: Cells = {}
+    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for part in parts:
+        rows = [
+            record | {"seconds": seconds} for record, seconds in records(part, results, encoder)
+        ]
+        found[part.task, part.length] = rows
+        lengths = cells.setdefault(part.task, {})
+        figures = cell(rows, part.budget, part.yarn_factor)
+        if figures["stderr"] == 0.0:
+            figures["stderr"] = error_of_equals(len(rows))
+        lengths[str(part.length)] = figures
+    means = suite_means(cells)
+    summary = over_lengths({length: row["score"] for length, row in means.items()})
+    metrics = {
+        "version": VERSION,
+        **identity,
+        "cells": cells,
+        "mean": {str(length): row for length, row in means.items()},
+        **summary,
+        "buckets": {task: by for (task, _), rows in found.items() if (by := _buckets(rows))},
+    }
+    return Measured(metrics, found)
+
+
+def _buckets(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """LongBench-E: mean score by the words of the context, where the samples tell them."""
+    if not all("words" in row for row in rows):
+        return {}
+    found = {}
+    for name in BUCKETS:
+        scores = [row["score"] for row in rows if bucket(row["words"]) == name]
+        if scores:
+            found[name] = round(100 * mean(scores), 2)
+    return found
+
+
+def write(folder: Path, outcome: Measured) -> None:
+    """Write ``metrics.json`` and ``samples/<task>-<length>.jsonl``."""
+    for (task, length), rows in outcome.records.items():
+        write_jsonl(folder / "samples" / f"{task}-{length}.jsonl", rows)
+    write_json(folder / "metrics.json", outcome.metrics)
+
+
+def read(folder: Path) -> Measured:
+    """What ``write`` wrote; another version is refused."""
+    metrics = read_json(folder / "metrics.json")
+    if metrics.get("version") != VERSION:
+        raise UserError(
+            f"{folder}/metrics.json: version {metrics.get('version')}, this is {VERSION}; evaluate "
+            "that model again"
+        )
+    found = {
+        (task, int(length)): list(read_jsonl(folder / "samples" / f"{task}-{length}.jsonl"))
+        for task, lengths in metrics["cells"].items()
+        for length in lengths
+    }
+    return Measured(metrics, found)

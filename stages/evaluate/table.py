@@ -1,0 +1,95 @@
+"""An evaluation as lines for a terminal: scores with standard errors, then what they come to."""
+
+from collections.abc import Iterator
+
+from stages.evaluate.comparison import EFFECTIVE, paired, paired_records
+from stages.evaluate.measured import Measured
+
+
+def lines(outcome: Measured, against: Measured | None = None) -> Iterator[str]:
+    """The table, the figures over lengths, odd outputs, and the comparison if there is one."""
+    metrics, cells = outcome.metrics, outcome.cells
+    lengths = sorted({int(length) for row in cells.values() for length in row})
+    width = max(len(task) for task in [*cells, "mean over tasks"])
+    yield f"{metrics['suite']} ({metrics['protocol']}), score ± standard error, {metrics['model']}"
+    yield f"{'':{width}}" + "".join(f"{length:>15}" for length in lengths)
+    for task, row in cells.items():
+        yield f"{task:{width}}" + "".join(_score(row.get(str(length))) for length in lengths)
+    means = metrics["mean"]
+    yield f"{'mean over tasks':{width}}" + "".join(
+        _score(means.get(str(length))) for length in lengths
+    )
+    yield from _over_lengths(outcome, lengths)
+    yield from _buckets(outcome)
+    yield from _odd(outcome)
+    if against is not None:
+        yield from _compared(outcome, against)
+
+
+def _score(cell: dict[str, float | None] | None) -> str:
+    if cell is None:
+        return f"{'':>15}"
+    error = "" if cell["stderr"] is None else f" ± {cell['stderr']:.1f}"
+    text = f"{cell['score']:.2f}{error}"
+    return f"{text:>15}"
+
+
+def _over_lengths(outcome: Measured, lengths: list[int]) -> Iterator[str]:
+    metrics = outcome.metrics
+    if len(lengths) > 1:
+        yield f"weighted mean: {metrics['wavg_inc']:.2f} (inc), {metrics['wavg_dec']:.2f} (dec)"
+        kept = ", ".join(
+            f"{length} {share:.3f}"
+            for length, share in metrics["retention"].items()
+            if share is not None
+        )
+        yield f"retention against {lengths[0]}: {kept or 'unknown, for that scores 0'}"
+    if metrics["suite"] == "ruler" and all(row["tasks"] == 13 for row in metrics["mean"].values()):
+        reached = metrics["effective_length"]
+        yield f"effective length (mean above {EFFECTIVE}): {reached or 'none of these'}"
+
+
+def _buckets(outcome: Measured) -> Iterator[str]:
+    for task, scores in outcome.metrics["buckets"].items():
+        shown = ", ".join(f"{name} {score:.2f}" for name, score in scores.items())
+        yield f"{task} by words of the context: {shown}"
+
+
+def _odd(outcome: Measured) -> Iterator[str]:
+    rows = [cell for row in outcome.cells.values() for cell in row.values()]
+    counts = {
+        name: sum(row[name] for row in rows) for name in ("n", "empty", "truncated", "unended")
+    }
+    fill = sum(row["fill"] * row["n"] for row in rows) / counts["n"]
+    yield (
+        f"{counts['n']} samples: mean fill {100 * fill:.1f} %, {counts['empty']} empty answers, "
+        f"{counts['truncated']} prompts cut, {counts['unended']} answers that used up their budget"
+    )
+
+
+def _compared(outcome: Measured, against: Measured) -> Iterator[str]:
+    yield f"against {against.metrics['model']}, paired bootstrap over the same samples, 95 %:"
+    ours: list[float] = []
+    theirs: list[float] = []
+    for (task, length), rows in outcome.records.items():
+        other = against.records.get((task, length), [])
+        if against.samples(task, length) != outcome.samples(task, length):
+            yield f"  {task} {length}: not compared, it was not measured on the same samples"
+            continue
+        difference = paired_records(rows, other)
+        yield (
+            f"  {task} {length}: {difference.value:+.2f} "
+            f"[{difference.low:+.2f}, {difference.high:+.2f}] {difference.verdict}"
+        )
+        scores = {row["id"]: row["score"] for row in other}
+        for row in rows:
+            if row["id"] in scores:
+                ours.append(row["score"])
+                theirs.append(scores[row["id"]])
+    if not ours:
+        yield "  no sample in common"
+        return
+    total = paired(ours, theirs)
+    yield (
+        f"  all {total.n}: {total.value:+.2f} [{total.low:+.2f}, {total.high:+.2f}] {total.verdict}"
+    )

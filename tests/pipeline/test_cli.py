@@ -1,0 +1,53 @@
+"""Exit codes and one-line errors of the command, as a process sees them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.use import profiles
+
+
+def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "--profile", "huge"], "profile 'huge': unknown; there are"),
+        (["run", "--set", "train.lr"], "write KEY=VALUE"),
+        (["plan", "--nonsense"], "No such option"),
+        (["use", "huge"], "profile 'huge': unknown"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    project: Path, arguments: list[str], expected: str
+) -> None:
+    (project / "params.yaml").write_text(profiles()["smoke"])
+    done = call(project, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_without_a_project(tmp_path: Path) -> None:
+    done = call(tmp_path, "plan")
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_doctor_s_exit_code_says_whether_something_is_wrong(project: Path) -> None:
+    (project / "params.yaml").write_text("nonsense: 1\n")
+    done = call(project, "doctor")
+    assert done.returncode == 1
+    assert "mend:" in done.stdout

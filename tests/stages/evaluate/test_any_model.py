@@ -1,0 +1,140 @@
+"""``repo-pipeline evaluate`` on folders as others save them: no DVC, no params, nothing twice."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from stages.common.files import read_jsonl
+from stages.evaluate import any_model, pool
+
+WINDOW = 1000
+SHAPE = {"vocab_size": 300, "eos_token_id": 0, "pad_token_id": 1, "bos_token_id": None}
+
+
+def save(folder: Path, model: Any) -> Path:
+    model.save_pretrained(folder)
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    names = ["<eos>", "<pad>", *letters, *(f"extra{i}" for i in range(42))]
+    tokenizer = Tokenizer(models.BPE({name: i for i, name in enumerate(names)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text('{"eos_token": "<eos>"}')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=WINDOW,
+        initializer_range=0.4,
+        **SHAPE,
+    )
+    return save(tmp_path_factory.mktemp("llama"), LlamaForCausalLM(config))
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REPO_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(capsys, *arguments: Any) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as end:
+        any_model.main([str(argument) for argument in arguments])
+    shown = capsys.readouterr()
+    return end.value.code, shown.out + shown.err
+
+
+@pytest.mark.ray
+def test_a_table_records_and_nothing_twice(
+    capsys, llama: Path, runs: Path, ray_session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = (llama, "--lengths", f"900,{WINDOW}", "--num", 2, "--tasks", "niah_single_1,fwe")
+    code, text = call(capsys, *asked, "--out", "first")
+    assert code == 0, text
+    lines = text.splitlines()
+    assert any(line.startswith("mean over tasks") and "±" in line for line in lines)
+    assert any(line.startswith("weighted mean: ") for line in lines)
+    metrics = json.loads(Path("first/metrics.json").read_text())
+    assert set(metrics["cells"]) == {"niah_single_1", "fwe"}
+    assert metrics["cells"]["fwe"]["900"]["n"] == 2
+    rows = list(read_jsonl(Path("first/samples/fwe-900.jsonl")))
+    assert [row["id"] for row in rows] == ["fwe-900-0000", "fwe-900-0001"]
+    for row in rows:
+        assert {"score", "seconds", "prompt_tokens", "output_tokens", "needle_position"} <= set(row)
+        assert row["prompt_tokens"] + 50 <= 900
+    monkeypatch.setattr(pool, "_compute", None)  # a call would raise
+    code, again = call(capsys, *asked, "--out", "second", "--against", "first")
+    assert code == 0, again
+    assert Path("second/metrics.json").read_bytes() == Path("first/metrics.json").read_bytes()
+    assert "  all 8: +0.00 [+0.00, +0.00] inside noise" in again
+    assert call(capsys, *asked, "--seed", 1)[0] == 1
+
+
+@pytest.mark.ray
+def test_longbench_from_a_folder(capsys, runs: Path, ray_session, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    config = GPT2Config(n_embd=32, n_layer=1, n_head=2, n_positions=600, **SHAPE)
+    model = save(tmp_path / "gpt2", GPT2LMHeadModel(config))
+    data = tmp_path / "data"
+    data.mkdir()
+    for task, words in (("hotpotqa", 3000), ("multifieldqa_zh", 9000)):
+        row = {"input": "Who?", "context": "Ada was here. " * 90, "answers": ["Ada"]}
+        row |= {"length": words, "all_classes": None, "language": "en", "_id": "0"}
+        (data / f"{task}.jsonl").write_text(json.dumps(row) + "\n")
+    asked = (model, "--suite", "longbench", "--data", data, "--out", "out")
+    code, text = call(capsys, *asked)
+    assert code == 0, text
+    assert "hotpotqa by words of the context: 0-4k " in text
+    assert "2 prompts cut" in text
+    metrics = json.loads(Path("out/metrics.json").read_text())
+    assert set(metrics["cells"]["multifieldqa_zh"]) == {"600"}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--lengths", "512,2048"), f"the window of .* is {WINDOW} tokens; drop it, or extend"),
+        (("--lengths", "512,x"), "--lengths is '512,x': give whole numbers"),
+        (("--tasks", "vtx"), "--tasks is 'vtx': unknown; known are niah_single_1"),
+        (("--lengths", "128", "--tasks", "vt", "--num", "2"), "length 128 is too short for vt"),
+        (("--suite", "longbench"), "--data is missing"),
+        (("--suite", "longbench", "--data", "none"), "--data is 'none': none of LongBench's"),
+        (("--num", "0"), "--num is 0"),
+        (("--against", "nowhere"), "nowhere/metrics.json: no such file"),
+    ],
+)
+def test_mistakes_are_one_line(capsys, llama: Path, runs: Path, more, message: str) -> None:
+    import re
+
+    code, text = call(capsys, llama, *more)
+    assert code == 2
+    assert re.search(message, text)
+    assert text.count("\n") == 1
+
+
+def test_a_folder_that_is_no_model(capsys, runs: Path, tmp_path: Path, llama: Path) -> None:
+    assert call(capsys, "./nowhere") == (2, "repo-pipeline: MODEL is './nowhere': no such folder\n")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    code, text = call(capsys, empty)
+    assert (code, "config.json: no such file" in text) == (2, True)
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (empty / name).write_bytes((llama / name).read_bytes())
+    settings = json.loads((empty / "config.json").read_text())
+    del settings["eos_token_id"]
+    (empty / "config.json").write_text(json.dumps(settings))
+    code, text = call(capsys, empty)
+    assert (code, "a tokenizer without eos" in text) == (2, True)

@@ -1,0 +1,90 @@
+"""Files of predictions: the official scripts' scores, and mistakes named by file and line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.common.errors import UserError
+from stages.evaluate.predictions import score_file
+
+OFFICIAL = Path(__file__).parent / "official"
+EXPECTED = json.loads((OFFICIAL / "scores.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict[str, Any]]:
+    lines = (OFFICIAL / "predictions.jsonl").read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines if line]
+
+
+def write(folder: Path, *rows: Any, text: str = "") -> Path:
+    file = folder / "predictions.jsonl"
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    file.write_text("\n".join([*lines, text]), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("task", EXPECTED)
+def test_official_scores_are_reproduced(tmp_path: Path, rows, task: str) -> None:
+    file = write(tmp_path, *(row for row in rows if row["task"] == task))
+    found = score_file(file, task)
+    assert found.score == EXPECTED[task]["score"]
+    assert 0 < found.score < 100
+    if "buckets" in EXPECTED[task]:
+        assert found.buckets == EXPECTED[task]["buckets"]
+
+
+def test_longbench_e_names_are_known(tmp_path: Path, rows) -> None:
+    file = write(tmp_path, *(row for row in rows if row["task"] == "qasper"))
+    assert score_file(file, "qasper_e").score == EXPECTED["qasper"]["score"]
+
+
+def test_an_empty_bucket_has_no_score(tmp_path: Path) -> None:
+    row = {"pred": "Ada", "answers": ["Ada"], "all_classes": None, "length": 5000}
+    found = score_file(write(tmp_path, row), "hotpotqa")
+    assert found.buckets == {"0-4k": None, "4-8k": 100.0, "8k+": None}
+
+
+def test_the_papers_protocol_compares_words(tmp_path: Path) -> None:
+    file = write(tmp_path, {"outputs": ["The Eiffel-Tower"], "pred": "it is an eiffeltower, yes"})
+    assert score_file(file, "qa_1", "repo-paper").score == 100.0
+    assert score_file(file, "qa_1", "nvidia").score == 0.0
+
+
+def test_rounding_is_to_two_decimals(tmp_path: Path) -> None:
+    rows = [{"outputs": ["a"], "pred": "a"}] + [{"outputs": ["a"], "pred": ""}] * 2
+    found = score_file(write(tmp_path, *rows), "vt")
+    assert (found.score, found.n, found.empty) == (33.33, 3, 2)
+
+
+def test_no_answers_score_nothing(tmp_path: Path) -> None:
+    row = {"pred": "x", "answers": [], "all_classes": None}
+    assert score_file(write(tmp_path, row), "hotpotqa").score == 0.0
+
+
+GOOD = {"outputs": ["a"], "pred": "a"}
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "message"),
+    [
+        ("vtx", json.dumps(GOOD), "--task is 'vtx': unknown; known are niah_single_1"),
+        ("vt", "", r"predictions.jsonl: no predictions in it"),
+        ("vt", json.dumps(GOOD) + "\n\n{oops", r"predictions.jsonl line 3: not JSON"),
+        ("vt", json.dumps(GOOD) + "\n[1]", r"predictions.jsonl line 2: not a JSON object"),
+        ("vt", '{"outputs": ["a"]}', r"line 1: no text 'pred'"),
+        ("vt", '{"outputs": ["a"], "pred": null}', r"line 1: no text 'pred'"),
+        ("vt", '{"pred": "a"}', r"line 1: no list of texts 'outputs'"),
+        ("vt", '{"pred": "a", "outputs": "a"}', r"line 1: no list of texts 'outputs'"),
+        ("vt", '{"pred": "a", "outputs": []}', r"line 1: 'outputs' is empty"),
+        ("trec", '{"pred": "a", "answers": ["a"]}', r"line 1: no list 'all_classes'"),
+        ("passage_retrieval_en", '{"pred": "3", "answers": ["3"]}', r"not of the form 'Paragraph"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, task: str, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        score_file(write(tmp_path, text=text), task)
+    with pytest.raises(UserError, match=r"nowhere.jsonl: No such file"):
+        score_file(tmp_path / "nowhere.jsonl", "vt")
