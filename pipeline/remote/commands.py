@@ -157,13 +157,20 @@ def target(address: str | None, cluster: Path | None) -> tuple[ClusterFile, str]
     """The cluster's description and its dashboard's address: options, then files, then variables."""
     named = cluster or (Path(value) if (value := os.environ.get(VARIABLE)) else None)
     described = cluster_file.read(named) if named else ClusterFile()
-    where = address or described.address or os.environ.get("RAY_API_SERVER_ADDRESS")
+    where = address or described.address or _named_by_ray()
     if not where:
         raise UserError(
             "no cluster is named: give --address http(s)://host:8265, or --cluster FILE, "
             "or set RAY_API_SERVER_ADDRESS"
         )
     return described, where
+
+
+def _named_by_ray() -> str | None:
+    """The address in the variables that Ray's own job commands read."""
+    joined = os.environ.get("RAY_ADDRESS", "")
+    dashboard = joined if joined.startswith("http") else None
+    return os.environ.get("RAY_API_SERVER_ADDRESS") or dashboard
 
 
 def _job(
@@ -181,7 +188,7 @@ def _job(
     except UserError:
         if run is None and must_be_known:
             raise
-        if not (address or cluster or os.environ.get("RAY_API_SERVER_ADDRESS")):
+        if not (address or cluster or _named_by_ray()):
             raise
         where, name = target(address, cluster)[1], run
     jobs = Jobs(where)

@@ -37,6 +37,8 @@ def test_no_address_and_odd_ones(laptop: Laptop) -> None:
 def test_nobody_answers(laptop: Laptop) -> None:
     line = one_line(laptop.pipeline("submit", "--address", "http://127.0.0.1:9"), 2)
     assert "http://127.0.0.1:9: nobody answers" in line and "is the address right?" in line
+    laptop.environment["RAY_ADDRESS"] = "http://127.0.0.1:9"  # as Ray's own job commands have it
+    assert one_line(laptop.pipeline("submit"), 2) == line
 
 
 def test_something_else_answers(laptop: Laptop, server: Server) -> None:

@@ -64,6 +64,22 @@ def actors(cluster: TwoNodes, kind: str) -> list[dict[str, Any]]:
     return [row for row in rows if kind in row["class_name"]]
 
 
+def training_workers(cluster: TwoNodes, job: str) -> list[dict[str, Any]]:
+    """Training workers of the drivers that a submitted job started."""
+    answer = json.loads(cluster.get("/api/v0/jobs?detail=1&limit=1000"))
+    drivers = {
+        row["job_id"]
+        for row in answer["data"]["result"]["result"]
+        if job in ((row.get("metadata") or {}).get("job_submission_id"), row.get("submission_id"))
+    }
+    return [row for row in actors(cluster, "RayTrainWorker") if row["job_id"] in drivers]
+
+
+def head_of(cluster: TwoNodes) -> str:
+    rows = json.loads(cluster.get("/api/v0/nodes?detail=1"))["data"]["result"]["result"]
+    return str(next(row["node_id"] for row in rows if row["is_head_node"]))
+
+
 def job_of(laptop: Laptop) -> str:
     found = sorted((laptop.folder / "runs/remote").glob("*.json"), key=lambda f: f.stat().st_mtime)
     return str(json.loads(found[-1].read_text())["job"])
@@ -226,11 +242,22 @@ def test_a_node_is_killed_and_the_job_ends_on_what_is_left(
         pytest.skip("REPO_WORKERS=1-2: this checkout does not train elastically")
     file = Path(laptop.environment["REPO_CLUSTER"])
     file.write_text(file.read_text().replace("}", ", REPO_WORKERS: '1-2'}"))
-    words = ("train", *SHORT, "--set", "train.tokens=819200")
+    words = ("train", *SHORT, "--set", "train.tokens=2457600")
     assert laptop.pipeline("submit", *words).returncode == 0
-    wait_for_line(laptop, r"train@repo-42: .*step [1-9]\d+")
+    wait_for_line(laptop, r"\[train@repo-42\] .*step")
+    job = job_of(laptop)
+    before = training_workers(cluster, job)
+    assert len({row["node_id"] for row in before}) == 2
     cluster.kill(1)
+    killed = time.monotonic()
+    while cluster.alive() == 2 and time.monotonic() - killed < 60:
+        time.sleep(0.5)
+    assert cluster.alive() == 1
+    assert "RUNNING" in laptop.pipeline("status", job).stdout
     done = laptop.pipeline("submit", *words, "--wait")
     assert "attached to job" in done.stdout
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
-    assert cluster.alive() == 1
+    known = {row["actor_id"] for row in before}
+    later = [row for row in training_workers(cluster, job) if row["actor_id"] not in known]
+    assert later, "no worker was started after the node went"
+    assert {row["node_id"] for row in later} == {head_of(cluster)}
