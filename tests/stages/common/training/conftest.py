@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from stages.common.files import read_json, write_json
+from stages.common.training.launch import worker
 from stages.common.training.moments import FILE, save_moments
 from stages.common.training.named_state import MOMENTS
 from stages.common.training.run import STOP, Run
@@ -30,6 +31,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         build = recipes.few_points if "sparse" in name else recipes.model
         return made.run(name, partial(recipes.stop_at, step, made.folder / name, build), **changes)
 
+    (made.folder / "mistaken").mkdir()
     given = partial(made.run, **SHORT)
     bad = partial(recipes.poisoned, frozenset({10, 11}))
     jobs: list[workers.Job] = [
@@ -40,6 +42,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
             made.run("diverged", partial(recipes.diverging, 38), lengths=recipes.SHORT["lengths"]),
             replace(EVERY_STEP, spikes_in_a_row=5),
         ),
+        partial(worker, {"run": made.run("mistaken", recipes.wrong), "execution": CPU}),
         (made.run("short", **SHORT), CPU),
         (made.run("offload", **SHORT), replace(ZERO[2], offload=True)),
         (made.run("masked", document_mask=True, **SHORT), CPU),

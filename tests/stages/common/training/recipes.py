@@ -11,6 +11,7 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import nn
 
+from stages.common.errors import UserError
 from stages.common.files import read_jsonl
 from stages.common.training import curve, meeting, notices
 from stages.common.training.engine import Engine
@@ -119,26 +120,24 @@ def stop_at(step: int, folder: Path, build: Callable[[], nn.Module] = model) -> 
     return build()
 
 
-def signal_at(step: int, driver: int) -> nn.Module:
-    """SIGTERM reaches the driver while the run takes ``step``."""
-    _at_steps(
-        lambda taken: (
-            os.kill(driver, signal.SIGTERM) if taken == step and dist.get_rank() == 0 else None
-        )
-    )
-    return model()
-
-
-def die_once_at(step: int, flag: Path) -> nn.Module:
-    """The last rank dies at ``step`` as by kill -9 where it finds ``flag``, which it removes."""
+def die_once_then_signal(flag: Path, driver: int) -> nn.Module:
+    """The last rank dies once as by kill -9; once that was, SIGTERM reaches the driver."""
 
     def act(taken: int) -> None:
-        if taken == step and dist.get_rank() == dist.get_world_size() - 1 and flag.exists():
-            flag.unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
+        if flag.exists():
+            if taken == 14 and dist.get_rank() == dist.get_world_size() - 1:
+                flag.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+        elif taken == 6 and dist.get_rank() == 0:
+            os.kill(driver, signal.SIGTERM)
 
     _at_steps(act)
     return model()
+
+
+def wrong() -> nn.Module:
+    """A user's mistake that only the workers find."""
+    raise UserError("base.source: broken")
 
 
 def freeze_at(step: int) -> nn.Module:

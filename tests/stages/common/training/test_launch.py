@@ -6,20 +6,20 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from torch import nn
 
 from stages.common.errors import TryAgain, UserError
-from stages.common.training.launch import launch
+from stages.common.training import checkpoint
+from stages.common.training.launch import _raise_what_was_left, launch
 from stages.common.training.params import TrainingParams
 from stages.common.training.run import Run
 from tests.stages.common.training import recipes
-from tests.stages.common.training.recipes import Runs
+from tests.stages.common.training.recipes import STEPS, Runs
 from tests.stages.common.training.small import model
 
 pytestmark = pytest.mark.ray
 
 
-def test_sigterm_saves_and_a_killed_worker_costs_nothing(
+def test_a_killed_worker_costs_nothing_and_sigterm_saves(
     runs: Runs,
     ray_session: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -27,31 +27,34 @@ def test_sigterm_saves_and_a_killed_worker_costs_nothing(
 ) -> None:
     monkeypatch.setenv("REPO_CHECKPOINT_STEPS", "3")
     monkeypatch.setenv("REPO_ZERO", "2")
-    name = "launched"
-    (runs.folder / name).mkdir()
+    run = runs.run(
+        "launched", partial(recipes.die_once_then_signal, runs.folder / "die", os.getpid())
+    )
+    run.folder.mkdir()
+    (runs.folder / "die").touch()
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(TryAgain, match=r"stopped by SIGTERM, saved at step \d+; run again"):
-        launch(name, runs.run(name, partial(recipes.signal_at, 12, os.getpid())), vocabulary=64)
+    with pytest.raises(
+        TryAgain, match=r"stopped by SIGTERM, saved at step (\d+); run again"
+    ) as told:
+        launch("launched", run, vocabulary=64)
     assert signal.getsignal(signal.SIGTERM) == before
-    flag = runs.folder / "die"
-    flag.touch()
-    launch(name, runs.run(name, partial(recipes.die_once_at, 14, flag)), vocabulary=64)
-    assert not flag.exists(), "no worker died"
+    assert not (runs.folder / "die").exists(), "no worker died"
     shown = capsys.readouterr().out
-    assert "a worker died: started anew from step-" in shown
-    assert shown.count("launched: resumed at step ") == 2
+    assert "launched: a worker died: started anew from " in shown
+    assert shown.count("launched: resumed at step ") == 1
     assert "tok/s/worker" in shown
-    assert runs.equal(name, "zero2")
+    saved = checkpoint.latest(run.checkpoints)
+    assert saved is not None
+    step = saved.progress.position.step
+    assert f"at step {step};" in str(told.value)
+    assert 10 < step < STEPS
+    assert list(saved.progress.log) == runs.log("zero2")[:step]
 
 
-def test_a_worker_s_mistake_reaches_the_user(
-    tokens: Path, tmp_path: Path, training_params: TrainingParams, ray_session: str
-) -> None:
-    def wrong() -> nn.Module:
-        raise UserError("base.source: broken")
-
+def test_a_worker_s_mistake_reaches_the_user(runs: Runs) -> None:
+    run = runs.run("mistaken", recipes.wrong)
     with pytest.raises(UserError, match=r"base\.source: broken"):
-        launch("test", Run(training_params, 7, tokens, tmp_path, wrong), vocabulary=64)
+        _raise_what_was_left(run)
 
 
 def test_a_finished_run_is_not_done_again(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.common.errors import UserError
 from stages.common.training.launch import launch
 from stages.common.training.watchdog import EXIT_CODE
 from tests.stages.common.training import recipes, workers
@@ -41,6 +42,14 @@ def test_ray_chooses_the_worker_count(
     (runs.folder / "elastic on ray").mkdir()
     launch("elastic", runs.run("elastic on ray", **SHORT), vocabulary=64)
     assert runs.losses("elastic on ray") == pytest.approx(runs.losses("short"), abs=1e-4)
+
+
+@pytest.mark.ray
+def test_a_mistake_crosses_ray(runs: Runs, ray_session: str) -> None:
+    run = runs.run("mistaken on ray", recipes.wrong)
+    run.folder.mkdir()
+    with pytest.raises(UserError, match=r"base\.source: broken"):
+        launch("test", run, vocabulary=64)
 
 
 def test_ten_kills_change_nothing(project_root: Path) -> None:
