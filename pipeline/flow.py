@@ -27,7 +27,7 @@ from pipeline.graph import Graph, read_graph
 from pipeline.heal import heal
 from pipeline.live import recorded
 from pipeline.plan import Decision, plan, refuse_absent
-from pipeline.process import run_stage, stop_all, stopping
+from pipeline.process import CHATTER, run_stage, stop_all, stopping
 from pipeline.stopping import stopped_from_outside
 from stages.common.errors import TRY_AGAIN
 from stages.common.guard import watch
@@ -72,7 +72,8 @@ def run_task(
 
     def show(line: str) -> None:
         shown.line(line)
-        console.line(name, line)
+        if not CHATTER.match(line):
+            console.line(name, line)
         if parse(line):
             emit(name, "progress", line)
         last[:] = [*last[-19:], line]

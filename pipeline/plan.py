@@ -29,10 +29,9 @@ def plan(graph: Graph, names: Sequence[str], forced: Collection[str] = ()) -> di
     ``forced``: stages that run even where nothing changed.
     """
     decisions: dict[str, Decision] = {}
-    with graph.repo.lock:
-        for name in names:
-            before = {up: decisions[up] for up in graph.upstream[name] if up in decisions}
-            decisions[name] = _decide(graph.stages[name], before, name in forced)
+    for name in names:
+        before = {up: decisions[up] for up in graph.upstream[name] if up in decisions}
+        decisions[name] = _decide(graph.stages[name], before, name in forced)
     return decisions
 
 
@@ -49,23 +48,21 @@ def refuse_absent(decisions: Mapping[str, Decision]) -> None:
 def _decide(stage: Any, before: Mapping[str, Decision], force: bool) -> Decision:
     if force:
         return Decision("run", "forced")
-    status: dict[str, Any] = {}
-    for entry in next(iter(stage.status().values()), []):
-        status.update(entry if isinstance(entry, dict) else {entry: {}})
+    # Piece by piece: `stage.status()` takes DVC's locks and fails while another run is at the stage.
+    deps = {path: change for dep in stage.deps for path, change in dep.status().items()}
+    outs = {path: change for out in stage.outs for path, change in out.status().items()}
     remade = [name for name, decision in before.items() if decision.action in ("run", "maybe")]
     absent = [name for name, decision in before.items() if decision.action == "absent"]
-    deps = status.get("changed deps", {})
     params = {path: change for path, change in deps.items() if isinstance(change, dict)}
     files = {path: change for path, change in deps.items() if not isinstance(change, dict)}
     if not any(out.hash_info for out in stage.outs):
         return Decision("run", "never ran here")
     if params:
         return Decision("run", "; ".join(_leaves(stage, params)))
-    if "changed checksum" in status:
+    if stage.changed_stage():
         return Decision("run", "its command or outs changed in dvc.yaml")
     if remade:
         return Decision("maybe", f"after {_some(remade)}")
-    outs = status.get("changed outs", {})
     if absent or (outs and any(change == "not in cache" for change in outs.values())):
         return Decision("absent", f"{_some(absent or list(outs))} not here and not in the cache")
     # A dependency that is only gone comes back with the stage that makes it.

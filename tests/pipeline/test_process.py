@@ -27,13 +27,12 @@ time.sleep(300)
 
 
 def test_every_line_is_kept_and_the_stage_s_own_status_wins_over_dvc_s(
-    project: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    project: Path, shell: Shell
 ) -> None:
-    monkeypatch.chdir(project)
     (project / "one.py").write_text(STATUS)
     lines: list[str] = []
     log = project / "logs" / "one.log"
-    ended = process.run_stage("one", process.child_environment(), log, lines.append)
+    ended = process.run_stage(project, "one", process.child_environment(), log, lines.append)
     assert ended == (2, "train.lr is -1: make it positive")
     numbered = [line for line in lines if line.startswith("line ")]
     assert len(numbered) == 3000
@@ -42,7 +41,6 @@ def test_every_line_is_kept_and_the_stage_s_own_status_wins_over_dvc_s(
 
 
 def test_stopping_leaves_no_process(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(project)
     monkeypatch.setattr(process, "_stopping", threading.Event())
     (project / "one.py").write_text(CHILD)
     started = threading.Event()
@@ -51,6 +49,7 @@ def test_stopping_leaves_no_process(project: Path, monkeypatch: pytest.MonkeyPat
     def run() -> None:
         log = project / "one.log"
         ended = process.run_stage(
+            project,
             "one",
             process.child_environment(),
             log,
@@ -62,10 +61,45 @@ def test_stopping_leaves_no_process(project: Path, monkeypatch: pytest.MonkeyPat
     thread.start()
     assert started.wait(60)
     family = psutil.Process(os.getpid()).children(recursive=True)
+    family = [p for p in family if p.status() != psutil.STATUS_ZOMBIE]
     assert any("grandchild" in " ".join(p.cmdline()) for p in family)
     began = time.monotonic()
     process.stop_all()
     thread.join(20)
     assert time.monotonic() - began < 10
     assert result[0][0] == 75
-    assert not [p for p in family if p.is_running() and "sleep(300)" in " ".join(p.cmdline())]
+    assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_what_dvc_could_not_do_after_a_good_stage_is_a_failure(project: Path) -> None:
+    # The stage says that it is done and then misses its out.
+    (project / "one.py").write_text(
+        "import json, os\n"
+        "json.dump({'code': 0, 'line': 'done'}, open(os.environ['REPO_STATUS_FILE'], 'w'))"
+    )
+    ended = process.run_stage(
+        project, "one", process.child_environment(), project / "one.log", lambda line: None
+    )
+    assert ended.code == 1
+    assert "out/one" in ended.line
+
+
+def test_two_runs_of_one_stage_take_turns(project: Path) -> None:
+    (project / "one.py").write_text(
+        "import time; open('started', 'a').write('x'); time.sleep(3); open('out/one', 'w').write('1')"
+    )
+    ended: list[tuple[int, str]] = []
+    said: list[str] = []
+
+    def run() -> None:
+        environment, log = process.child_environment(), project / "one.log"
+        ended.append(process.run_stage(project, "one", environment, log, said.append))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert [code for code, _ in ended] == [0, 0]
+    assert "waits for another run that is at this stage" in said
+    assert (project / "started").read_text() == "x"  # the second one found nothing to do

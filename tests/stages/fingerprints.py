@@ -22,6 +22,7 @@ STAGES = sorted(path.parent.name for path in (ROOT / "stages").glob("*/version.p
 PACKAGES = ("stages", "repo_model")
 NOT_THE_RESULT = {
     "stages.common.entry",
+    "stages.common.guard",
     "stages.common.progress",
     "stages.common.status",
     "stages.params",
