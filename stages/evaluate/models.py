@@ -22,7 +22,11 @@ class Models:
         self.base = identified(paths.BASE)
         self._extended = identified(paths.extended(item))
         self.trained_tokens = int(settings(paths.model(item))["max_position_embeddings"])
-        self._window = int(settings(paths.extended(item))["max_position_embeddings"])
+        config = settings(paths.extended(item))
+        self._window = int(config["max_position_embeddings"])
+        self._own_factor = None
+        if config.get("extension_steps") and (rope := extension(config)):
+            self._own_factor = float(rope["factor"])
 
     def at(self, length: int) -> Model:
         """The model for a length in tokens; refuses one beyond the extended window."""
@@ -33,7 +37,8 @@ class Models:
                 f"benchmarks.lengths: {length} is beyond the window of {self._extended.folder}, "
                 f"{self._window} tokens; raise extend.factor or drop the length"
             )
-        factor = length / self.trained_tokens
+        # A fine-tuned extension was trained with its factor; a zero-shot one takes the length's.
+        factor = self._own_factor or length / self.trained_tokens
         return Model(self._extended.folder, self._extended.sha256, factor)
 
 

@@ -16,7 +16,7 @@ def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
     if shape is None:
         return unknown(params)
     layers = map_layers(variant or "rope", shape.layers, params.train.start_layer)
-    tuned = getattr(params.extend, "training", None)
+    tuned = params.extend.training
     if tuned is not None:
         return training.cost(tuned, shape, layers, layout)
     count = shape.parameters + shape.map_parameters(layers)

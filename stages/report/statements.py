@@ -32,7 +32,13 @@ def statements(metrics: dict[str, Any], params: Params) -> list[str]:
 def yarn(params: Params) -> str:
     """How the context was extended."""
     scope = YARN_SCOPES[params.extend.scope]
-    return f"YaRN x{params.extend.factor:g} {scope}, without further training"
+    tuned = params.extend.training
+    how = (
+        f"with {tuned.tokens:,} tokens of training at that length"
+        if tuned
+        else ("without further training")
+    )
+    return f"YaRN x{params.extend.factor:g} {scope}, {how}"
 
 
 def _what_was_done(metrics: dict[str, Any], params: Params) -> Iterator[str]:
