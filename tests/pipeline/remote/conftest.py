@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-COPIED = ("dvc.yaml", ".dvcignore", ".gitignore", "params.yaml", "stages", "pipeline", "repo_model")
-CLI = "from pipeline.cli import app, main; from pipeline.remote.commands import register; {}main()"
+COPIED = (
+    *("dvc.yaml", "params.yaml", "prefect.yaml", ".dvcignore", ".gitignore"),
+    *("stages", "pipeline", "repo_model"),
+)
 Answer = tuple[int, Any]
 
 
@@ -78,13 +80,7 @@ class Laptop:
 
     def command(self, *words: str) -> list[str]:
         """``repo-pipeline WORDS`` of the clone's own code."""
-        from pipeline import cli
-
-        known = {
-            command.name or command.callback.__name__ for command in cli.app.registered_commands
-        }  # type: ignore[union-attr]
-        code = CLI.format("" if "submit" in known else "register(app); ")
-        return [sys.executable, "-c", code, *words]
+        return [sys.executable, "-m", "pipeline.cli", *words]
 
     def pipeline(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.run(*self.command(*words), check=False)
