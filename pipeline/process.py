@@ -33,6 +33,8 @@ BUSY_WAIT_S, BUSY_TRIES = 2.0, 30
 STOP_SECONDS = 5.0
 """A stage that is told to stop has this long before it is killed."""
 _live: set[subprocess.Popen[str]] = set()
+_stoppers: dict[int, threading.Thread] = {}
+"""Threads that are stopping a child and what it started, by its pid."""
 _stopping = threading.Event()
 
 Environment = Mapping[str, str]
@@ -94,6 +96,8 @@ def _attempt(
         finally:
             stop(child)
             _live.discard(child)
+            if stopper := _stoppers.pop(child.pid, None):
+                stopper.join()  # the child may be gone, what it started may not
         # Whoever ended the child may be about to tell us; a group is signalled all at once.
         if _stopping.wait(1.0 if code < 0 else 0.0):
             return _stopped()  # first: psutil may have taken the exit code, which then reads 0
@@ -125,7 +129,9 @@ def stop_all() -> None:
     """Stop every stage that this process runs, now and from here on; does not wait."""
     _stopping.set()
     for child in list(_live):
-        threading.Thread(target=stop, args=(child,), daemon=True).start()
+        stopper = threading.Thread(target=stop, args=(child,), daemon=True)
+        _stoppers[child.pid] = stopper
+        stopper.start()
 
 
 def stopping() -> bool:

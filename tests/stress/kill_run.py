@@ -92,10 +92,10 @@ def main() -> int:
     if reference != 0 or ended != 0:
         return 1
     wanted, found = models(quiet), models(hurt)
-    print(f"{'model':32}{'uninterrupted':36}{'killed':36}equal")
+    print(f"{'model':28}{'uninterrupted':40}{'killed':40}equal")
     for path in sorted(wanted):
         equal = wanted[path] == found.get(path)
-        print(f"{path:32}{wanted[path]:36}{found.get(path, 'absent'):36}{'yes' if equal else 'NO'}")
+        print(f"{path:28}{wanted[path]:40}{found.get(path, 'absent'):40}{'yes' if equal else 'NO'}")
     if wanted == found and not options.folder:
         shutil.rmtree(folder)
     return int(wanted != found)

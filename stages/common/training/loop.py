@@ -222,8 +222,8 @@ class Loop:
             raise UserError(f"{line}; make room and run again")
 
     def _tell_failed_write(self) -> None:
-        """Say once that a checkpoint could not be written; training goes on."""
-        if not self.writer.busy and self.writer.failure != self.told:
+        """Say once, until one is written, that a checkpoint could not be; training goes on."""
+        if not self.writer.busy and bool(self.writer.failure) != bool(self.told):
             self.told = self.writer.failure
             if self.told:
                 say(self.run.folder, f"{self._not_written()}; training goes on")

@@ -206,6 +206,8 @@ def test_ctrl_c_detaches_and_leaves_the_job(
     process = subprocess.Popen(
         laptop.command(*words), cwd=laptop.folder, env=laptop.env(), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # A shell's background job, which this may be, ignores SIGINT, and so do its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stderr is not None
     # The miniature has no websocket: following it is a lost connection, tried again and again.
