@@ -147,6 +147,7 @@ def _run(main: Path, here: Checkout, targets: Sequence[str], force: bool) -> Non
     graph = read_graph(here.root)
     link_inputs(graph, main, here)
     graph.refuse_missing(here.root)
+    graph.refuse_read_only_cache()
     names = graph.select(targets)
     forced = graph.named(targets) if force else set()
     decisions = plan(graph, names, forced)

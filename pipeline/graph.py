@@ -1,5 +1,6 @@
 """The graph, as DVC reads it from ``dvc.yaml``: nothing else lists the stages."""
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,18 @@ class Graph:
                 raise UserError(
                     f"{path}: no such file or folder, and a stage needs it (`needs` in params.yaml)"
                 )
+
+    def refuse_read_only_cache(self) -> None:
+        """Raise ``UserError`` when DVC could not keep what a stage makes; better now than after hours."""
+        folder = Path(self.repo.cache.local_cache_dir)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"DVC's cache {folder}: {error.strerror}; make it writable, or `dvc cache dir`"
+            ) from None
 
     def named(self, targets: Sequence[str]) -> set[str]:
         """The targets themselves, all stages for none; one without an item means all its items."""

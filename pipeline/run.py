@@ -1,5 +1,6 @@
 """``repo-pipeline run``: the flow from a terminal, and nothing at all when nothing is to be done."""
 
+import logging
 import signal
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def run(
     if done and (here.experiment is None or saved(main, here.experiment)):
         print(f"nothing to do: {len(names)} stages are up to date")
     else:
+        graph.refuse_read_only_cache()
         _flow(targets, profile, overrides, force)
         print(f"done in {time.monotonic() - started:.0f} s")
     _show(here, "report" in names)
@@ -58,9 +60,16 @@ def _flow(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     with own_server(lambda line: print(line, flush=True)):
-        from pipeline.flow import repo_pipeline  # Prefect reads its settings when it is imported
+        # Prefect reads its settings when it is imported.
+        from prefect.logging.handlers import APILogWorker
 
-        repo_pipeline(profile, list(overrides), list(targets), force)
+        from pipeline.flow import repo_pipeline
+
+        logging.raiseExceptions = False  # a log line that the page did not get is no error of a run
+        try:
+            repo_pipeline(profile, list(overrides), list(targets), force)
+        finally:
+            APILogWorker.drain_all(timeout=5.0)  # before the server goes
 
 
 def _show(here: Checkout, results: bool) -> None:

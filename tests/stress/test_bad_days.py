@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -81,22 +81,52 @@ def test_runs_that_fill_up_during_training(project: Project, tmp_path: Path) -> 
     goes_on(project, before)
 
 
-@needs_root
-def test_a_cache_that_is_read_only(project: Project) -> None:
-    before = project.models()
+@contextmanager
+def read_only_cache(project: Project) -> Iterator[None]:
     cache = project.folder / ".dvc" / "cache"
     with mounted(cache, "--bind", str(cache)):
         subprocess.run(["mount", "-o", "remount,ro,bind", str(cache)], check=True)
+        yield
+
+
+@needs_root
+def test_a_cache_that_is_read_only(project: Project) -> None:
+    before = project.models()
+    with read_only_cache(project):
         done = project("repo-pipeline", "run", "extend", "--force")
-    assert done.returncode in (1, 2, 75), done.stdout
-    assert "Read-only file system" in one_line(done.stderr) or "cannot be written" in done.stderr
+    assert done.returncode == 2, done.stdout
+    assert "DVC's cache" in one_line(done.stderr)
+    assert "Read-only file system" in done.stderr
+    assert project.models() == before
     goes_on(project, before)
 
 
-def interrupted(project: Project, act: Callable[[psutil.Process], None]) -> tuple[int, str]:
-    """Start a forced training, act on it while it trains, and return how the run ended."""
+@needs_root
+def test_a_cache_that_becomes_read_only_during_a_run(project: Project) -> None:
+    before = project.models()
+    project.set("scope: rope_and_repo", "scope: rope")
+    with ExitStack() as later:
+        code, stderr = interrupted(
+            project,
+            lambda run: later.enter_context(read_only_cache(project)),
+            *("extend", "stages.extend"),
+        )
+    assert code == 1
+    assert "Read-only file system" in one_line(stderr)
+    goes_on(project, before)
+    project.set("scope: rope", "scope: rope_and_repo")
+    goes_on(project, before)
+
+
+def interrupted(
+    project: Project,
+    act: Callable[[psutil.Process], object],
+    target: str = "train",
+    sign: str = "stages.train",
+) -> tuple[int, str]:
+    """Start a forced stage, act once a process shows the sign, and return how the run ended."""
     process = subprocess.Popen(
-        project.command("repo-pipeline", "run", "train", "--force"),
+        project.command("repo-pipeline", "run", target, "--force"),
         cwd=project.folder,
         env=project.environment(),
         stdout=subprocess.PIPE,
@@ -105,10 +135,9 @@ def interrupted(project: Project, act: Callable[[psutil.Process], None]) -> tupl
         start_new_session=True,
     )
     until = time.monotonic() + 120
-    while not any("stages.train" in " ".join(p.cmdline()) for p in alive(project)):
+    while not any(sign in " ".join(p.cmdline()) for p in alive(project)):
         assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.3)
-    time.sleep(4)
+        time.sleep(0.1)
     act(psutil.Process(process.pid))
     _, stderr = process.communicate(timeout=300)
     return process.returncode, stderr
