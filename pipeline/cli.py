@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from pipeline import work
+from pipeline.ended import Stopped
 from pipeline.environment import prepare
 from pipeline.remote import commands as remote
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, UserError
@@ -148,7 +149,7 @@ def main() -> None:
         if os.environ.get("REPO_DEBUG"):
             raise
         sys.exit(_end(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         print("repo-pipeline: stopped; run again to go on from here", file=sys.stderr)
         sys.exit(TRY_AGAIN)
     sys.exit(code if isinstance(code, int) else DONE)

@@ -1,4 +1,8 @@
-"""How a stage that ended other than well reaches whoever asked for it."""
+"""How a stage or a run that ended other than well reaches whoever asked for it."""
+
+
+class Stopped(BaseException):
+    """The user stopped the run. No ``KeyboardInterrupt``: Typer would end the process at that."""
 
 
 class StageFailed(RuntimeError):

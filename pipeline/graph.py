@@ -41,7 +41,7 @@ class Graph:
                 )
 
     def refuse_read_only_cache(self) -> None:
-        """Raise ``UserError`` when DVC could not keep what a stage makes; better now than after hours."""
+        """Raise ``UserError`` when DVC could not keep what a stage makes: now, not after hours."""
         folder = Path(self.repo.cache.local_cache_dir)
         try:
             folder.mkdir(parents=True, exist_ok=True)

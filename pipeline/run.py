@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from pipeline.checkout import Checkout, checkout, link_inputs, saved
+from pipeline.ended import Stopped
 from pipeline.graph import read_graph
 from pipeline.heal import heal
 from pipeline.plan import plan, refuse_absent
@@ -55,7 +56,7 @@ def _flow(
 ) -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         stop_all()
-        raise KeyboardInterrupt
+        raise Stopped
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
