@@ -167,14 +167,11 @@ def test_the_run_s_own_prefect_server_dies(project: Project) -> None:
     before = project.models()
 
     def act(run: psutil.Process) -> None:
-        servers = [p for p in run.children(recursive=True) if "uvicorn" in " ".join(p.cmdline())]
-        assert servers
-        for server in servers:
-            server.kill()
+        (server,) = [p for p in run.children() if "server" in p.cmdline()]
+        server.kill()
 
     code, stderr = interrupted(project, act)
-    if code:  # the stages may end without it; if not, this is said
-        assert "Prefect's server does not answer" in one_line(stderr)
+    assert code == 0, stderr  # it was started again, and the run with it
     assert not alive(project)
     goes_on(project, before)
 
