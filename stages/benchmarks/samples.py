@@ -52,6 +52,8 @@ def options_named() -> Iterator[None]:
             ("benchmarks.lengths: ", "length "),
             ("benchmarks.longbench.tasks: ", "--tasks: "),
             ("benchmarks.longbench.path", "--data"),
+            ("benchmarks.nlgraph.path", "--data"),
+            ("benchmarks.hybridqa.path", "--data"),
             ("benchmarks.ruler.samples", "--num"),
             *((f"benchmarks.ruler.{name}", f"--{option}") for name, option in SOURCES.items()),
             *((f"(ruler.{name})", f"(--{option})") for name, option in SOURCES.items()),

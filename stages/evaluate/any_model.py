@@ -1,4 +1,4 @@
-"""Any Hugging Face causal model on RULER or LongBench: ``repo-pipeline evaluate MODEL ...``.
+"""Any Hugging Face causal model on a suite of tasks: ``repo-pipeline evaluate MODEL ...``.
 
 Works offline, without DVC and without params.yaml. Samples and results are kept under
 ``REPO_RUNS``: the same command again goes on where it was stopped, and one that is finished only
@@ -13,9 +13,15 @@ from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 
-from stages.benchmarks import kept, longbench, official, ruler
+from stages.benchmarks import hybridqa, kept, longbench, nlgraph, official, ruler
 from stages.benchmarks.encoder import Encoder
-from stages.benchmarks.params import BenchmarksParams, LongBenchParams
+from stages.benchmarks.params import (
+    NLGRAPH_TASKS,
+    BenchmarksParams,
+    HybridQAParams,
+    LongBenchParams,
+    NLGraphParams,
+)
 from stages.benchmarks.samples import add_sources, known_task, options_named, sources
 from stages.common import runs
 from stages.common.command import Parser, ended
@@ -28,7 +34,13 @@ from stages.evaluate.parts import Cutting, cut
 from stages.evaluate.shards import Model
 from stages.evaluate.worker import Worker
 
-SUITES = (ruler.SUITE, longbench.SUITE)
+SUITES = (ruler.SUITE, longbench.SUITE, nlgraph.SUITE, hybridqa.SUITE)
+
+_FOLDERS = {
+    longbench.SUITE: "LongBench's <task>.jsonl files",
+    nlgraph.SUITE: "NLGraph's <task>/test.json files",
+    hybridqa.SUITE: "HybridQA, with WikiTables-WithLinks in it",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -41,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--num", type=int, help="samples a cell (nvidia: 500, repo-paper: 100)")
     parser.add_argument("--protocol", choices=official.PROTOCOLS, default="nvidia")
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--data", help="folder of LongBench's <task>.jsonl files")
+    parser.add_argument("--data", help="folder of LongBench, NLGraph or HybridQA")
     parser.add_argument("--out", type=Path, help="folder for metrics.json and the records")
     parser.add_argument("--against", type=Path, help="an earlier --out folder to compare with")
     parser.add_argument("--yarn", action="store_true", help="extend it beyond its window by YaRN")
@@ -142,41 +154,59 @@ def _at(model: Model, length: int, config: dict[str, Any], yarn: bool) -> Model:
 
 
 def _settings(options: Any, lengths: Sequence[int]) -> list[BenchmarksParams]:
-    """Settings of one task at one length each."""
-    of_ruler = options.suite == ruler.SUITE
+    """Settings of one task at one length each; NLGraph's levels of a task are together."""
     names = options.tasks.split(",") if options.tasks else _all_tasks(options)
-    found = []
-    for task in (name.strip() for name in names):
-        if of_ruler:
-            known_task("--tasks", task)
-        for length in lengths:
-            found.append(
-                BenchmarksParams(
-                    seed=options.seed,
-                    lengths=(length,),
-                    ruler=official.ruler(
-                        options.protocol,
-                        [task] if of_ruler else [],
-                        options.num,
-                        **sources(options),
-                    ),
-                    longbench=LongBenchParams(
-                        protocol=options.protocol,
-                        tasks=() if of_ruler else (task,),
-                        path=options.data,
-                        samples=options.num,
-                    ),
-                )
-            )
-    return found
+    return [
+        _cell(options, task, length)
+        for task in (name.strip() for name in names)
+        for length in lengths
+    ]
+
+
+def _cell(options: Any, task: str, length: int) -> BenchmarksParams:
+    suite = options.suite
+    if suite == ruler.SUITE:
+        known_task("--tasks", task)
+    asked = {"protocol": options.protocol, "path": options.data, "samples": options.num}
+    return BenchmarksParams(
+        seed=options.seed,
+        lengths=(length,),
+        ruler=official.ruler(
+            options.protocol,
+            [task] if suite == ruler.SUITE else [],
+            options.num,
+            **sources(options),
+        ),
+        longbench=LongBenchParams(tasks=(task,) if suite == longbench.SUITE else (), **asked),
+        **_structured(suite, task, asked),
+    )
+
+
+def _structured(suite: str, task: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """The section of a suite over structured data, if that is the one."""
+    if suite not in (nlgraph.SUITE, hybridqa.SUITE):
+        return {}
+    known: Sequence[str] = NLGRAPH_TASKS if suite == nlgraph.SUITE else (hybridqa.TASK,)
+    if task not in known:
+        raise UserError(f"--tasks is {task!r}: unknown; known are {', '.join(known)}")
+    if asked["path"] is None:
+        raise UserError(f"--data is missing: give the folder of {_FOLDERS[suite]}")
+    if suite == nlgraph.SUITE:
+        return {suite: NLGraphParams.model_validate({**asked, "tasks": [task]})}
+    return {suite: HybridQAParams(**asked)}
 
 
 def _all_tasks(options: Any) -> Sequence[str]:
     """All tasks of the suite; of LongBench those whose files are in the folder."""
-    if options.suite == ruler.SUITE:
-        return official.TASKS
+    every = {
+        ruler.SUITE: official.TASKS,
+        nlgraph.SUITE: NLGRAPH_TASKS,
+        hybridqa.SUITE: (hybridqa.TASK,),
+    }
+    if options.suite in every:
+        return every[options.suite]
     if options.data is None:
-        raise UserError("--data is missing: give the folder of LongBench's <task>.jsonl files")
+        raise UserError(f"--data is missing: give the folder of {_FOLDERS[longbench.SUITE]}")
     present = [
         task for task in longbench.metrics() if (Path(options.data) / f"{task}.jsonl").is_file()
     ]
