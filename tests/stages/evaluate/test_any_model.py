@@ -9,8 +9,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from stages.common.files import read_jsonl
+from stages.benchmarks import nlgraph
+from stages.common.files import read_jsonl, write_json
 from stages.evaluate import any_model, pool
+from tests.stages.nlgraph_questions import write as write_nlgraph
 
 WINDOW = 1000
 SHAPE = {"vocab_size": 300, "eos_token_id": 0, "pad_token_id": 1, "bos_token_id": None}
@@ -103,6 +105,31 @@ def test_longbench_from_a_folder(capsys, runs: Path, ray_session, tmp_path: Path
     assert set(metrics["cells"]["multifieldqa_zh"]) == {"600"}
 
 
+def test_nlgraph_from_its_own_folder(
+    capsys, llama: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way but for Ray: samples, an actor's work in this process, records, the table."""
+
+    def compute(missing, folder, worker, arguments) -> None:
+        maker = worker(*arguments)
+        for shard in missing:
+            write_json(folder / f"{shard.key}.json", maker.run(shard))
+
+    monkeypatch.setattr(pool, "_compute", compute)
+    data = write_nlgraph(runs / "NLGraph", nlgraph.LEVELS)
+    asked = (llama, "--suite", "nlgraph", "--data", data, "--tasks", "cycle,flow", "--out", "out")
+    code, text = call(capsys, *asked)
+    assert code == 0, text
+    assert "\nnlgraph (nvidia), score" in text
+    metrics = json.loads(Path("out/metrics.json").read_text())
+    tasks = {"cycle_easy", "cycle_medium", "cycle_hard", "flow_easy", "flow_hard"}
+    assert set(metrics["cells"]) == tasks
+    assert metrics["cells"]["cycle_easy"][str(WINDOW)]["shortcut"] == 50.0
+    (row,) = read_jsonl(Path(f"out/samples/flow_hard-{WINDOW}.jsonl"))
+    assert row["output_tokens"] <= 400
+    assert row["score"] in (0.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -112,6 +139,12 @@ def test_longbench_from_a_folder(capsys, runs: Path, ray_session, tmp_path: Path
         (("--lengths", "128", "--tasks", "vt", "--num", "2"), "length 128 is too short for vt"),
         (("--suite", "longbench"), "--data is missing"),
         (("--suite", "longbench", "--data", "none"), "--data is 'none': none of LongBench's"),
+        (("--suite", "nlgraph"), "--data is missing: give the folder of NLGraph's"),
+        (("--suite", "nlgraph", "--data", "none"), "--data is 'none': no such folder"),
+        (("--suite", "nlgraph", "--data", ".", "--tasks", "flew"), "--tasks is 'flew': unknown"),
+        (("--suite", "nlgraph", "--data", "."), r"--data is '.': no connectivity/test.json in it"),
+        (("--suite", "hybridqa"), "--data is missing: give the folder of HybridQA"),
+        (("--suite", "hybridqa", "--data", "."), "--data is '.': no released_data/dev.json in it"),
         (("--num", "0"), "--num is 0"),
         (("--against", "nowhere"), "nowhere/metrics.json: no such file"),
     ],
