@@ -112,11 +112,20 @@ class RulerParams(Section):
     With 1,024 tokens an official ``adjective-noun`` key takes a dozen, with dolma2 four or so.
     """
     prose: str
-    """Haystack of the ``prose`` tasks: ``generated``, or a file of text (official: the essays)."""
+    """Haystack of the ``prose`` tasks: ``generated``, or a file of text (official: the essays).
+
+    A file is a path or ``https://...#sha256=...``, here and for the documents below.
+    """
     squad: str = "generated"
-    """Documents of ``qa_1``: ``generated``, or SQuAD v2's JSON (official: ``dev-v2.0.json``)."""
+    """Documents of ``qa_1``: ``generated``, or SQuAD v2's JSON (official: ``dev-v2.0.json``).
+
+    ``download`` reads it from its public home.
+    """
     hotpotqa: str = "generated"
-    """Documents of ``qa_2``: ``generated``, or HotpotQA's JSON (official: dev, distractor)."""
+    """Documents of ``qa_2``: ``generated``, or HotpotQA's JSON (official: dev, distractor).
+
+    ``download`` reads it from its public home.
+    """
     steps: Steps
     vt: TrackingParams
     cwe: WordsParams

@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import hybridqa, longbench, nlgraph, ruler
-from stages.benchmarks.documents import GENERATED, load
+from stages.benchmarks import corpora, hybridqa, longbench, nlgraph, ruler
+from stages.benchmarks.documents import load
 from stages.benchmarks.draft import Cell
 from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.haystack import Prose
@@ -208,9 +208,10 @@ def given(params: BenchmarksParams) -> list[Path]:
     named += [(kind, getattr(params.ruler, kind)) for kind in _kinds(params)]
     files = []
     for field, source in named:
-        if source != GENERATED:
-            files.append(Path(source))
-            if not files[-1].is_file():
+        file = corpora.local(field, source)
+        if file is not None:
+            files.append(file)
+            if not file.is_file():
                 raise UserError(f"benchmarks.ruler.{field} is {source!r}: no such file")
     rows = Source(params.longbench)
     files += [rows.file(task) for task in params.longbench.tasks]
