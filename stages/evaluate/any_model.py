@@ -27,14 +27,16 @@ from stages.common import runs
 from stages.common.command import Parser, ended
 from stages.common.errors import TryAgain, UserError
 from stages.common.files import sha256
-from stages.evaluate import measured, pool, table
+from stages.evaluate import general, measured, pool, table, vllm_engine
+from stages.evaluate.extras import require
 from stages.evaluate.hub import model_folder, tokenizer_folder
 from stages.evaluate.models import identified, settings, trained_window, window
 from stages.evaluate.parts import Cutting, cut
-from stages.evaluate.shards import Model
+from stages.evaluate.shards import OWN_ENGINE, Model
 from stages.evaluate.worker import Worker
 
-SUITES = (ruler.SUITE, longbench.SUITE, nlgraph.SUITE, hybridqa.SUITE)
+SUITES = (ruler.SUITE, longbench.SUITE, nlgraph.SUITE, hybridqa.SUITE, general.SUITE)
+ENGINES = (OWN_ENGINE, vllm_engine.ENGINE)
 
 _FOLDERS = {
     longbench.SUITE: "LongBench's <task>.jsonl files",
@@ -58,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--against", type=Path, help="an earlier --out folder to compare with")
     parser.add_argument("--yarn", action="store_true", help="extend it beyond its window by YaRN")
     parser.add_argument("--full", action="store_true", help="write on after all answers are found")
+    parser.add_argument("--engine", choices=ENGINES, default=OWN_ENGINE, help="vllm: an extra")
     parser.add_argument("--trust-remote-code", action="store_true", help="run the model's own code")
     add_sources(parser)
     options = parser.parse_args(arguments)
@@ -69,6 +72,13 @@ def _evaluate(options: Any) -> None:
         os.environ["REPO_TRUST_REMOTE_CODE"] = "1"
     if options.num is not None and options.num < 1:
         raise UserError(f"--num is {options.num}: give a whole number from 1 up")
+    if options.engine == vllm_engine.ENGINE:
+        if options.yarn or options.suite == general.SUITE:
+            raise UserError("--engine vllm takes neither --yarn nor --suite general; leave it out")
+        require("vllm", "vllm", "--engine vllm")
+    if options.suite == general.SUITE:
+        general.evaluate(options)
+        return
     folder = model_folder(options.model)
     config = settings(folder)
     lengths = _lengths(options, config)
@@ -81,7 +91,7 @@ def _evaluate(options: Any) -> None:
     with options_named():
         found = kept.samples([*_settings(options, lengths)], tokenizer)
     root = kept.root()
-    how = Cutting(root, eos_id, pool.batch_tokens(), not options.full)
+    how = Cutting(root, eos_id, pool.batch_tokens(), not options.full, options.engine)
     parts = [cut(one.file, sha256(root / one.file), models[one.part.length], how) for one in found]
     shards = [shard for part in parts for shard in part.shards]
     shards.sort(key=lambda shard: shard.model.yarn_factor or 1.0)
@@ -101,6 +111,7 @@ def _evaluate(options: Any) -> None:
             "opening_ids": encoder.opening(),
             "stop_when_answered": not options.full,
             "samples": {f"{p.task}-{p.length}": p.shards[0].source_sha256 for p in parts},
+            **({} if options.engine == OWN_ENGINE else {"engine": options.engine}),
         },
     )
     if options.out is not None:

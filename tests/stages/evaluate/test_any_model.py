@@ -11,7 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from stages.benchmarks import nlgraph
 from stages.common.files import read_jsonl, write_json
-from stages.evaluate import any_model, pool
+from stages.evaluate import any_model, extras, pool
 from tests.stages.nlgraph_questions import write as write_nlgraph
 
 WINDOW = 1000
@@ -145,6 +145,10 @@ def test_nlgraph_from_its_own_folder(
         (("--suite", "nlgraph", "--data", "."), r"--data is '.': no connectivity/test.json in it"),
         (("--suite", "hybridqa"), "--data is missing: give the folder of HybridQA"),
         (("--suite", "hybridqa", "--data", "."), "--data is '.': no released_data/dev.json in it"),
+        (("--suite", "general", "--lengths", "512"), "--lengths is not for --suite general"),
+        (("--suite", "general", "--tasks", "arc"), "--tasks is 'arc': unknown; known are arc_cha"),
+        (("--engine", "vllm", "--yarn"), "--engine vllm takes neither --yarn nor"),
+        (("--engine", "fast"), "invalid choice: 'fast'"),
         (("--num", "0"), "--num is 0"),
         (("--against", "nowhere"), "nowhere/metrics.json: no such file"),
     ],
@@ -156,6 +160,22 @@ def test_mistakes_are_one_line(capsys, llama: Path, runs: Path, more, message: s
     assert code == 2
     assert re.search(message, text)
     assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "package", "extra"),
+    [
+        (("--suite", "general"), "lm_eval", "general"),
+        (("--engine", "vllm"), "vllm", "vllm"),
+    ],
+)
+def test_a_missing_extra_is_named(
+    capsys, llama: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, more, package: str, extra: str
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    expected = f"needs {package}, which is not installed; pip install 'repo-pipeline[{extra}]'"
+    assert call(capsys, llama, *more) == (2, f"repo-pipeline: {' '.join(more)} {expected}\n")
+    assert not (runs / "runs").exists()
 
 
 def test_a_folder_that_is_no_model(capsys, runs: Path, tmp_path: Path, llama: Path) -> None:
