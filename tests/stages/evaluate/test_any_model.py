@@ -1,7 +1,9 @@
 """``repo-pipeline evaluate`` on folders as others save them: no DVC, no params, nothing twice."""
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -105,17 +107,19 @@ def test_longbench_from_a_folder(capsys, runs: Path, ray_session, tmp_path: Path
     assert set(metrics["cells"]["multifieldqa_zh"]) == {"600"}
 
 
+def in_this_process(missing, folder, worker, arguments) -> None:
+    """An actor's work without Ray."""
+    maker = worker(*arguments)
+    for shard in missing:
+        write_json(folder / f"{shard.key}.json", maker.run(shard))
+
+
 def test_nlgraph_from_its_own_folder(
     capsys, llama: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole way but for Ray: samples, an actor's work in this process, records, the table."""
 
-    def compute(missing, folder, worker, arguments) -> None:
-        maker = worker(*arguments)
-        for shard in missing:
-            write_json(folder / f"{shard.key}.json", maker.run(shard))
-
-    monkeypatch.setattr(pool, "_compute", compute)
+    monkeypatch.setattr(pool, "_compute", in_this_process)
     data = write_nlgraph(runs / "NLGraph", nlgraph.LEVELS)
     asked = (llama, "--suite", "nlgraph", "--data", data, "--tasks", "cycle,flow", "--out", "out")
     code, text = call(capsys, *asked)
@@ -160,6 +164,40 @@ def test_mistakes_are_one_line(capsys, llama: Path, runs: Path, more, message: s
     assert code == 2
     assert re.search(message, text)
     assert text.count("\n") == 1
+
+
+def test_vllm_gets_our_token_ids(
+    capsys, llama: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """vLLM does not run here: in its place stands what takes its arguments and answers "17"."""
+    loaded: list[dict[str, Any]] = []
+    prompts: list[list[int]] = []
+    answer = Tokenizer.from_file(str(llama / "tokenizer.json")).encode("17").ids
+
+    class LLM:
+        def __init__(self, **arguments: Any) -> None:
+            loaded.append(arguments)
+
+        def generate(self, asked: list[Any], how: Any, use_tqdm: bool) -> list[Any]:
+            assert (how.temperature, how.stop_token_ids) == (0.0, [0])
+            prompts.extend(prompt["prompt_token_ids"] for prompt in asked)
+            tokens = SimpleNamespace(token_ids=(*answer, 0))
+            return [SimpleNamespace(outputs=[tokens]) for _ in asked]
+
+    fake = SimpleNamespace(LLM=LLM, SamplingParams=lambda **how: SimpleNamespace(**how))
+    monkeypatch.setitem(sys.modules, "vllm", fake)
+    monkeypatch.setattr(extras, "find_spec", lambda name: fake)
+    monkeypatch.setattr(pool, "_compute", in_this_process)
+    asked = (llama, "--engine", "vllm", "--tasks", "fwe", "--num", 2, "--lengths", f"900,{WINDOW}")
+    code, text = call(capsys, *asked, "--out", "out")
+    assert code == 0, text
+    assert [arguments["max_model_len"] for arguments in loaded] == [WINDOW]  # one for both lengths
+    assert json.loads(Path("out/metrics.json").read_text())["engine"] == "vllm"
+    assert {len(prompt) + 50 <= WINDOW for prompt in prompts} == {True}
+    for length in (900, WINDOW):
+        for row in read_jsonl(Path(f"out/samples/fwe-{length}.jsonl")):
+            assert (row["prediction"], row["ended_by_eos"]) == ("17", True)
+            assert row["prompt_tokens"] in map(len, prompts)
 
 
 @pytest.mark.parametrize(
