@@ -15,19 +15,13 @@ from filelock import FileLock, Timeout
 
 from stages.benchmarks import hybridqa, kept, longbench, nlgraph, official, ruler
 from stages.benchmarks.encoder import Encoder
-from stages.benchmarks.params import (
-    NLGRAPH_TASKS,
-    BenchmarksParams,
-    HybridQAParams,
-    LongBenchParams,
-    NLGraphParams,
-)
-from stages.benchmarks.samples import add_sources, known_task, options_named, sources
+from stages.benchmarks.samples import add_sources, options_named
 from stages.common import runs
 from stages.common.command import Parser, ended
 from stages.common.errors import TryAgain, UserError
 from stages.common.files import sha256
 from stages.evaluate import general, measured, pool, table, vllm_engine
+from stages.evaluate.chosen import chosen
 from stages.evaluate.extras import require
 from stages.evaluate.hub import model_folder, tokenizer_folder
 from stages.evaluate.models import identified, settings, trained_window, window
@@ -37,12 +31,6 @@ from stages.evaluate.worker import Worker
 
 SUITES = (ruler.SUITE, longbench.SUITE, nlgraph.SUITE, hybridqa.SUITE, general.SUITE)
 ENGINES = (OWN_ENGINE, vllm_engine.ENGINE)
-
-_FOLDERS = {
-    longbench.SUITE: "LongBench's <task>.jsonl files",
-    nlgraph.SUITE: "NLGraph's <task>/test.json files",
-    hybridqa.SUITE: "HybridQA, with WikiTables-WithLinks in it",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -89,7 +77,7 @@ def _evaluate(options: Any) -> None:
     eos_id = encoder.eos_id()
     against = None if options.against is None else measured.read(options.against)
     with options_named():
-        found = kept.samples([*_settings(options, lengths)], tokenizer)
+        found = kept.samples(chosen(options, lengths), tokenizer)
     root = kept.root()
     how = Cutting(root, eos_id, pool.batch_tokens(), not options.full, options.engine)
     parts = [cut(one.file, sha256(root / one.file), models[one.part.length], how) for one in found]
@@ -162,68 +150,6 @@ def _at(model: Model, length: int, config: dict[str, Any], yarn: bool) -> Model:
     if not yarn or trained is None:
         return model
     return Model(model.folder, model.sha256, max(1.0, length / trained))
-
-
-def _settings(options: Any, lengths: Sequence[int]) -> list[BenchmarksParams]:
-    """Settings of one task at one length each; NLGraph's levels of a task are together."""
-    names = options.tasks.split(",") if options.tasks else _all_tasks(options)
-    return [
-        _cell(options, task, length)
-        for task in (name.strip() for name in names)
-        for length in lengths
-    ]
-
-
-def _cell(options: Any, task: str, length: int) -> BenchmarksParams:
-    suite = options.suite
-    if suite == ruler.SUITE:
-        known_task("--tasks", task)
-    asked = {"protocol": options.protocol, "path": options.data, "samples": options.num}
-    return BenchmarksParams(
-        seed=options.seed,
-        lengths=(length,),
-        ruler=official.ruler(
-            options.protocol,
-            [task] if suite == ruler.SUITE else [],
-            options.num,
-            **sources(options),
-        ),
-        longbench=LongBenchParams(tasks=(task,) if suite == longbench.SUITE else (), **asked),
-        **_structured(suite, task, asked),
-    )
-
-
-def _structured(suite: str, task: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """The section of a suite over structured data, if that is the one."""
-    if suite not in (nlgraph.SUITE, hybridqa.SUITE):
-        return {}
-    known: Sequence[str] = NLGRAPH_TASKS if suite == nlgraph.SUITE else (hybridqa.TASK,)
-    if task not in known:
-        raise UserError(f"--tasks is {task!r}: unknown; known are {', '.join(known)}")
-    if asked["path"] is None:
-        raise UserError(f"--data is missing: give the folder of {_FOLDERS[suite]}")
-    if suite == nlgraph.SUITE:
-        return {suite: NLGraphParams.model_validate({**asked, "tasks": [task]})}
-    return {suite: HybridQAParams(**asked)}
-
-
-def _all_tasks(options: Any) -> Sequence[str]:
-    """All tasks of the suite; of LongBench those whose files are in the folder."""
-    every = {
-        ruler.SUITE: official.TASKS,
-        nlgraph.SUITE: NLGRAPH_TASKS,
-        hybridqa.SUITE: (hybridqa.TASK,),
-    }
-    if options.suite in every:
-        return every[options.suite]
-    if options.data is None:
-        raise UserError(f"--data is missing: give the folder of {_FOLDERS[longbench.SUITE]}")
-    present = [
-        task for task in longbench.metrics() if (Path(options.data) / f"{task}.jsonl").is_file()
-    ]
-    if not present:
-        raise UserError(f"--data is {options.data!r}: none of LongBench's <task>.jsonl in it")
-    return present
 
 
 if __name__ == "__main__":
