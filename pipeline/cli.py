@@ -13,7 +13,7 @@ import typer
 
 from pipeline import work
 from pipeline.ended import Stopped
-from pipeline.environment import prepare
+from pipeline.environment import defaults, prepare
 from pipeline.remote import commands as remote
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, UserError
 
@@ -53,6 +53,7 @@ def run(
     """
     from pipeline.run import run as start
 
+    prepare(Path.cwd())
     start(Path.cwd(), stages or [], profile, set_ or [], force)
 
 
@@ -92,6 +93,7 @@ def serve(port: Port = 4200) -> None:
     """Prefect's server, a worker and the deployments on this machine, until Ctrl-C."""
     from pipeline.serve import serve as start
 
+    prepare(Path.cwd())
     start(Path.cwd(), port, lambda line: print(line, flush=True))
 
 
@@ -142,7 +144,7 @@ remote.register(app)
 def main() -> None:
     """Run the command line; every expected error is one line."""
     try:
-        prepare(Path.cwd())
+        defaults(Path.cwd())
         # The code of typer.Exit, which is no exception here.
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except Exception as error:

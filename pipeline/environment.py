@@ -15,10 +15,16 @@ OURS = "# Written by `repo-pipeline serve`, which removes it when it ends."
 
 
 def prepare(root: Path) -> None:
-    """Quiet, offline-safe defaults; a variable that is set already stays as it is."""
-    home = (root / HOME).absolute()
+    """The variables, and the folder that Prefect's database needs: for what starts Prefect."""
+    defaults(root)
+    if os.environ["PREFECT_HOME"] == str(_home(root)):
+        _home(root).mkdir(parents=True, exist_ok=True)
+
+
+def defaults(root: Path) -> None:
+    """Quiet, offline-safe variables, no files; one that is set already stays as it is."""
     settings = {
-        "PREFECT_HOME": str(home),
+        "PREFECT_HOME": str(_home(root)),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         # Our own lines go to the terminal; Prefect's copies go to its page.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
@@ -37,8 +43,10 @@ def prepare(root: Path) -> None:
     server = served(root)
     if server:
         os.environ.setdefault("PREFECT_API_URL", server)
-    if os.environ["PREFECT_HOME"] == str(home):
-        home.mkdir(parents=True, exist_ok=True)  # Prefect's database would not open without it
+
+
+def _home(root: Path) -> Path:
+    return (root / HOME).absolute()
 
 
 def served(root: Path) -> str | None:

@@ -14,6 +14,10 @@ BYTES_PER_TOKEN = 10.0
 """Text and token ids as JSON."""
 LONGBENCH_ROWS = 200
 """Of a LongBench task (150 in one); the generated set has 30."""
+NLGRAPH_ROWS = 60
+"""About, of a task at a level."""
+HYBRIDQA_ROWS = 1400
+"""Of the dev set, with the answer in the table."""
 
 
 class Cell(NamedTuple):
@@ -25,7 +29,7 @@ class Cell(NamedTuple):
 
 
 def cells(params: "Params") -> Iterator[Cell]:
-    """All cells; LongBench's rows are counted at full length."""
+    """All cells; rows that are not RULER's are counted at full length."""
     wanted = params.benchmarks
     rows = LONGBENCH_ROWS if wanted.longbench.path else 30
     rows = min(rows, wanted.longbench.samples or rows)
@@ -34,6 +38,15 @@ def cells(params: "Params") -> Iterator[Cell]:
             yield Cell(length, wanted.ruler.samples, wanted.ruler.new_tokens[task])
         for _ in wanted.longbench.tasks:
             yield Cell(length, rows, 128)
+    if wanted.nlgraph:
+        rows = min(NLGRAPH_ROWS, wanted.nlgraph.samples or NLGRAPH_ROWS)
+        for length in wanted.nlgraph.lengths or wanted.lengths[:1]:
+            for _ in range(len(wanted.nlgraph.tasks) * len(wanted.nlgraph.levels)):
+                yield Cell(length, rows, wanted.nlgraph.new_tokens or 512)
+    if wanted.hybridqa:
+        rows = min(HYBRIDQA_ROWS, wanted.hybridqa.samples or HYBRIDQA_ROWS)
+        for length in wanted.hybridqa.lengths or wanted.lengths[:1]:
+            yield Cell(length, rows, wanted.hybridqa.new_tokens or 32)
 
 
 def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:

@@ -1,4 +1,4 @@
-"""Questions with their documents: SQuAD, HotpotQA from a path, or generated ones nobody owns."""
+"""Questions with their documents: SQuAD, HotpotQA, or generated ones that nobody owns."""
 
 import hashlib
 import json
@@ -8,10 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import invented
+from stages.benchmarks import corpora, invented
 from stages.common.errors import UserError
-
-GENERATED = "generated"
 
 
 @dataclass(frozen=True)
@@ -37,17 +35,17 @@ class Documents:
 
 
 def load(kind: str, source: str) -> Documents:
-    """The collection ``squad`` or ``hotpotqa``; ``source`` is ``generated`` or a file."""
+    """The collection ``squad`` or ``hotpotqa`` from a source that ``corpora`` knows."""
     return _load(kind, source)
 
 
 @lru_cache(maxsize=4)
 def _load(kind: str, source: str) -> Documents:
-    if source == GENERATED:
+    file = corpora.local(kind, source)
+    if file is None:
         content = invented.single_hop() if kind == "squad" else invented.two_hops()
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     else:
-        file = Path(source)
         content, digest = _read(file, f"benchmarks.ruler.{kind}")
     try:
         found = _squad(content) if kind == "squad" else _hotpotqa(content)

@@ -12,10 +12,9 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
+from stages.benchmarks import corpora
 from stages.benchmarks.words import Words
 from stages.common.errors import UserError
-
-GENERATED = "generated"
 
 _FRAMES = (
     "The {a} {n} stood beside the {n} for a long time.",
@@ -43,9 +42,9 @@ class Prose:
     """Haystack text by the word, as RULER measures it."""
 
     def __init__(self, source: str, words: Words) -> None:
-        """``source`` is ``generated`` or a file: plain text, or JSON with a key ``text``."""
+        """``source`` is what ``corpora`` knows: plain text, or JSON with a key ``text``."""
         self._words = words
-        self.file = None if source == GENERATED else Path(source)
+        self.file = corpora.local("prose", source)
         self._text = _read(self.file) if self.file else None
         content = "\n".join(_FRAMES) if self._text is None else " ".join(self._text)
         self.sha256 = hashlib.sha256(content.encode()).hexdigest()

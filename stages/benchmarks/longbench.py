@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from stages.benchmarks.cutting import fitted
 from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.params import LongBenchParams
 from stages.common.errors import UserError
@@ -112,7 +113,7 @@ def samples(source: Source, task: str, length: int, encoder: Encoder) -> Iterato
             f"{style.max_new_tokens} tokens"
         )
     for index, row in source.rows(task):
-        prompt, ids, truncated = _fitted(_fill(style.prompt, row), room, encoder)
+        prompt, ids, truncated = fitted(_fill(style.prompt, row), room, encoder)
         # The part behind the context is what must survive: it holds the question.
         tail = _fill(style.prompt.partition("{context}")[2], row)
         kept = len(prompt) - len(tail) if prompt.endswith(tail) else 0
@@ -148,21 +149,6 @@ def _fill(prompt: str, row: dict[str, Any]) -> str:
     parts = prompt.split("{context}")
     context: str = row["context"]
     return context.join(part.replace("{input}", row["input"]) for part in parts)
-
-
-def _fitted(prompt: str, room: int, encoder: Encoder) -> tuple[str, list[int], bool]:
-    """LongBench's rule: the first and the last half of the room are kept, joined as text.
-
-    The joint may take more tokens than the halves had; then a smaller room is tried, so that the
-    length is never passed (LongBench lets it).
-    """
-    ids = whole = encoder.ids(prompt)
-    half = room // 2
-    while len(ids) > room:
-        prompt = encoder.text(whole[:half]) + encoder.text(whole[-half:])
-        ids = encoder.ids(prompt)
-        half -= 1
-    return prompt, ids, len(whole) > room
 
 
 def _shortcut(candidates: Sequence[str], answers: Sequence[str]) -> float | None:

@@ -1,8 +1,8 @@
 """Params of the benchmark samples."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from stages.common.schema import Count, Section
 
@@ -21,6 +21,11 @@ RulerTask = Literal[
     "qa_1",
     "qa_2",
 ]
+NLGraphTask = Literal[
+    "connectivity", "cycle", "flow", "GNN", "hamilton", "matching", "shortest_path", "topology"
+]
+NLGraphLevel = Literal["easy", "medium", "hard"]
+NLGRAPH_TASKS: tuple[NLGraphTask, ...] = get_args(NLGraphTask)
 Protocol = Literal["nvidia", "repo-paper"]
 Repeats = tuple[Count, Count]
 
@@ -107,11 +112,20 @@ class RulerParams(Section):
     With 1,024 tokens an official ``adjective-noun`` key takes a dozen, with dolma2 four or so.
     """
     prose: str
-    """Haystack of the ``prose`` tasks: ``generated``, or a file of text (official: the essays)."""
+    """Haystack of the ``prose`` tasks: ``generated``, or a file of text (official: the essays).
+
+    A file is a path or ``https://...#sha256=...``, here and for the documents below.
+    """
     squad: str = "generated"
-    """Documents of ``qa_1``: ``generated``, or SQuAD v2's JSON (official: ``dev-v2.0.json``)."""
+    """Documents of ``qa_1``: ``generated``, or SQuAD v2's JSON (official: ``dev-v2.0.json``).
+
+    ``download`` reads it from its public home.
+    """
     hotpotqa: str = "generated"
-    """Documents of ``qa_2``: ``generated``, or HotpotQA's JSON (official: dev, distractor)."""
+    """Documents of ``qa_2``: ``generated``, or HotpotQA's JSON (official: dev, distractor).
+
+    ``download`` reads it from its public home.
+    """
     steps: Steps
     vt: TrackingParams
     cwe: WordsParams
@@ -154,6 +168,39 @@ class LongBenchParams(Section):
     """At most so many samples per task; none: all."""
 
 
+class QuestionsParams(Section):
+    """What the suites of questions over structured data share."""
+
+    protocol: Protocol = "nvidia"
+    """``nvidia``: the benchmark's own rules; ``repo-paper``: those of the paper's tools."""
+    path: str
+    lengths: tuple[Count, ...] = Field(default=(), strict=False)
+    """Some of ``benchmarks.lengths``; none: the trained length, for the prompts do not grow."""
+    samples: Count | None = None
+    """At most so many samples per task; none: all."""
+    new_tokens: Count | None = None
+    """Another generation budget; none: the protocol's."""
+
+
+class NLGraphParams(QuestionsParams):
+    """Graph problems in words; ``path`` is the folder of ``<task>/<split>.json``."""
+
+    split: Literal["test", "train", "main"] = "test"
+    tasks: tuple[NLGraphTask, ...] = Field(default=NLGRAPH_TASKS, min_length=1, strict=False)
+    levels: tuple[NLGraphLevel, ...] = Field(
+        default=("easy", "medium", "hard"), min_length=1, strict=False
+    )
+
+
+class HybridQAParams(QuestionsParams):
+    """Questions over tables; ``path`` is HybridQA's folder, with WikiTables-WithLinks in it."""
+
+    where: tuple[Literal["table", "passage", "calculation"], ...] = Field(
+        default=("table",), min_length=1, strict=False
+    )
+    """Where the answers of the wanted questions stand; passages are not in the prompt."""
+
+
 class BenchmarksParams(Section):
     """Samples that are built once and kept with their token ids."""
 
@@ -162,6 +209,23 @@ class BenchmarksParams(Section):
     """Context lengths, tokens, generation budget included; the first is the trained length."""
     ruler: RulerParams
     longbench: LongBenchParams
+    nlgraph: NLGraphParams | None = None
+    """None: the suite is left out."""
+    hybridqa: HybridQAParams | None = None
+    """None: the suite is left out."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent_suites(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A suite that is left out leaves no trace in what is hashed and stored."""
+        return {name: value for name, value in content(self).items() if value is not None}
+
+    @model_validator(mode="after")
+    def _lengths_are_known(self) -> Self:
+        for name, suite in (("nlgraph", self.nlgraph), ("hybridqa", self.hybridqa)):
+            unknown = sorted(set(suite.lengths) - set(self.lengths)) if suite else []
+            if unknown:
+                raise ValueError(f"{name}.lengths has {unknown[0]}, which is not in lengths")
+        return self
 
     @model_validator(mode="after")
     def _lengths_rise(self) -> Self:

@@ -24,6 +24,8 @@ from stages.common.files import write_jsonl
 SOURCES = {"prose": "essays", "squad": "squad", "hotpotqa": "hotpotqa"}
 """Settings that name a corpus, and their options here; ``REPO_<OPTION>`` is the default."""
 
+_ADDRESS = "a path or https://...#sha256=..."
+
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with the code that says how it ended."""
@@ -52,6 +54,8 @@ def options_named() -> Iterator[None]:
             ("benchmarks.lengths: ", "length "),
             ("benchmarks.longbench.tasks: ", "--tasks: "),
             ("benchmarks.longbench.path", "--data"),
+            ("benchmarks.nlgraph.path", "--data"),
+            ("benchmarks.hybridqa.path", "--data"),
             ("benchmarks.ruler.samples", "--num"),
             *((f"benchmarks.ruler.{name}", f"--{option}") for name, option in SOURCES.items()),
             *((f"(ruler.{name})", f"(--{option})") for name, option in SOURCES.items()),
@@ -61,14 +65,19 @@ def options_named() -> Iterator[None]:
 
 
 def add_sources(parser: Parser) -> None:
-    """Options for corpora of the user's; without them the generated, licence-free ones are used."""
+    """Options for corpora; without them the generated, licence-free ones are used.
+
+    Nothing is fetched that is not asked for.
+    """
     for option, meaning in (
         ("essays", "haystack text, or JSON with a key 'text' (official: Paul Graham's essays)"),
-        ("squad", "SQuAD v2 JSON for qa_1"),
-        ("hotpotqa", "HotpotQA JSON for qa_2"),
+        ("squad", "SQuAD v2 JSON for qa_1, or: download"),
+        ("hotpotqa", "HotpotQA JSON for qa_2, or: download"),
     ):
         default = os.environ.get(f"REPO_{option.upper()}", "generated")
-        parser.add_argument(f"--{option}", default=default, help=f"{meaning}; default: generated")
+        parser.add_argument(
+            f"--{option}", default=default, help=f"{meaning}; {_ADDRESS}; default: generated"
+        )
 
 
 def sources(options: Any) -> dict[str, str]:

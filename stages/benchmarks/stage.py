@@ -1,6 +1,6 @@
 """Samples of every task at every length, built once, with the token ids that models will read.
 
-- ``ruler/<task>-<length>.jsonl`` and ``longbench/<task>-<length>.jsonl``: one sample a line.
+- ``<suite>/<task>-<length>.jsonl``: one sample a line.
 - ``probes.jsonl``: inputs for the analysis of learned positions.
 - ``manifest.json``: settings, and hashes of the files and of everything they were made from.
 """
@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import longbench, ruler
-from stages.benchmarks.documents import GENERATED, load
+from stages.benchmarks import corpora, hybridqa, longbench, nlgraph, ruler
+from stages.benchmarks.documents import load
 from stages.benchmarks.draft import Cell
 from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.haystack import Prose
@@ -36,7 +36,8 @@ _IN_PROCESS_TOKENS = 5_000_000
 """Up to here one process is done (about 0.7 M tokens/s) before Ray's workers have imported."""
 
 
-_LONGBENCH_ROWS = 200
+_ROWS = {longbench.SUITE: 200, nlgraph.SUITE: 60, hybridqa.SUITE: 1400}
+"""About how many samples a file has; HybridQA: answers in the table, dev."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,12 @@ class Builder:
         """The samples of one file."""
         if part.suite == longbench.SUITE:
             return longbench.samples(self.source, part.task, part.length, self.encoder)
+        if part.suite == nlgraph.SUITE:
+            assert self.params.nlgraph is not None
+            return nlgraph.samples(self.params.nlgraph, part.task, part.length, self.encoder)
+        if part.suite == hybridqa.SUITE:
+            assert self.params.hybridqa is not None
+            return hybridqa.samples(self.params.hybridqa, part.length, self.encoder)
         cell = Cell(
             task=part.task,
             length=part.length,
@@ -86,14 +93,22 @@ class Builder:
 
 def parts(params: BenchmarksParams) -> list[Part]:
     """All files that are wanted, the longest first: they take the most time."""
-    suites = ((ruler.SUITE, params.ruler.tasks), (longbench.SUITE, params.longbench.tasks))
     return [
         Part(suite, task, length)
         for length in reversed(params.lengths)
-        for suite, tasks in suites
+        for suite, tasks in _tasks(params, length)
         for task in tasks
-        if suite != ruler.SUITE or params.ruler.samples_at(task, length)
     ]
+
+
+def _tasks(params: BenchmarksParams, length: int) -> Iterator[tuple[str, Sequence[str]]]:
+    """The suites and their tasks at a length."""
+    yield ruler.SUITE, [t for t in params.ruler.tasks if params.ruler.samples_at(t, length)]
+    yield longbench.SUITE, params.longbench.tasks
+    if params.nlgraph and length in (params.nlgraph.lengths or params.lengths[:1]):
+        yield nlgraph.SUITE, nlgraph.cells(params.nlgraph)
+    if params.hybridqa and length in (params.hybridqa.lengths or params.lengths[:1]):
+        yield hybridqa.SUITE, [hybridqa.TASK]
 
 
 def run(job: Job) -> None:
@@ -134,9 +149,9 @@ class Order:
 
 
 def _count(params: BenchmarksParams, part: Part) -> int:
-    if part.suite == longbench.SUITE:
-        return params.longbench.samples or _LONGBENCH_ROWS
-    return params.ruler.samples_at(part.task, part.length)
+    if part.suite == ruler.SUITE:
+        return params.ruler.samples_at(part.task, part.length)
+    return getattr(params, part.suite).samples or _ROWS[part.suite]
 
 
 def build(orders: Sequence[Order], tokenizer: Path, done: Callable[[float], None]) -> None:
@@ -193,12 +208,18 @@ def given(params: BenchmarksParams) -> list[Path]:
     named += [(kind, getattr(params.ruler, kind)) for kind in _kinds(params)]
     files = []
     for field, source in named:
-        if source != GENERATED:
-            files.append(Path(source))
-            if not files[-1].is_file():
+        file = corpora.local(field, source)
+        if file is not None:
+            files.append(file)
+            if not file.is_file():
                 raise UserError(f"benchmarks.ruler.{field} is {source!r}: no such file")
     rows = Source(params.longbench)
-    return [*files, *(rows.file(task) for task in params.longbench.tasks)]
+    files += [rows.file(task) for task in params.longbench.tasks]
+    if params.nlgraph:
+        files += [nlgraph.file(params.nlgraph, task) for task in params.nlgraph.tasks]
+    if params.hybridqa:
+        files += hybridqa.files(params.hybridqa)
+    return files
 
 
 def _kinds(params: BenchmarksParams) -> list[str]:
@@ -228,7 +249,19 @@ def _manifest(out: Path, builder: Builder) -> dict[str, Any]:
         "documents": _documents(params),
         "longbench": {task: sha256(builder.source.file(task)) for task in params.longbench.tasks},
         "tokenizer": sha256(paths.TOKENIZER / "tokenizer.json"),
+        **_structured(params),
     }
+
+
+def _structured(params: BenchmarksParams) -> dict[str, Any]:
+    """Hashes of what the suites of structured data were made from, where there are any."""
+    found: dict[str, Any] = {}
+    if params.nlgraph:
+        tasks = params.nlgraph.tasks
+        found["nlgraph"] = {task: sha256(nlgraph.file(params.nlgraph, task)) for task in tasks}
+    if params.hybridqa:
+        found["hybridqa"] = hybridqa.digest(params.hybridqa)
+    return found
 
 
 STAGE = Stage(name="benchmarks", version=VERSION, reads=("benchmarks",), run=run)

@@ -1,4 +1,4 @@
-"""Any Hugging Face causal model on RULER or LongBench: ``repo-pipeline evaluate MODEL ...``.
+"""Any Hugging Face causal model on a suite of tasks: ``repo-pipeline evaluate MODEL ...``.
 
 Works offline, without DVC and without params.yaml. Samples and results are kept under
 ``REPO_RUNS``: the same command again goes on where it was stopped, and one that is finished only
@@ -13,22 +13,24 @@ from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 
-from stages.benchmarks import kept, longbench, official, ruler
+from stages.benchmarks import hybridqa, kept, longbench, nlgraph, official, ruler
 from stages.benchmarks.encoder import Encoder
-from stages.benchmarks.params import BenchmarksParams, LongBenchParams
-from stages.benchmarks.samples import add_sources, known_task, options_named, sources
+from stages.benchmarks.samples import add_sources, options_named
 from stages.common import runs
 from stages.common.command import Parser, ended
 from stages.common.errors import TryAgain, UserError
 from stages.common.files import sha256
-from stages.evaluate import measured, pool, table
+from stages.evaluate import general, measured, pool, table, vllm_engine
+from stages.evaluate.chosen import chosen
+from stages.evaluate.extras import require
 from stages.evaluate.hub import model_folder, tokenizer_folder
 from stages.evaluate.models import identified, settings, trained_window, window
 from stages.evaluate.parts import Cutting, cut
-from stages.evaluate.shards import Model
+from stages.evaluate.shards import OWN_ENGINE, Model
 from stages.evaluate.worker import Worker
 
-SUITES = (ruler.SUITE, longbench.SUITE)
+SUITES = (ruler.SUITE, longbench.SUITE, nlgraph.SUITE, hybridqa.SUITE, general.SUITE)
+ENGINES = (OWN_ENGINE, vllm_engine.ENGINE)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -41,11 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--num", type=int, help="samples a cell (nvidia: 500, repo-paper: 100)")
     parser.add_argument("--protocol", choices=official.PROTOCOLS, default="nvidia")
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--data", help="folder of LongBench's <task>.jsonl files")
+    parser.add_argument("--data", help="folder of LongBench, NLGraph or HybridQA")
     parser.add_argument("--out", type=Path, help="folder for metrics.json and the records")
     parser.add_argument("--against", type=Path, help="an earlier --out folder to compare with")
     parser.add_argument("--yarn", action="store_true", help="extend it beyond its window by YaRN")
     parser.add_argument("--full", action="store_true", help="write on after all answers are found")
+    parser.add_argument("--engine", choices=ENGINES, default=OWN_ENGINE, help="vllm: an extra")
     parser.add_argument("--trust-remote-code", action="store_true", help="run the model's own code")
     add_sources(parser)
     options = parser.parse_args(arguments)
@@ -57,6 +60,13 @@ def _evaluate(options: Any) -> None:
         os.environ["REPO_TRUST_REMOTE_CODE"] = "1"
     if options.num is not None and options.num < 1:
         raise UserError(f"--num is {options.num}: give a whole number from 1 up")
+    if options.engine == vllm_engine.ENGINE:
+        if options.yarn or options.suite == general.SUITE:
+            raise UserError("--engine vllm takes neither --yarn nor --suite general; leave it out")
+        require("vllm", "vllm", "--engine vllm")
+    if options.suite == general.SUITE:
+        general.evaluate(options)
+        return
     folder = model_folder(options.model)
     config = settings(folder)
     lengths = _lengths(options, config)
@@ -67,9 +77,9 @@ def _evaluate(options: Any) -> None:
     eos_id = encoder.eos_id()
     against = None if options.against is None else measured.read(options.against)
     with options_named():
-        found = kept.samples([*_settings(options, lengths)], tokenizer)
+        found = kept.samples(chosen(options, lengths), tokenizer)
     root = kept.root()
-    how = Cutting(root, eos_id, pool.batch_tokens(), not options.full)
+    how = Cutting(root, eos_id, pool.batch_tokens(), not options.full, options.engine)
     parts = [cut(one.file, sha256(root / one.file), models[one.part.length], how) for one in found]
     shards = [shard for part in parts for shard in part.shards]
     shards.sort(key=lambda shard: shard.model.yarn_factor or 1.0)
@@ -89,6 +99,7 @@ def _evaluate(options: Any) -> None:
             "opening_ids": encoder.opening(),
             "stop_when_answered": not options.full,
             "samples": {f"{p.task}-{p.length}": p.shards[0].source_sha256 for p in parts},
+            **({} if options.engine == OWN_ENGINE else {"engine": options.engine}),
         },
     )
     if options.out is not None:
@@ -139,50 +150,6 @@ def _at(model: Model, length: int, config: dict[str, Any], yarn: bool) -> Model:
     if not yarn or trained is None:
         return model
     return Model(model.folder, model.sha256, max(1.0, length / trained))
-
-
-def _settings(options: Any, lengths: Sequence[int]) -> list[BenchmarksParams]:
-    """Settings of one task at one length each."""
-    of_ruler = options.suite == ruler.SUITE
-    names = options.tasks.split(",") if options.tasks else _all_tasks(options)
-    found = []
-    for task in (name.strip() for name in names):
-        if of_ruler:
-            known_task("--tasks", task)
-        for length in lengths:
-            found.append(
-                BenchmarksParams(
-                    seed=options.seed,
-                    lengths=(length,),
-                    ruler=official.ruler(
-                        options.protocol,
-                        [task] if of_ruler else [],
-                        options.num,
-                        **sources(options),
-                    ),
-                    longbench=LongBenchParams(
-                        protocol=options.protocol,
-                        tasks=() if of_ruler else (task,),
-                        path=options.data,
-                        samples=options.num,
-                    ),
-                )
-            )
-    return found
-
-
-def _all_tasks(options: Any) -> Sequence[str]:
-    """All tasks of the suite; of LongBench those whose files are in the folder."""
-    if options.suite == ruler.SUITE:
-        return official.TASKS
-    if options.data is None:
-        raise UserError("--data is missing: give the folder of LongBench's <task>.jsonl files")
-    present = [
-        task for task in longbench.metrics() if (Path(options.data) / f"{task}.jsonl").is_file()
-    ]
-    if not present:
-        raise UserError(f"--data is {options.data!r}: none of LongBench's <task>.jsonl in it")
-    return present
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ def by_generate(
             generation_config=greedy(max_new_tokens, eos_id),
         )
     return [
-        _completion(row, ids, eos_id, stop) for row, ids in enumerate(output[:, width:].tolist())
+        completion(row, ids, eos_id, stop) for row, ids in enumerate(output[:, width:].tolist())
     ]
 
 
@@ -199,7 +199,8 @@ def greedy(max_new_tokens: int, eos_id: int) -> GenerationConfig:
     )
 
 
-def _completion(row: int, ids: list[int], eos_id: int, stop: Stop | None) -> Completion:
+def completion(row: int, ids: list[int], eos_id: int, stop: Stop | None) -> Completion:
+    """New tokens up to the end by ``eos_id``, or to where ``stop`` would have ended them."""
     ended = eos_id in ids
     ids = ids[: ids.index(eos_id)] if ended else ids
     for count in range(1, len(ids) + 1 if stop is not None else 0):

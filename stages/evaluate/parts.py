@@ -10,7 +10,7 @@ from stages.common.errors import UserError
 from stages.common.files import read_jsonl
 from stages.evaluate.answers import prediction
 from stages.evaluate.scorers import score
-from stages.evaluate.shards import Model, Shard, batches
+from stages.evaluate.shards import OWN_ENGINE, Model, Shard, batches
 
 _COPIED = ("id", "suite", "task", "length", "depth", "outputs")
 
@@ -37,6 +37,7 @@ class Cutting:
     eos_id: int
     batch_tokens: int
     stop_when_answered: bool = True
+    engine: str = OWN_ENGINE
 
 
 def first(root: Path, file: str) -> dict[str, Any]:
@@ -70,6 +71,7 @@ def cut(file: str, digest: str, model: Model, how: Cutting) -> Part:
                 max_new_tokens=budget,
                 eos_id=how.eos_id,
                 stop_when_answered=how.stop_when_answered,
+                engine=how.engine,
             )
             for batch in batches(rows, length, how.batch_tokens)
         ),

@@ -3,6 +3,8 @@
 RULER (NVIDIA/RULER@c3f5e3b ``scripts/eval/evaluate.py``): rows with ``outputs`` and ``pred``.
 LongBench (THUDM/LongBench@2e00731 ``eval.py``): rows with ``answers``, ``all_classes`` and
 ``pred``; with ``length``, LongBench-E's three buckets as well.
+HybridQA (task ``tables``): RULER's rows. NLGraph: RULER's rows with one output, and the question as
+``question``.
 """
 
 import json
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.benchmarks import longbench, ruler
+from stages.benchmarks import hybridqa, longbench, nlgraph, ruler
 from stages.common.errors import UserError
 from stages.evaluate.buckets import BUCKETS, bucket
 from stages.evaluate.scorers import score
@@ -37,7 +39,7 @@ def score_file(file: Path, task: str, protocol: str = "nvidia") -> FileScore:
     rows = list(_rows(file))
     if not rows:
         raise UserError(f"{file}: no predictions in it")
-    official = ruler.metric(task, protocol)
+    official = _metric(task, protocol)
     if official is not None:
         values = [_ruler(file, number, row, official) for number, row in rows]
         return _result(task, rows, round(sum(values) / len(values) * 100, 2))
@@ -66,7 +68,24 @@ def _ruler(file: Path, number: int, row: Mapping[str, Any], metric: str) -> floa
     references = _texts(file, number, row, "outputs")
     if not references:
         raise UserError(f"{file} line {number}: 'outputs' is empty; a reference is needed")
-    return score({"metric": metric, "outputs": references}, _prediction(file, number, row))
+    sample: dict[str, Any] = {"metric": metric, "outputs": references}
+    if metric == "qa_f1":
+        sample["first_line"] = True
+    if metric.startswith("nlgraph_"):
+        if len(references) != 1 or not isinstance(row.get("question"), str):
+            raise UserError(f"{file} line {number}: NLGraph needs 'question' and one output")
+        sample["question"] = row["question"]
+    return score(sample, _prediction(file, number, row))
+
+
+def _metric(task: str, protocol: str) -> str | None:
+    """Scorer of a task whose rows are in RULER's layout; none for LongBench's."""
+    if task == hybridqa.TASK:
+        return hybridqa.metric(protocol)
+    name = task.removesuffix("_easy").removesuffix("_medium").removesuffix("_hard")
+    if name in nlgraph.LEVELS:
+        return nlgraph.metric(name, protocol)
+    return ruler.metric(task, protocol)
 
 
 def _longbench_task(task: str) -> tuple[str, str, bool]:
@@ -74,7 +93,7 @@ def _longbench_task(task: str) -> tuple[str, str, bool]:
     name = task.removesuffix("_e")
     metrics = longbench.metrics()
     if name not in metrics:
-        known = ", ".join([*ruler.TASKS, *sorted(metrics)])
+        known = ", ".join([*ruler.TASKS, *sorted(metrics), *nlgraph.LEVELS, hybridqa.TASK])
         raise UserError(f"--task is {task!r}: unknown; known are {known}")
     return name, metrics[name], name in longbench.FIRST_LINE
 

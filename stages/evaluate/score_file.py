@@ -17,7 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with the code that says how it ended."""
     parser = Parser(prog="repo-pipeline score", description=__doc__)
     parser.add_argument("file", type=Path, help="JSONL of outputs and pred, or of LongBench's rows")
-    parser.add_argument("--task", required=True, help="a task of RULER or LongBench")
+    parser.add_argument(
+        "--task", required=True, help="a task of RULER, LongBench, NLGraph or HybridQA"
+    )
     parser.add_argument("--protocol", choices=PROTOCOLS, default="nvidia", help="RULER's metrics")
     parser.add_argument("--json", action="store_true", help="print {task, n, score}")
     options = parser.parse_args(arguments)

@@ -12,6 +12,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from stages.common.errors import UserError
+from stages.evaluate import graph_scorers
 
 _CONTROL = re.compile(r"[\x00-\x1f]")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -162,6 +163,9 @@ _BY_REFERENCES: Mapping[str, Callable[[str, Sequence[str]], float]] = {
 def score(sample: Mapping[str, Any], prediction: str) -> float:
     """Score of a prediction by the metric its sample names; the best over LongBench's answers."""
     metric, references = sample["metric"], sample["outputs"]
+    if metric.startswith(graph_scorers.PREFIX):
+        (reference,) = references
+        return graph_scorers.score(metric, sample["question"], prediction, reference)
     if metric in _BY_REFERENCES:
         return _BY_REFERENCES[metric](prediction, references)
     if not references:

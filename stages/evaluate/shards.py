@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from stages.evaluate.version import VERSION
 
+OWN_ENGINE = "own"
+"""``stages.evaluate.engine``; the others' results are kept apart."""
 SPLIT = "validation"
 """The part of data/tokens whose loss is taken."""
 
@@ -42,12 +44,15 @@ class Shard:
     max_new_tokens: int
     eos_id: int
     stop_when_answered: bool = False
+    engine: str = OWN_ENGINE
 
     @property
     def key(self) -> str:
         """Name of the result file, without suffix."""
         identity: dict[str, Any] = asdict(self) | {"version": VERSION}
         del identity["model"]["folder"]  # a place, not content
+        if self.engine == OWN_ENGINE:
+            del identity["engine"]  # keys are what they were before there was another
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 

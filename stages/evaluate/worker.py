@@ -4,6 +4,7 @@ torch and transformers are imported in the methods: the driver, which names this
 without their 5 seconds.
 """
 
+import os
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 from stages.common.files import read_jsonl
 from stages.common.tokens import TokenStore
+from stages.evaluate import vllm_engine
+from stages.evaluate.models import settings
 from stages.evaluate.shards import SPLIT, Model, Shard
 
 
@@ -27,6 +30,7 @@ class Worker:
             # Sums depend on the number of threads: one gives equal bytes on every machine.
             torch.set_num_threads(1)
         self._model = lru_cache(maxsize=1)(lambda model: _load(root, model))
+        self._vllm = lru_cache(maxsize=1)(lambda model: _load_vllm(root, tokenizer, model))
         self._samples = lru_cache(maxsize=1)(lambda file: list(read_jsonl(benchmarks / file)))
         self._tokens = tokens
         self._encoder = Encoder(tokenizer)
@@ -36,6 +40,8 @@ class Worker:
         """Results in the order of the shard's rows, ready for JSON."""
         from stages.evaluate import engine
 
+        if shard.engine == vllm_engine.ENGINE:
+            return self._by_vllm(shard)
         model = self._model(shard.model)
         if shard.kind == "windows":
             stream = TokenStore(self._tokens).stream(SPLIT, [shard.source])
@@ -61,6 +67,23 @@ class Worker:
         seconds = round((time.monotonic() - started) / len(samples), 4)
         return [completion._asdict() | {"seconds": seconds} for completion in completions]
 
+    def _by_vllm(self, shard: Shard) -> list[dict[str, Any]]:
+        from stages.evaluate.answers import stopper
+
+        everything = self._samples(shard.source)
+        samples = [everything[row] for row in shard.rows]
+        model = self._vllm(shard.model)
+        started = time.monotonic()
+        completions = vllm_engine.generate(
+            model,
+            [self._opening + sample["prompt_ids"] for sample in samples],
+            shard.max_new_tokens,
+            shard.eos_id,
+            stopper(samples, self._encoder, shard.stop_when_answered),
+        )
+        seconds = round((time.monotonic() - started) / len(samples), 4)
+        return [completion._asdict() | {"seconds": seconds} for completion in completions]
+
     def _needle(self, sample: dict[str, Any]) -> int | None:
         """Place of the first answer's first token, where the task has one such place."""
         if sample["depth"] is None:
@@ -77,3 +100,13 @@ def _load(root: Path, model: Model) -> Any:
     dtype = torch.bfloat16 if on_gpu else torch.float32
     loaded = load_any(root / model.folder, model.folder, model.yarn_factor, dtype)
     return loaded.to("cuda" if on_gpu else "cpu").eval()
+
+
+def _load_vllm(root: Path, tokenizer: Path, model: Model) -> Any:
+    from vllm import LLM
+
+    folder = root / model.folder
+    trusted = os.environ.get("REPO_TRUST_REMOTE_CODE") == "1"
+    return LLM(
+        **vllm_engine.model_arguments(str(folder), str(tokenizer), settings(folder), trusted)
+    )

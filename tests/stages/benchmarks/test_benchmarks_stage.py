@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.benchmarks import stage
+from stages.benchmarks import nlgraph, stage
 from stages.benchmarks.params import BenchmarksParams
 from stages.benchmarks.stage import STAGE, run
 from stages.common import paths
@@ -13,6 +13,7 @@ from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, sha256
 from stages.common.stage import Job
 from stages.params import Params
+from tests.stages.nlgraph_questions import write as write_nlgraph
 
 SETTINGS = {
     "tasks": ["niah_single_1", "vt"],
@@ -148,3 +149,31 @@ def test_ray_builds_the_same_bytes(
 def test_bad_lengths_are_refused(lengths: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         job(lengths=lengths)
+
+
+def test_suites_over_structured_data_are_built_where_asked(project: Path) -> None:
+    folder = write_nlgraph(project / "NLGraph", nlgraph.LEVELS)
+    run(job())
+    before = contents(paths.BENCHMARKS)
+    section = {"path": str(folder), "tasks": ("flow", "cycle"), "new_tokens": 8}
+    params = job().params.benchmarks.model_dump(mode="json") | {"nlgraph": section}
+    run(Job(STAGE, Params.model_construct(benchmarks=BenchmarksParams.model_validate(params))))
+    after = contents(paths.BENCHMARKS)
+    tasks = ("flow_easy", "flow_hard", "cycle_easy", "cycle_medium", "cycle_hard")
+    assert set(after) - set(before) == {f"nlgraph/{task}-300.jsonl" for task in tasks}
+    for name, content in before.items():
+        assert name == "manifest.json" or after[name] == content
+    manifest = read_json(paths.BENCHMARKS / "manifest.json")
+    assert manifest["nlgraph"] == {
+        task: sha256(folder / task / "test.json") for task in ("flow", "cycle")
+    }
+    assert manifest["settings"]["nlgraph"]["tasks"] == ["flow", "cycle"]
+
+
+def test_a_suite_that_is_left_out_leaves_no_trace(project: Path) -> None:
+    params = job().params.benchmarks
+    assert {"nlgraph", "hybridqa"}.isdisjoint(params.model_dump(mode="json"))
+    with pytest.raises(ValueError, match=r"nlgraph\.lengths has 512, which is not in lengths"):
+        BenchmarksParams.model_validate(
+            params.model_dump(mode="json") | {"nlgraph": {"path": "x", "lengths": [512]}}
+        )

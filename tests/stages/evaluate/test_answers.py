@@ -56,6 +56,14 @@ def test_a_newline_ends_where_the_task_says_so(first_line: bool, text: str, kept
     assert prediction(ruler("yes"), text) == text
 
 
+def test_a_blank_line_ends_where_the_task_says_so() -> None:
+    sample = ruler("yes", metric="qa_f1") | {"ends_at_blank_line": True}
+    assert prediction(sample, "one\ntwo\n\nthree") == "one\ntwo"
+    stop = stopper([sample], Letters(), True)
+    assert stop(0, ids("one\ntwo\n\n"))
+    assert not stop(0, ids("one\ntwo\n"))
+
+
 @pytest.mark.parametrize("positions", ["rope", "repo"])
 def test_stopped_answers_are_the_beginnings_of_whole_ones(make_model, positions) -> None:
     model = make_model(positions)

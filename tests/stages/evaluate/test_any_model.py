@@ -1,7 +1,9 @@
 """``repo-pipeline evaluate`` on folders as others save them: no DVC, no params, nothing twice."""
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,8 +11,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from stages.common.files import read_jsonl
-from stages.evaluate import any_model, pool
+from stages.benchmarks import nlgraph
+from stages.common.files import read_jsonl, write_json
+from stages.evaluate import any_model, extras, pool
+from tests.stages.nlgraph_questions import write as write_nlgraph
 
 WINDOW = 1000
 SHAPE = {"vocab_size": 300, "eos_token_id": 0, "pad_token_id": 1, "bos_token_id": None}
@@ -103,6 +107,33 @@ def test_longbench_from_a_folder(capsys, runs: Path, ray_session, tmp_path: Path
     assert set(metrics["cells"]["multifieldqa_zh"]) == {"600"}
 
 
+def in_this_process(missing, folder, worker, arguments) -> None:
+    """An actor's work without Ray."""
+    maker = worker(*arguments)
+    for shard in missing:
+        write_json(folder / f"{shard.key}.json", maker.run(shard))
+
+
+def test_nlgraph_from_its_own_folder(
+    capsys, llama: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way but for Ray: samples, an actor's work in this process, records, the table."""
+
+    monkeypatch.setattr(pool, "_compute", in_this_process)
+    data = write_nlgraph(runs / "NLGraph", nlgraph.LEVELS)
+    asked = (llama, "--suite", "nlgraph", "--data", data, "--tasks", "cycle,flow", "--out", "out")
+    code, text = call(capsys, *asked)
+    assert code == 0, text
+    assert "\nnlgraph (nvidia), score" in text
+    metrics = json.loads(Path("out/metrics.json").read_text())
+    tasks = {"cycle_easy", "cycle_medium", "cycle_hard", "flow_easy", "flow_hard"}
+    assert set(metrics["cells"]) == tasks
+    assert metrics["cells"]["cycle_easy"][str(WINDOW)]["shortcut"] == 50.0
+    (row,) = read_jsonl(Path(f"out/samples/flow_hard-{WINDOW}.jsonl"))
+    assert row["output_tokens"] <= 400
+    assert row["score"] in (0.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -112,6 +143,16 @@ def test_longbench_from_a_folder(capsys, runs: Path, ray_session, tmp_path: Path
         (("--lengths", "128", "--tasks", "vt", "--num", "2"), "length 128 is too short for vt"),
         (("--suite", "longbench"), "--data is missing"),
         (("--suite", "longbench", "--data", "none"), "--data is 'none': none of LongBench's"),
+        (("--suite", "nlgraph"), "--data is missing: give the folder of NLGraph's"),
+        (("--suite", "nlgraph", "--data", "none"), "--data is 'none': no such folder"),
+        (("--suite", "nlgraph", "--data", ".", "--tasks", "flew"), "--tasks is 'flew': unknown"),
+        (("--suite", "nlgraph", "--data", "."), r"--data is '.': no connectivity/test.json in it"),
+        (("--suite", "hybridqa"), "--data is missing: give the folder of HybridQA"),
+        (("--suite", "hybridqa", "--data", "."), "--data is '.': no released_data/dev.json in it"),
+        (("--suite", "general", "--lengths", "512"), "--lengths is not for --suite general"),
+        (("--suite", "general", "--tasks", "arc"), "--tasks is 'arc': unknown; known are arc_cha"),
+        (("--engine", "vllm", "--yarn"), "--engine vllm takes neither --yarn nor"),
+        (("--engine", "fast"), "invalid choice: 'fast'"),
         (("--num", "0"), "--num is 0"),
         (("--against", "nowhere"), "nowhere/metrics.json: no such file"),
     ],
@@ -123,6 +164,56 @@ def test_mistakes_are_one_line(capsys, llama: Path, runs: Path, more, message: s
     assert code == 2
     assert re.search(message, text)
     assert text.count("\n") == 1
+
+
+def test_vllm_gets_our_token_ids(
+    capsys, llama: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """vLLM does not run here: in its place stands what takes its arguments and answers "17"."""
+    loaded: list[dict[str, Any]] = []
+    prompts: list[list[int]] = []
+    answer = Tokenizer.from_file(str(llama / "tokenizer.json")).encode("17").ids
+
+    class LLM:
+        def __init__(self, **arguments: Any) -> None:
+            loaded.append(arguments)
+
+        def generate(self, asked: list[Any], how: Any, use_tqdm: bool) -> list[Any]:
+            assert (how.temperature, how.stop_token_ids) == (0.0, [0])
+            prompts.extend(prompt["prompt_token_ids"] for prompt in asked)
+            tokens = SimpleNamespace(token_ids=(*answer, 0))
+            return [SimpleNamespace(outputs=[tokens]) for _ in asked]
+
+    fake = SimpleNamespace(LLM=LLM, SamplingParams=lambda **how: SimpleNamespace(**how))
+    monkeypatch.setitem(sys.modules, "vllm", fake)
+    monkeypatch.setattr(extras, "find_spec", lambda name: fake)
+    monkeypatch.setattr(pool, "_compute", in_this_process)
+    asked = (llama, "--engine", "vllm", "--tasks", "fwe", "--num", 2, "--lengths", f"900,{WINDOW}")
+    code, text = call(capsys, *asked, "--out", "out")
+    assert code == 0, text
+    assert [arguments["max_model_len"] for arguments in loaded] == [WINDOW]  # one for both lengths
+    assert json.loads(Path("out/metrics.json").read_text())["engine"] == "vllm"
+    assert {len(prompt) + 50 <= WINDOW for prompt in prompts} == {True}
+    for length in (900, WINDOW):
+        for row in read_jsonl(Path(f"out/samples/fwe-{length}.jsonl")):
+            assert (row["prediction"], row["ended_by_eos"]) == ("17", True)
+            assert row["prompt_tokens"] in map(len, prompts)
+
+
+@pytest.mark.parametrize(
+    ("more", "package", "extra"),
+    [
+        (("--suite", "general"), "lm_eval", "general"),
+        (("--engine", "vllm"), "vllm", "vllm"),
+    ],
+)
+def test_a_missing_extra_is_named(
+    capsys, llama: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, more, package: str, extra: str
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    expected = f"needs {package}, which is not installed; pip install 'repo-pipeline[{extra}]'"
+    assert call(capsys, llama, *more) == (2, f"repo-pipeline: {' '.join(more)} {expected}\n")
+    assert not (runs / "runs").exists()
 
 
 def test_a_folder_that_is_no_model(capsys, runs: Path, tmp_path: Path, llama: Path) -> None:

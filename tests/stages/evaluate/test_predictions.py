@@ -8,6 +8,7 @@ import pytest
 
 from stages.common.errors import UserError
 from stages.evaluate.predictions import score_file
+from tests.stages.nlgraph_questions import QUESTIONS
 
 OFFICIAL = Path(__file__).parent / "official"
 EXPECTED = json.loads((OFFICIAL / "scores.json").read_text(encoding="utf-8"))
@@ -88,3 +89,16 @@ def test_mistakes_are_named(tmp_path: Path, task: str, text: str, message: str) 
         score_file(write(tmp_path, text=text), task)
     with pytest.raises(UserError, match=r"nowhere.jsonl: No such file"):
         score_file(tmp_path / "nowhere.jsonl", "vt")
+
+
+def test_nlgraph_and_hybridqa_are_scored(tmp_path: Path) -> None:
+    question, answer = QUESTIONS["hamilton"]
+    row = {"question": question, "outputs": [answer], "pred": "The path can be: 1,0,2,3."}
+    assert score_file(write(tmp_path, row, row | {"pred": ""}), "hamilton_easy").score == 50.0
+    assert score_file(write(tmp_path, row), "hamilton", "repo-paper").score == 0.0
+    table = {"outputs": ["the New Mill"], "pred": "\nnew mill\nQuestion:"}
+    assert score_file(write(tmp_path, table), "tables").score == 100.0
+    assert score_file(write(tmp_path, table), "tables", "repo-paper").score == 100.0
+    del row["question"]
+    with pytest.raises(UserError, match="line 1: NLGraph needs 'question' and one output"):
+        score_file(write(tmp_path, row), "hamilton")

@@ -1,0 +1,122 @@
+"""What is handed to lm_eval and to vLLM, and what is made of their answers; neither is needed."""
+
+import tomllib
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.common.errors import UserError
+from stages.evaluate import extras, general, vllm_engine
+from stages.evaluate.engine import Completion, completion
+from stages.evaluate.shards import Model, Shard
+
+CONFIG = {"model_type": "llama", "max_position_embeddings": 4096}
+
+
+def options(**changed: Any) -> Namespace:
+    asked = {"model": "m", "tasks": None, "num": None, "seed": 7, "out": None}
+    return Namespace(**{**asked, **dict.fromkeys(general._NOT_HERE), **changed})
+
+
+def test_the_papers_eight_tasks_by_default() -> None:
+    assert general.tasks(options()) == list(general.TASKS)
+    assert len(general.TASKS) == 8
+    assert general.tasks(options(tasks="drop, coqa")) == ["drop", "coqa"]
+    for name in ("lengths", "data", "against", "yarn", "full"):
+        with pytest.raises(UserError, match=f"--{name} is not for --suite general"):
+            general.tasks(options(**{name: "x"}))
+
+
+def test_lm_eval_s_arguments() -> None:
+    found = general.arguments(options(num=5), ["drop"])
+    assert found["tasks"] == ["drop"]
+    assert found["limit"] == 5
+    assert {value for name, value in found.items() if name.endswith("_seed")} == {7}
+    assert found["log_samples"] is found["confirm_run_unsafe_code"] is False
+
+
+def test_lm_eval_s_model_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REPO_TRUST_REMOTE_CODE", raising=False)
+    found = general.model_arguments(Path("/t"), CONFIG, 16384)
+    assert found == {
+        "backend": "causal",
+        "tokenizer": "/t",
+        "max_length": 4096,
+        "batch_size": 4,
+        "trust_remote_code": False,
+    }
+    monkeypatch.setenv("REPO_TRUST_REMOTE_CODE", "1")
+    assert general.model_arguments(Path("/t"), CONFIG, 100)["trust_remote_code"] is True
+    assert general.model_arguments(Path("/t"), CONFIG, 100)["batch_size"] == 1
+
+
+RESULTS = {
+    "results": {
+        "drop": {"em,none": 0.1, "f1,none": 0.25, "f1_stderr,none": 0.01, "alias": "drop"},
+        "mmlu_pro": {
+            "exact_match,custom-extract": 0.125,
+            "exact_match_stderr,custom-extract": "N/A",
+        },
+    },
+    "n-samples": {
+        "drop": {"original": 9536, "effective": 100},
+        "mmlu_pro_law": {"original": 1101, "effective": 3},
+        "mmlu_pro_math": {"original": 1351, "effective": 4},
+    },
+}
+
+
+def test_lm_eval_s_figures_in_percent(tmp_path: Path) -> None:
+    found = general.figures(RESULTS, ["drop", "mmlu_pro"])
+    assert found["drop"] == (25.0, 1.0, 100)
+    assert found["mmlu_pro"] == (12.5, None, 7)
+    text = "\n".join(general.lines("m", found))
+    assert "25.00 ± 1.0  100 samples, f1" in text
+    assert text.splitlines()[-1].split() == ["mean", "over", "tasks", "18.75"]
+    written = general.record(options(), "aa", found)
+    assert written["tasks"]["drop"] == {"score": 25.0, "stderr": 1.0, "n": 100}
+    assert written["mean"] == 18.75
+    assert written["metrics"]["mmlu_pro"] == "exact_match,custom-extract"
+
+
+def test_vllm_s_arguments() -> None:
+    found = vllm_engine.model_arguments("/m", "/t", CONFIG, False)
+    assert (found["model"], found["tokenizer"], found["max_model_len"]) == ("/m", "/t", 4096)
+    assert (found["model_impl"], found["trust_remote_code"]) == ("auto", False)
+    own = vllm_engine.model_arguments("/m", "/t", CONFIG | {"model_type": "repo_olmo2"}, False)
+    assert (own["model_impl"], own["trust_remote_code"]) == ("transformers", True)
+    assert vllm_engine.prompts([(1, 2), (3,)]) == [
+        {"prompt_token_ids": [1, 2]},
+        {"prompt_token_ids": [3]},
+    ]
+    sampling = vllm_engine.sampling_arguments(8, 2)
+    assert sampling["temperature"] == 0.0
+    assert (sampling["max_tokens"], sampling["stop_token_ids"]) == (8, [2])
+
+
+def test_its_tokens_end_as_our_own_engine_s() -> None:
+    assert completion(0, [5, 6, 2], 2, None) == Completion([5, 6], True)
+    assert completion(0, [5, 6], 2, None) == Completion([5, 6], False)
+    stop = lambda row, ids: ids[-1] == 5  # noqa: E731
+    assert completion(0, [4, 5, 6, 2], 2, stop) == Completion([4, 5], False, True)
+
+
+def test_results_of_engines_are_kept_apart() -> None:
+    def shard(**more: str) -> Shard:
+        return Shard("samples", Model("m", "aa"), "f", "bb", (0,), 64, 8, 0, **more)  # type: ignore[arg-type]
+
+    assert shard().key == shard(engine="own").key
+    assert shard().key != shard(engine="vllm").key
+
+
+def test_an_extra_that_is_there_is_not_refused() -> None:
+    extras.require("json", "none", "--x")
+    with pytest.raises(UserError, match="--x needs no_such_package_here, which is not installed"):
+        extras.require("no_such_package_here", "none", "--x")
+
+
+def test_the_extras_are_the_project_s() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert {"general", "vllm"} <= set(project["optional-dependencies"])
