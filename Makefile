@@ -5,7 +5,7 @@ BIN := .venv/bin
 # --no-compile: bytecode of what is really imported is made at first use, a fifth of the set.
 INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt
 
-.PHONY: help run test check bench plan clean
+.PHONY: help run test check bench drill plan clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,7 +26,11 @@ check: .venv/dev.done ## lint, format, types, spelling
 	$(BIN)/codespell
 
 bench: .venv/dev.done ## benchmarks, each a side-by-side ratio
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out benchmarks/kill_%,$(wildcard benchmarks/*.py)); do \
+	    $(BIN)/python $$script || exit 1; done
+
+drill: .venv/dev.done ## kills from a seed, full disks, dead servers, two nodes: everything marked stress
+	$(BIN)/python -m pytest -m stress
 
 clean: ## remove the environment and the caches; data, models, results and runs/ stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -1,1 +1,1 @@
-"""Scripts that hurt the product from a seed, and tests (marked ``stress``) that run them."""
+"""What takes minutes and hurts the product: kills, full disks, dead servers, clusters (``stress``)."""

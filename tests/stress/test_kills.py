@@ -1,4 +1,4 @@
-"""The drill of ``kill_run.py`` with one seed; other seeds: ``python -m tests.stress.kill_run``."""
+"""The drill of ``kill_run.py`` with one seed; other seeds: ``python benchmarks/kill_run.py``."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ import pytest
 @pytest.mark.e2e
 def test_a_run_killed_six_times_ends_as_one_left_alone(project_root: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.stress.kill_run", "--seed", "1", "--kills", "6"],
+        [sys.executable, "benchmarks/kill_run.py", "--seed", "1", "--kills", "6"],
         cwd=project_root,
         capture_output=True,
         text=True,
