@@ -11,6 +11,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+# Before anything imports ray, which reads its settings then: the launcher's tests do so in this process.
+from stages.common.ray_session import ENVIRONMENT
+
+for _name, _value in ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -50,7 +50,7 @@ def start_serving(project: Project, port: int, log: Path) -> "subprocess.Popen[s
     return process
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The smoke profile, run whole by ``prefect deployment run repo-pipeline/full --watch``."""
     project = checkout(project_root, tmp_path_factory.mktemp("e2e") / "project")
@@ -66,7 +66,7 @@ def served(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
             process.wait(timeout=60)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def project(served: Served) -> Project:
     """A checkout after one whole run of the smoke profile."""
     worker = served.project.folder / ".prefect" / "logs" / "worker.log"

@@ -61,7 +61,7 @@ def test_stopping_leaves_no_process(project: Path, monkeypatch: pytest.MonkeyPat
     thread.start()
     assert started.wait(60)
     family = psutil.Process(os.getpid()).children(recursive=True)
-    family = [p for p in family if p.status() != psutil.STATUS_ZOMBIE]
+    family = [p for p in family if p.status() != psutil.STATUS_ZOMBIE and p.cwd() == str(project)]
     assert any("grandchild" in " ".join(p.cmdline()) for p in family)
     began = time.monotonic()
     process.stop_all()
