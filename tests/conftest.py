@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-# Before anything imports ray, which reads its settings then: the launcher's tests do so in this process.
+# Before anything imports ray, which reads its settings then; the launcher's tests do it in here.
 from stages.common.ray_session import ENVIRONMENT
 
 for _name, _value in ENVIRONMENT.items():
