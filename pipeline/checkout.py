@@ -85,6 +85,11 @@ def save_experiment(here: Checkout, stages: Sequence[str]) -> None:
     assert here.experiment is not None
     command = ["dvc", "exp", "save", "--quiet", "--force", "--name", here.experiment, *stages]
     environment = here.environment()
+    if not _git(here.root, "config", "user.email").strip():
+        # Nobody told git who they are, and DVC's commit of an experiment would fail for it.
+        for role in ("AUTHOR", "COMMITTER"):
+            environment.setdefault(f"GIT_{role}_NAME", "repo-pipeline")
+            environment.setdefault(f"GIT_{role}_EMAIL", "repo-pipeline@localhost")
     program = shutil.which(command[0], path=environment["PATH"])
     done = subprocess.run(
         command,
@@ -96,10 +101,11 @@ def save_experiment(here: Checkout, stages: Sequence[str]) -> None:
         check=False,
     )
     if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines()
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        line = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
         raise RuntimeError(
             f"the stages are done, but DVC could not save the experiment {here.experiment}: "
-            f"{lines[-1].removeprefix('ERROR: ') if lines else 'no message'}"
+            f"{line.removeprefix('ERROR: ')}"
         )
 
 

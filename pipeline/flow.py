@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect import flow, get_run_logger, runtime, task
+from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
 from prefect.states import Completed, State
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -52,6 +53,7 @@ def _may_pass(task: Any, run: Any, state: State[Any]) -> bool:
     retries=2,
     retry_delay_seconds=5,
     retry_condition_fn=_may_pass,
+    cache_policy=NO_CACHE,
 )
 def run_task(
     name: str,

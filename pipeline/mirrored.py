@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
 from prefect.states import Completed, State
 
@@ -64,7 +65,7 @@ def follow(main: Path, found: Mirror) -> None:
         logger.warning("not fetched: %s", error)
 
 
-@task(name="stage", task_run_name="{name}")
+@task(name="stage", task_run_name="{name}", cache_policy=NO_CACHE)
 def mirror_task(name: str, feed: Feed) -> State[Any]:
     """A stage that runs elsewhere."""
     shown = page.StagePage(name)
