@@ -136,7 +136,7 @@ def repo_pipeline(
     elif cluster:
         job = mirrored.submit(main, cluster, targets or [], profile, overrides or [], force)
         with recorded(str(run)), stopped_from_outside(run, job.cancel):
-            mirrored.follow(main, job)
+            mirrored.follow(main, job, bring=profile is None and not overrides)
     else:
         with recorded(str(run)), stopped_from_outside(run, stop_all):
             _run(main, checkout(main, profile, overrides or []), targets or [], force)

@@ -42,8 +42,12 @@ def submit(
     return found
 
 
-def follow(main: Path, found: Mirror) -> None:
-    """Show the run's stages as tasks until it ends, then bring lock, metrics and report home."""
+def follow(main: Path, found: Mirror, bring: bool) -> None:
+    """Show the run's stages as tasks until it ends.
+
+    ``bring``: fetch lock, metrics and report then; a run with other params than the checkout's leaves
+    it as it is.
+    """
     feeds, futures = _Feeds(), []
     logger = get_run_logger()
     for event in found.events(feeds.say, logger.warning):
@@ -58,6 +62,9 @@ def follow(main: Path, found: Mirror) -> None:
     wait(futures)
     if code != DONE:
         raise StageFailed(found.submission.run, code, found.last_line)
+    if not bring:
+        logger.info("done; `repo-pipeline fetch %s` brings it here", found.submission.run)
+        return
     try:
         fetch(main, found.submission.run)
         page.show_results(main)
