@@ -5,7 +5,7 @@ DVC decides whether a stage runs; Prefect orders, shows and retries; Ray compute
 
 import itertools
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,23 +18,21 @@ from prefect.states import Completed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from pipeline import mirrored, page
-from pipeline.checkout import Checkout, checkout, link_inputs, save_experiment
+from pipeline.checkout import save_experiment
 from pipeline.cluster import shared_ray
 from pipeline.console import Console, mode_of
 from pipeline.ended import StageFailed
 from pipeline.environment import prepare
 from pipeline.events import emit
-from pipeline.graph import Graph, read_graph
-from pipeline.heal import heal
 from pipeline.live import recorded
-from pipeline.plan import Decision, plan, refuse_absent
+from pipeline.plan import Decision
 from pipeline.process import CHATTER, run_stage, stop_all, stopping
+from pipeline.ready import Ready, make_ready
 from pipeline.stopping import stopped_from_outside
 from stages.common.errors import TRY_AGAIN
 from stages.common.guard import watch
 from stages.common.progress import parse
 from stages.common.runs import root as runs_root
-from stages.params import load
 
 prepare(Path.cwd())  # where Prefect's worker starts the flow, nobody else has
 PARALLEL = int(os.environ.get("REPO_PARALLEL_STAGES", "2"))
@@ -139,54 +137,38 @@ def repo_pipeline(
             mirrored.follow(main, job, bring=profile is None and not overrides)
     else:
         with recorded(str(run)), stopped_from_outside(run, stop_all):
-            _run(main, checkout(main, profile, overrides or []), targets or [], force)
+            _run(make_ready(main, targets or [], profile, overrides or [], force))
 
 
-def _run(main: Path, here: Checkout, targets: Sequence[str], force: bool) -> None:
-    for line in heal(here.root):
-        print(line, flush=True)
-    load(here.root / "params.yaml")
-    graph = read_graph(here.root)
-    link_inputs(graph, main, here)
-    graph.refuse_missing(here.root)
-    graph.refuse_read_only_cache()
-    names = graph.select(targets)
-    forced = graph.named(targets) if force else set()
-    decisions = plan(graph, names, forced)
-    refuse_absent(decisions)
-    page.show_plan(decisions)
-    for name, decision in decisions.items():
+def _run(ready: Ready) -> None:
+    page.show_plan(ready.decisions)
+    for name, decision in ready.decisions.items():
         emit(name, "planned", f"{decision.action}: {decision.reason}")
-    run_graph(graph, here, names, decisions, forced)
-    if here.experiment:
-        save_experiment(here, names)
-    if "report" in names:
-        page.show_results(here.root)
+    run_graph(ready)
+    if ready.here.experiment:
+        save_experiment(ready.here, ready.names)
+    if "report" in ready.names:
+        page.show_results(ready.here.root)
 
 
-def run_graph(
-    graph: Graph,
-    here: Checkout,
-    names: Sequence[str],
-    decisions: Mapping[str, Decision],
-    forced: Collection[str],
-) -> None:
+def run_graph(ready: Ready) -> None:
     """Submit every stage behind those it needs, and raise the first failure at the end."""
     logs = runs_root() / "logs" / datetime.now().strftime("%Y%m%d-%H%M%S")
-    console = Console(mode_of(), len(names))
+    shown = sum(decision.action != "fresh" for decision in ready.decisions.values())
+    console = Console(mode_of(), shown)
     with shared_ray() as ray, console.live():
-        environment = {**here.environment(), **ray}
+        environment = {**ready.here.environment(), **ray}
         futures: dict[str, Any] = {}
-        for name in names:
+        for name in ready.names:
             futures[name] = run_task.submit(
                 name,
-                decisions[name],
-                here.root,
+                ready.decisions[name],
+                ready.here.root,
                 environment,
                 logs / f"{name}.log",
                 console,
-                name in forced,
-                wait_for=[futures[up] for up in graph.upstream[name] if up in futures],
+                name in ready.forced,
+                wait_for=[futures[up] for up in ready.graph.upstream[name] if up in futures],
             )
         wait(list(futures.values()))
         failures = [future.state for future in futures.values() if future.state.is_failed()]

@@ -22,6 +22,8 @@ def compose(root: Path, profile: str | None, overrides: Sequence[str]) -> str:
 
     Comments stay. Raises ``UserError`` for an unknown profile or key and for a bad value.
     """
+    if not profile and not (root / PARAMS).is_file():
+        raise UserError(f"{root / PARAMS}: no such file; name a --profile, or change to a project")
     text = read_profile(profile) if profile else (root / PARAMS).read_text(encoding="utf-8")
     changes = read_overrides(overrides)
     if not changes:

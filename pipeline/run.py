@@ -9,14 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from pipeline.checkout import Checkout, checkout, link_inputs, saved
+from pipeline.checkout import Checkout, saved
 from pipeline.ended import Stopped
-from pipeline.graph import read_graph
-from pipeline.heal import heal
-from pipeline.plan import plan, refuse_absent
 from pipeline.process import stop_all
+from pipeline.ready import make_ready
 from pipeline.services import own_server
-from stages.params import load
 
 
 def run(
@@ -31,24 +28,15 @@ def run(
     Neither Prefect nor Ray is started when every stage is up to date.
     """
     started = time.monotonic()
-    here = checkout(main, profile, overrides)
-    for line in heal(here.root):
-        print(line, flush=True)
-    load(here.root / "params.yaml")
-    graph = read_graph(here.root)
-    link_inputs(graph, main, here)
-    graph.refuse_missing(here.root)
-    names = graph.select(targets)
-    decisions = plan(graph, names, graph.named(targets) if force else set())
-    refuse_absent(decisions)
-    done = all(decision.action == "fresh" for decision in decisions.values())
+    ready = make_ready(main, targets, profile, overrides, force)
+    here = ready.here
+    done = all(decision.action == "fresh" for decision in ready.decisions.values())
     if done and (here.experiment is None or saved(main, here.experiment)):
-        print(f"nothing to do: {len(names)} stages are up to date")
+        print(f"nothing to do: {len(ready.names)} stages are up to date")
     else:
-        graph.refuse_read_only_cache()
         _flow(targets, profile, overrides, force)
         print(f"done in {time.monotonic() - started:.0f} s")
-    _show(here, "report" in names)
+    _show(here, "report" in ready.names)
 
 
 def _flow(

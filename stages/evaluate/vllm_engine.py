@@ -57,8 +57,12 @@ def generate(
     max_new_tokens: int,
     eos_id: int,
     stop: Callable[[int, list[int]], bool] | None = None,
+    marks: Sequence[int | None] | None = None,
 ) -> list[Any]:
-    """As ``engine.generate``, by a ``vllm.LLM``; what ``stop`` would have ended is cut there."""
+    """As ``engine.generate``, by a ``vllm.LLM``; what ``stop`` would have ended is cut there.
+
+    vLLM shows no positions, so ``marks`` stay unanswered.
+    """
     from vllm import SamplingParams
 
     from stages.evaluate.engine import completion

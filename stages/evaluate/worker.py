@@ -6,7 +6,8 @@ without their 5 seconds.
 
 import os
 import time
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -41,45 +42,27 @@ class Worker:
         from stages.evaluate import engine
 
         if shard.engine == vllm_engine.ENGINE:
-            return self._by_vllm(shard)
+            return self._continue(shard, partial(vllm_engine.generate, self._vllm(shard.model)))
         model = self._model(shard.model)
         if shard.kind == "windows":
             stream = TokenStore(self._tokens).stream(SPLIT, [shard.source])
             windows = [stream.read(row * shard.length, shard.length).tolist() for row in shard.rows]
             return engine.window_losses(model, windows)
-        return self._continue(model, shard)
+        return self._continue(shard, partial(engine.generate, model))
 
-    def _continue(self, model: Any, shard: Shard) -> list[dict[str, Any]]:
-        from stages.evaluate import engine
+    def _continue(self, shard: Shard, generate: Callable[..., list[Any]]) -> list[dict[str, Any]]:
+        """Completions by an engine, ``generate(prompts, budget, eos, stop, marks)``."""
         from stages.evaluate.answers import stopper
 
         everything = self._samples(shard.source)
         samples = [everything[row] for row in shard.rows]
         started = time.monotonic()
-        completions = engine.generate(
-            model,
+        completions = generate(
             [self._opening + sample["prompt_ids"] for sample in samples],
             shard.max_new_tokens,
             shard.eos_id,
             stopper(samples, self._encoder, shard.stop_when_answered),
             [self._needle(sample) for sample in samples],
-        )
-        seconds = round((time.monotonic() - started) / len(samples), 4)
-        return [completion._asdict() | {"seconds": seconds} for completion in completions]
-
-    def _by_vllm(self, shard: Shard) -> list[dict[str, Any]]:
-        from stages.evaluate.answers import stopper
-
-        everything = self._samples(shard.source)
-        samples = [everything[row] for row in shard.rows]
-        model = self._vllm(shard.model)
-        started = time.monotonic()
-        completions = vllm_engine.generate(
-            model,
-            [self._opening + sample["prompt_ids"] for sample in samples],
-            shard.max_new_tokens,
-            shard.eos_id,
-            stopper(samples, self._encoder, shard.stop_when_answered),
         )
         seconds = round((time.monotonic() - started) / len(samples), 4)
         return [completion._asdict() | {"seconds": seconds} for completion in completions]

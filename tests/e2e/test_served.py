@@ -77,21 +77,13 @@ def test_a_second_run_skips_every_stage(project: Project, api: Api) -> None:
 
 def test_a_cancelled_run_leaves_no_process(project: Project, api: Api) -> None:
     before = project.models()
-    assert (
-        project(
-            *("prefect", "deployment", "run", "repo-pipeline/full"),
-            *("--param", 'targets=["train"]', "--param", "force=true"),
-        ).returncode
-        == 0
-    )
-    run = api.last_run()["id"]
-    _until(lambda: _processes(project, "stages.train"), 120)
+    run = start_training(project, api)
     began = time.monotonic()
     cancelling = {"type": "CANCELLING", "name": "Cancelling"}
     api.post(f"/flow_runs/{UUID(run)}/set_state", state=cancelling)
-    _until(lambda: not _processes(project, "stages.", "dvc", "raylet", "gcs_server"), 60)
+    until(lambda: not processes(project, "stages.", "dvc", "raylet", "gcs_server"), 60)
     took = time.monotonic() - began
-    _until(lambda: api.last_run()["state"]["type"] == "CANCELLED", 60)
+    until(lambda: api.last_run()["state"]["type"] == "CANCELLED", 60)
     assert project.models() == before
     print(f"stopped {took:.1f} s after the word")
     assert took < 30  # a guard against a hang: 10 s are promised on a quiet machine
@@ -107,24 +99,27 @@ def test_a_run_from_a_terminal_is_on_the_page_too(project: Project, api: Api) ->
 
 
 def test_a_run_whose_process_was_killed_is_ended_on_the_page(project: Project, api: Api) -> None:
-    assert (
-        project(
-            *("prefect", "deployment", "run", "repo-pipeline/full"),
-            *("--param", 'targets=["train"]', "--param", "force=true"),
-        ).returncode
-        == 0
-    )
-    run = api.last_run()["id"]
-    _until(lambda: _processes(project, "stages.train"), 120)
+    run = start_training(project, api)
     live = project.folder / ".prefect" / "live" / run
     os.kill(int(live.read_text().partition(":")[0]), 9)
-    _until(lambda: api.last_run()["state"]["type"] == "CRASHED", 60)
-    _until(lambda: not _processes(project, "stages.", "dvc"), 30)
+    until(lambda: api.last_run()["state"]["type"] == "CRASHED", 60)
+    until(lambda: not processes(project, "stages.", "dvc"), 30)
     done = project("repo-pipeline", "run")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _processes(project: Project, *words: str) -> list[int]:
+def start_training(project: Project, api: Api) -> str:
+    """Start the deployment with a forced training and wait until it trains; the flow run's id."""
+    started = project(
+        *("prefect", "deployment", "run", "repo-pipeline/full"),
+        *("--param", 'targets=["train"]', "--param", "force=true"),
+    )
+    assert started.returncode == 0, started.stdout + started.stderr
+    until(lambda: processes(project, "stages.train"), 120)
+    return str(api.last_run()["id"])
+
+
+def processes(project: Project, *words: str) -> list[int]:
     """Processes that work in the project and whose command has one of the words."""
     found = []
     for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
@@ -135,7 +130,7 @@ def _processes(project: Project, *words: str) -> list[int]:
     return found
 
 
-def _until(condition: Any, seconds: float) -> None:
+def until(condition: Any, seconds: float) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

@@ -14,7 +14,6 @@ from pipeline.checkout import (
     saved,
 )
 from pipeline.graph import read_graph
-from pipeline.use import profiles
 from stages.common.errors import UserError
 from tests.pipeline.conftest import Shell
 
@@ -119,4 +118,3 @@ def test_without_a_commit_it_is_refused(project: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(project)
     with pytest.raises(UserError, match="no git commit here"):
         checkout(project, "smoke", [])
-    assert "smoke" in profiles()

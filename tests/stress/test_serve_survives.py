@@ -2,16 +2,16 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from tests.e2e.checkouts import Project, checkout
 from tests.e2e.conftest import free_port, start_serving
-from tests.e2e.test_served import Api
+from tests.e2e.test_served import Api, processes, start_training, until
 
 pytestmark = [pytest.mark.stress, pytest.mark.slow, pytest.mark.e2e]
 
@@ -36,13 +36,6 @@ def child(serve: psutil.Process, word: str) -> psutil.Process:
     return found
 
 
-def wait_for(condition: object, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.5)
-
-
 @pytest.mark.parametrize("service", ["worker", "server"])
 def test_a_run_outlives_what_shows_it(
     served: tuple[Project, Api, psutil.Process, Path], service: str
@@ -54,50 +47,30 @@ def test_a_run_outlives_what_shows_it(
     )
     assert started.returncode == 0
     run = api.last_run()["id"]
-    wait_for(lambda: (project.folder / ".prefect" / "live" / run).exists(), 120)
-    time.sleep(5)
+    until(lambda: (project.folder / ".prefect" / "live" / run).exists(), 120)
     child(serve, service).kill()
-    wait_for(lambda: f"Prefect's {service} ended; started again" in log.read_text(), 30)
-
-    def ended() -> bool:
-        try:
-            return str(api.last_run()["state"]["type"]) not in ("RUNNING", "PENDING", "SCHEDULED")
-        except OSError:
-            return False
-
-    def over() -> bool:
-        import httpx
-
-        try:
-            return ended()
-        except httpx.HTTPError:
-            return False
-
-    wait_for(over, 300)
+    until(lambda: f"Prefect's {service} ended; started again" in log.read_text(), 30)
+    until(lambda: ended(api) is not None, 300)
+    assert ended(api) == "COMPLETED"
     again = project("prefect", "deployment", "run", "repo-pipeline/full", "--watch")
     assert again.returncode == 0, again.stdout[-2000:]
+
+
+def ended(api: Api) -> str | None:
+    """Type of the last run's state once it is over; none before, and while the server is away."""
+    try:
+        state = str(api.last_run()["state"]["type"])
+    except httpx.HTTPError:
+        return None
+    return None if state in ("RUNNING", "PENDING", "SCHEDULED") else state
 
 
 def test_kill_9_of_serve_leaves_nothing(
     served: tuple[Project, Api, psutil.Process, Path],
 ) -> None:
-    project, _, serve, _ = served
-    started = project(
-        *("prefect", "deployment", "run", "repo-pipeline/full"),
-        *("--param", 'targets=["train"]', "--param", "force=true"),
-    )
-    assert started.returncode == 0
-
-    def here(word: str) -> list[psutil.Process]:
-        return [
-            process
-            for process in psutil.process_iter(["cmdline", "cwd"])
-            if (process.info["cwd"] or "").startswith(str(project.folder))
-            and word in " ".join(process.info["cmdline"] or [])
-        ]
-
-    wait_for(lambda: here("stages.train"), 180)
+    project, api, serve, _ = served
+    start_training(project, api)
     os.kill(serve.pid, signal.SIGKILL)
-    wait_for(lambda: not here("prefect") and not here("stages.") and not here("dvc"), 60)
+    until(lambda: not processes(project, "prefect", "stages.", "dvc"), 60)
     done = project("repo-pipeline", "run")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr

@@ -30,7 +30,7 @@ def command(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """In a process without network (where this user may make one), as on a train."""
     offline = ["unshare", "-n"] if os.geteuid() == 0 else []
     return subprocess.run(
-        [*offline, sys.executable, "-m", "pipeline.estimate", *options],
+        [*offline, sys.executable, "-m", "pipeline.cli", "plan", *options],
         cwd=root, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(root)},
     )  # fmt: skip

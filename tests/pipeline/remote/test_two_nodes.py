@@ -19,8 +19,6 @@ import psutil
 import pytest
 
 from infra.local.two_nodes import BUCKET, TwoNodes
-from stages.common.errors import UserError
-from stages.common.training.execution import from_environment
 from tests.pipeline.remote.conftest import Laptop, one_line
 
 pytestmark = [pytest.mark.stress, pytest.mark.slow, pytest.mark.ray]
@@ -233,13 +231,8 @@ def test_cancel_leaves_no_process(cluster: TwoNodes, laptop: Laptop) -> None:
 
 
 def test_a_node_is_killed_and_the_job_ends_on_what_is_left(
-    cluster: TwoNodes, laptop: Laptop, monkeypatch: pytest.MonkeyPatch
+    cluster: TwoNodes, laptop: Laptop
 ) -> None:
-    monkeypatch.setenv("REPO_WORKERS", "1-2")
-    try:
-        from_environment(0)
-    except UserError:
-        pytest.skip("REPO_WORKERS=1-2: this checkout does not train elastically")
     file = Path(laptop.environment["REPO_CLUSTER"])
     file.write_text(file.read_text().replace("}", ", REPO_WORKERS: '1-2'}"))
     words = ("train", *SHORT, "--set", "train.tokens=2457600")

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from stages.common import guard
 
 SLEEPER = """
@@ -24,10 +26,8 @@ def test_a_process_is_told_from_another_with_its_pid() -> None:
     assert not guard.alive("nonsense")
 
 
-def test_an_orphan_stops(monkeypatch: object) -> None:
+def test_an_orphan_stops() -> None:
     conductor = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
-    import psutil
-
     marked = f"{conductor.pid}:{psutil.Process(conductor.pid).create_time():.2f}"
     child = subprocess.Popen(
         [sys.executable, "-c", SLEEPER],

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,8 +121,11 @@ def stop_at(step: int, folder: Path, build: Callable[[], nn.Module] = model) -> 
     return build()
 
 
-def die_once_then_signal(flag: Path, driver: int) -> nn.Module:
-    """The last rank dies once as by kill -9; once that was, SIGTERM reaches the driver."""
+def die_once_then_signal(flag: Path, driver: int, folder: Path) -> nn.Module:
+    """The last rank dies once as by kill -9; once that was, SIGTERM reaches the driver.
+
+    The step waits until the driver has passed it on: the few steps left take less time than that.
+    """
 
     def act(taken: int) -> None:
         if flag.exists():
@@ -130,6 +134,10 @@ def die_once_then_signal(flag: Path, driver: int) -> nn.Module:
                 os.kill(os.getpid(), signal.SIGKILL)
         elif taken == 6 and dist.get_rank() == 0:
             os.kill(driver, signal.SIGTERM)
+            end = time.monotonic() + 60
+            while not (folder / STOP).exists():
+                assert time.monotonic() < end, "the driver passed nothing on"
+                time.sleep(0.01)
 
     _at_steps(act)
     return model()

@@ -27,18 +27,17 @@ def test_a_killed_worker_costs_nothing_and_sigterm_saves(
 ) -> None:
     monkeypatch.setenv("REPO_CHECKPOINT_STEPS", "3")
     monkeypatch.setenv("REPO_ZERO", "2")
-    run = runs.run(
-        "launched", partial(recipes.die_once_then_signal, runs.folder / "die", os.getpid())
-    )
-    run.folder.mkdir()
-    (runs.folder / "die").touch()
+    flag, folder = runs.folder / "die", runs.folder / "launched"
+    run = runs.run("launched", partial(recipes.die_once_then_signal, flag, os.getpid(), folder))
+    folder.mkdir()
+    flag.touch()
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(
         TryAgain, match=r"stopped by SIGTERM, saved at step (\d+); run again"
     ) as told:
         launch("launched", run, vocabulary=64)
     assert signal.getsignal(signal.SIGTERM) == before
-    assert not (runs.folder / "die").exists(), "no worker died"
+    assert not flag.exists(), "no worker died"
     shown = capsys.readouterr().out
     assert "launched: a worker died: started anew from " in shown
     assert shown.count("launched: resumed at step ") == 1
