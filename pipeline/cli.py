@@ -32,7 +32,7 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A changed param; repeatable."),
 ]
-Port = Annotated[int, typer.Option(help="Port of Prefect's server, on loopback.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's server, on loopback.")]
 
 
 @app.callback()
@@ -113,7 +113,9 @@ def doctor(port: Port = 4200) -> None:
 
 @app.command()
 def gc(
-    days: Annotated[float, typer.Option(help="Unused for so long counts as abandoned.")] = 30.0,
+    days: Annotated[
+        float, typer.Option(min=0.0, help="Unused for so long counts as abandoned.")
+    ] = 30.0,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
 ) -> None:
     """List what under REPO_RUNS nobody needs any more, ask, and delete it."""
@@ -161,8 +163,10 @@ def _end(error: Exception) -> int:
     code = int(getattr(error, "code", FAILED))
     line = str(error).strip() or type(error).__name__
     # Typer has a copy of Click of its own: a wrong option is told by what it can do.
-    if isinstance(error, UserError) or hasattr(error, "format_message"):
+    if isinstance(error, UserError):
         code = USER_MISTAKE
+    elif hasattr(error, "format_message"):
+        code, line = USER_MISTAKE, error.format_message()
     elif isinstance(error, OSError) and error.strerror:
         line = f"{error.strerror}: {error.filename or 'unnamed file'}"
     elif type(error).__module__.partition(".")[0] in ("httpx", "httpcore"):

@@ -28,6 +28,8 @@ def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["run", "--set", "train.lr"], "write KEY=VALUE"),
         (["plan", "--nonsense"], "No such option"),
         (["use", "huge"], "profile 'huge': unknown"),
+        (["serve", "--port", "99999"], "Invalid value for '--port'"),
+        (["gc", "--days", "x"], "Invalid value for '--days'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
