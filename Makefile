@@ -25,9 +25,9 @@ check: .venv/dev.done ## lint, format, types, spelling
 	$(BIN)/mypy
 	$(BIN)/codespell
 
-bench: .venv/dev.done ## benchmarks, each a side-by-side ratio
-	for script in $(filter-out benchmarks/kill_%,$(wildcard benchmarks/*.py)); do \
-	    $(BIN)/python $$script || exit 1; done
+bench: .venv/dev.done ## benchmarks, each a side-by-side ratio; kept in benchmarks/results
+	for script in $(filter-out benchmarks/kill_% benchmarks/record.py,$(wildcard benchmarks/*.py)); do \
+	    $(BIN)/python benchmarks/record.py $$script || exit 1; done
 
 drill: .venv/dev.done ## kills from a seed, full disks, dead servers, two nodes: everything marked stress
 	$(BIN)/python -m pytest -m stress
