@@ -1,0 +1,81 @@
+"""The flow over a small graph, on a real Prefect server: what is tried again, what is not run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.ray
+
+ENDS = """
+import json, os, sys
+attempts = {folder!r} + "/attempts-" + sys.argv[1]
+open(attempts, "a").write("x")
+print("so far so good")
+if len(open(attempts).read()) <= {bad}:
+    status = {{"code": {code}, "line": "said by " + sys.argv[1]}}
+    json.dump(status, open(os.environ["REPO_STATUS_FILE"], "w"))
+    sys.exit({code})
+open("out/" + sys.argv[1], "w").write("1")
+"""
+FLOW = """
+import json
+from pathlib import Path
+from pipeline.environment import prepare
+prepare(Path.cwd())
+from pipeline.services import own_server
+with own_server(print):
+    from prefect import flow
+    from pipeline.checkout import Checkout
+    from pipeline.flow import run_graph
+    from pipeline.graph import read_graph
+    from pipeline.plan import plan
+    from pipeline.ready import Ready
+    graph = read_graph(Path.cwd())
+    names = graph.select([])
+    ready = Ready(Checkout(Path.cwd()), graph, names, set(), plan(graph, names))
+    error = flow(run_graph)(ready, return_state=True).result(raise_on_failure=False)
+json.dump([error.code, str(error)], open("error.json", "w"))
+"""
+
+
+@pytest.fixture
+def shown(project: Path, ray_session: str, tmp_path: Path) -> str:
+    """Stage one says "try again" once; two-a ends with a mistake; two-b and three would end well."""
+    folder = str(tmp_path)
+    (project / "one.py").write_text(
+        ENDS.format(folder=folder, bad=1, code=75).replace("sys.argv[1]", '"one"')
+    )
+    (project / "two.py").write_text(
+        ENDS.format(folder=folder, bad="99 * (sys.argv[1] == 'a')", code=2).replace(
+            '"out/"', '"out/two-"'
+        )
+    )
+    variables = {"RAY_ADDRESS": ray_session, "REPO_RUNS": str(tmp_path / "runs"), "CI": "true"}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT")}
+    done = subprocess.run(
+        [sys.executable, "-c", FLOW],
+        cwd=project,
+        env={**environment, **variables, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_only_try_again_is_tried_again_and_only_dependants_wait(
+    shown: str, project: Path, tmp_path: Path
+) -> None:
+    assert (tmp_path / "attempts-one").read_text() == "xx"
+    assert (tmp_path / "attempts-a").read_text() == "x"
+    assert sorted(file.name for file in (project / "out").iterdir()) == ["one", "two-b"]
+    assert not (project / "final").exists()
+    assert json.loads((project / "error.json").read_text()) == [2, "two@a: said by a"]
+    assert "[two@a] so far so good" in shown  # CI is quiet until a stage fails: then its last lines
+    assert "[two@b] so far so good" not in shown
+    assert "[three] not run: a stage that it needs did not end well" in shown
