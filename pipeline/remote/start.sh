@@ -1,5 +1,11 @@
 # What Ray runs on the head: the Python that the node's Ray runs with, whatever is on PATH.
-# Ray gives an entry point no interpreter; the raylet's own command line names it.
-python=$(tr '\0' '\n' 2>/dev/null <"/proc/${RAY_RAYLET_PID:-0}/cmdline" |
-    sed -n 's/^--python_worker_command=\([^ ]*\).*/\1/p')
+# Ray gives an entry point neither interpreter nor the raylet's pid; but the raylet is an ancestor, and
+# its command line names the interpreter.
+python=
+pid=$$
+while [ -z "$python" ] && [ -r "/proc/$pid/cmdline" ]; do
+    python=$(tr '\0' '\n' <"/proc/$pid/cmdline" |
+        sed -n 's/^--python_worker_command=\([^ ]*\).*/\1/p')
+    pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
+done
 exec "${python:-python}" -m pipeline.remote.job
