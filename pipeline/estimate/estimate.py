@@ -61,10 +61,15 @@ class Estimate:
     layout: Layout
 
     def as_json(self) -> dict[str, Any]:
-        """``{stages: [...], totals: {...}, machine: {...}}``; totals are of what would run."""
+        """``{stages, totals, machine, details}``; totals are of what would run.
+
+        ``stages`` has what every plan has; ``details`` has, by stage, the ends of its hours, the parts
+        of its memory and notes.
+        """
         low, high = self.machine.mfu
         return {
             "stages": [_json(row) for row in self.rows],
+            "details": {row.name: _details(row) for row in self.rows},
             "totals": self.totals(),
             "machine": {
                 "gpu": self.machine.gpu,
@@ -146,18 +151,25 @@ def _json(row: Row) -> dict[str, Any]:
     return {
         "name": row.name,
         "run": row.runs,
-        "action": row.action,
         "why": row.why,
         "tokens": cost.tokens,
         "steps": cost.steps,
         "flops": cost.flops,
         "parameters": cost.parameters,
         "memory_per_gpu_bytes": memory and round(memory.total),
-        "memory_parts_bytes": memory and {part: round(size) for part, size in vars(memory).items()},
         "hours": row.hours and row.hours[1],
-        "hours_low": row.hours and row.hours[0],
-        "hours_high": row.hours and row.hours[2],
         "cost": row.money,
         "disk_bytes": cost.disk_bytes and round(cost.disk_bytes),
-        "note": cost.note,
+    }
+
+
+def _details(row: Row) -> dict[str, Any]:
+    memory = row.cost.memory
+    return {
+        "action": row.action,
+        "hours_low": row.hours and row.hours[0],
+        "hours_high": row.hours and row.hours[2],
+        "memory_parts_bytes": memory and {part: round(size) for part, size in vars(memory).items()},
+        "fits": row.fits,
+        "note": row.cost.note,
     }
