@@ -12,10 +12,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 # Before anything imports ray, which reads its settings then; the launcher's tests do it in here.
-from stages.common.ray_session import ENVIRONMENT
+from stages.common.ray_session import settle
 
-for _name, _value in ENVIRONMENT.items():
-    os.environ.setdefault(_name, _value)
+settle()
 
 ROOT = Path(__file__).parents[1]
 

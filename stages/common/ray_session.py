@@ -7,6 +7,7 @@ a stage run alone starts its own, which dies with it.
 import os
 import secrets
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -22,14 +23,19 @@ ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+OWN = {
+    # What Ray does by default on a Mac: a Ray of one machine listens on loopback and nowhere else.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    **({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}),
+}
+"""Beside these for a Ray that is started here, not joined."""
 TOKEN_FILE = Path.home() / ".ray" / "auth_token"
 
 
 @contextmanager
 def session() -> Iterator[str]:
     """Yield the address of a Ray that this process is connected to; nested calls share one."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    settle()
     _ensure_token()
     import ray
 
@@ -43,6 +49,13 @@ def session() -> Iterator[str]:
         yield ray.get_runtime_context().gcs_address
     finally:
         ray.shutdown()
+
+
+def settle() -> None:
+    """Give Ray its settings where the user gave none; it reads them when it is first imported."""
+    own = not os.environ.get("RAY_ADDRESS") and "ray" not in sys.modules
+    for name, value in {**ENVIRONMENT, **(OWN if own else {})}.items():
+        os.environ.setdefault(name, value)
 
 
 def _connect() -> None:
