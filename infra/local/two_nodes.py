@@ -1,6 +1,6 @@
 """A Ray cluster of two nodes on this machine, with token auth and an S3 server: to try things out.
 
-    python infra/local/two_nodes.py [--workers 1] [--shared FOLDER]
+    python infra/local/two_nodes.py [--workers 1] [--cpus 1]
 
 starts it, prints what a laptop needs to use it, and stops it at Ctrl-C. Each node has a work folder
 of its own and, for root on Linux, a network namespace of its own; else both share the loopback.
@@ -22,6 +22,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -268,24 +269,37 @@ def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
+def guide(cluster: TwoNodes) -> Iterator[str]:
+    """Lines to type: a clone without data as the laptop, a run, and what it made brought home."""
+    yield f"export PATH={BIN}:$PATH"
+    for variable, value in cluster.laptop().items():
+        yield f"export {variable}={value}"
+    laptop = cluster.folder / "laptop"
+    yield f"git clone -q {Path(__file__).parents[2]} {laptop} && cd {laptop}"
+    yield f"dvc remote add -d two-nodes s3://{BUCKET}/dvc"
+    yield f"dvc remote modify two-nodes endpointurl {cluster.s3}"
+    yield "git commit -qam 'a remote'"
+    yield "repo-pipeline submit --profile smoke --wait  # some minutes; Ctrl-C detaches"
+    yield "repo-pipeline fetch                          # lock, metrics and report"
+    yield "dvc repro --allow-missing                    # nothing changed, and nothing is pulled"
+    yield "dvc pull models/repo-42                      # a model, when it is wanted"
+
+
 def main() -> None:
     """Start, print, wait, stop."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--cpus", type=int, default=1, help="of each node")
     options = parser.parse_args()
+    if not (BIN / "moto_server").is_file():
+        sys.exit(
+            "two_nodes: the S3 server (moto) is not installed; `make .venv/dev.done` brings it"
+        )
     with tempfile.TemporaryDirectory(prefix="r2-", ignore_cleanup_errors=True) as name:
         cluster = TwoNodes(Path(name), options.workers, options.cpus)
         try:
             print(f"# {options.workers + 1} nodes; Ctrl-C stops them. In another terminal:")
-            for variable, value in cluster.laptop().items():
-                print(f"export {variable}={value}")
-            print(
-                f"dvc remote add -d two-nodes s3://{BUCKET}/dvc\n"
-                f"dvc remote modify two-nodes endpointurl {cluster.s3}\n"
-                "git commit -qam 'a remote'\nrepo-pipeline submit --profile smoke --wait",
-                flush=True,
-            )
+            print("\n".join(guide(cluster)), flush=True)
             signal.pause()
         except KeyboardInterrupt:
             pass

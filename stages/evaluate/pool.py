@@ -1,7 +1,7 @@
 """Shards on Ray actors: what is finished is on disk, what is lost is computed again."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,11 @@ def _compute(
         import ray  # after `session`: Ray reads its environment when it is imported
         from ray.exceptions import RayTaskError
 
-        gpus = int(ray.cluster_resources().get("GPU", 0) > 0)
         actor_class = ray.remote(
-            num_cpus=1, num_gpus=gpus, max_restarts=-1, max_task_retries=_TRIES
+            num_cpus=1,
+            num_gpus=int(_use_gpu(ray.cluster_resources())),
+            max_restarts=-1,
+            max_task_retries=_TRIES,
         )(worker)
         crew = [actor_class.remote(*arguments) for _ in range(min(actors(), len(missing)))]
         busy: dict[Any, tuple[Any, Shard]] = {}
@@ -77,6 +79,11 @@ def _compute(
         finally:
             for actor in crew:
                 ray.kill(actor)
+
+
+def _use_gpu(resources: Mapping[str, float]) -> bool:
+    """``REPO_USE_GPU``, else whether Ray has a GPU now; one that grows on demand may have none yet."""
+    return os.environ.get("REPO_USE_GPU", str(int(resources.get("GPU", 0) > 0))) == "1"
 
 
 def _file(folder: Path, shard: Shard) -> Path:
