@@ -11,7 +11,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,24 @@ def laptop(
     made = Laptop(tmp_path_factory.mktemp("two") / "laptop", project_root)
     made.environment = {**cluster.laptop(), "HF_TOKEN": PLANTED}
     made.remote(f"s3://{BUCKET}/dvc", endpointurl=cluster.s3)
-    file = made.folder.parent / "cluster.yaml"
-    file.write_text("environment: {REPO_CHECKPOINT_SECONDS: '1', REPO_PARALLEL_STAGES: '1'}\n")
-    made.environment["REPO_CLUSTER"] = str(file)
+    made.environment["REPO_CLUSTER"] = str(made.folder.parent / "cluster.yaml")
+    settings(made)
     return made
+
+
+def settings(laptop: Laptop, **more: str) -> None:
+    """Write the cluster file: checkpoints every second, and ``REPO_*`` settings of a test."""
+    environment = {"REPO_CHECKPOINT_SECONDS": "1", "REPO_PARALLEL_STAGES": "1", **more}
+    text = json.dumps({"environment": environment})  # YAML too
+    Path(laptop.environment["REPO_CLUSTER"]).write_text(text)
+
+
+@pytest.fixture
+def elastic(laptop: Laptop) -> Iterator[None]:
+    """Runs that are sent while this lasts train on one worker or two."""
+    settings(laptop, REPO_WORKERS="1-2")
+    yield
+    settings(laptop)
 
 
 def actors(cluster: TwoNodes, kind: str) -> list[dict[str, Any]]:
@@ -83,14 +97,36 @@ def job_of(laptop: Laptop) -> str:
     return str(json.loads(found[-1].read_text())["job"])
 
 
-def wait_for_line(laptop: Laptop, pattern: str) -> str:
+def wait_for(ready: Callable[[], Any], what: str, laptop: Laptop) -> Any:
+    """What ``ready`` gives, once it gives something."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
-        found = re.search(pattern, laptop.pipeline("logs").stdout)
-        if found:
-            return found.group(0)
-        time.sleep(1)
-    raise TimeoutError(f"no {pattern!r} in\n{laptop.pipeline('logs').stdout[-3000:]}")
+        if found := ready():
+            return found
+        time.sleep(0.5)
+    raise TimeoutError(f"{what} did not come:\n{laptop.pipeline('logs').stdout[-3000:]}")
+
+
+def wait_for_line(laptop: Laptop, pattern: str) -> None:
+    wait_for(lambda: re.search(pattern, laptop.pipeline("logs").stdout), pattern, laptop)
+
+
+def checkpoints(cluster: TwoNodes) -> set[Path]:
+    """Those of every training on the shared folder that are whole."""
+    return set(cluster.shared.glob("runs/train/*/checkpoints/step-*/COMPLETE"))
+
+
+def wait_for_checkpoint(cluster: TwoNodes, laptop: Laptop) -> None:
+    """Until the training that just began has a checkpoint."""
+    before = checkpoints(cluster)
+    wait_for(lambda: checkpoints(cluster) - before, "a checkpoint", laptop)
+
+
+def alive(cluster: TwoNodes, nodes: int, laptop: Laptop) -> None:
+    """Until the head believes so many nodes alive; a worker node that is missing is started."""
+    if nodes == 2 and 1 not in cluster.processes:
+        cluster.start(1)
+    wait_for(lambda: cluster.alive() == nodes, f"{nodes} nodes", laptop)
 
 
 def of_the_job(cluster: TwoNodes) -> list[psutil.Process]:
@@ -186,33 +222,26 @@ def test_laptop_and_driver_are_killed_and_the_run_goes_on(
 ) -> None:
     follower = subprocess.Popen(
         laptop.command("submit", *LONG, "--wait"),
-        cwd=laptop.folder, env=laptop.env(), stdout=subprocess.DEVNULL, start_new_session=True,
+        cwd=laptop.folder, env=laptop.env(), stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
     )  # fmt: skip
-    time.sleep(10)
+    assert follower.stdout is not None
+    assert follower.stdout.readline().startswith("submitted")
     os.killpg(follower.pid, signal.SIGKILL)
-    follower.wait()
+    follower.communicate()
     again = laptop.pipeline("submit", *LONG)
     assert again.returncode == 0 and "attached to job" in again.stdout
     job = job_of(laptop)
     assert job.endswith("-1")
 
-    wait_for_line(laptop, r"train@repo-42: .*step [1-9]\d+")
-    time.sleep(3)
+    wait_for_checkpoint(cluster, laptop)
     driver = [p for p in of_the_job(cluster) if "pipeline.remote.job" in " ".join(p.cmdline())]
     os.killpg(os.getpgid(driver[0].pid), signal.SIGKILL)
-    deadline = time.monotonic() + 60
-    while "FAILED" not in laptop.pipeline("status", job).stdout and time.monotonic() < deadline:
-        time.sleep(1)
+    wait_for(lambda: "FAILED" in laptop.pipeline("status", job).stdout, "its end", laptop)
     done = laptop.pipeline("submit", *LONG, "--wait")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
     assert f"as job {job[:-2]}-2" in done.stdout
-    assert re.search("[1-9][0-9]*", _first_step(done.stdout)), "training began at 0 again"
-
-
-def _first_step(log: str) -> str:
-    """Where the last training began: its first progress line is of the steps done before."""
-    found = re.findall(r"train@repo-42: .*step (\d+)", log)
-    return str(int(found[0]) - 1)
+    assert re.search(r"train@repo-42: resumed at step [1-9]", done.stdout), done.stdout[-4000:]
 
 
 def test_cancel_leaves_no_process(cluster: TwoNodes, laptop: Laptop) -> None:
@@ -220,10 +249,10 @@ def test_cancel_leaves_no_process(cluster: TwoNodes, laptop: Laptop) -> None:
     assert laptop.pipeline("submit", *words).returncode == 0
     wait_for_line(laptop, r"train@repo-42: .*step")
     assert of_the_job(cluster)
-    asked = time.monotonic()
     assert "stopped" in laptop.pipeline("cancel").stdout
+    told = time.monotonic()
     left = of_the_job(cluster)
-    while left and time.monotonic() - asked < 10:
+    while left and time.monotonic() - told < 10:
         time.sleep(0.2)
         left = of_the_job(cluster)
     assert not left, [" ".join(process.cmdline()) for process in left]
@@ -231,26 +260,49 @@ def test_cancel_leaves_no_process(cluster: TwoNodes, laptop: Laptop) -> None:
 
 
 def test_a_node_is_killed_and_the_job_ends_on_what_is_left(
-    cluster: TwoNodes, laptop: Laptop
+    cluster: TwoNodes, laptop: Laptop, elastic: None
 ) -> None:
-    file = Path(laptop.environment["REPO_CLUSTER"])
-    file.write_text(file.read_text().replace("}", ", REPO_WORKERS: '1-2'}"))
-    words = ("train", *SHORT, "--set", "train.tokens=2457600")
+    alive(cluster, 2, laptop)
+    words = ("train", *SHORT, "--set", "train.tokens=1843200")
     assert laptop.pipeline("submit", *words).returncode == 0
-    wait_for_line(laptop, r"\[train@repo-42\] .*step")
+    wait_for_checkpoint(cluster, laptop)
     job = job_of(laptop)
     before = training_workers(cluster, job)
     assert len({row["node_id"] for row in before}) == 2
     cluster.kill(1)
-    killed = time.monotonic()
-    while cluster.alive() == 2 and time.monotonic() - killed < 60:
-        time.sleep(0.5)
-    assert cluster.alive() == 1
+    alive(cluster, 1, laptop)
     assert "RUNNING" in laptop.pipeline("status", job).stdout
     done = laptop.pipeline("submit", *words, "--wait")
     assert "attached to job" in done.stdout
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
-    known = {row["actor_id"] for row in before}
-    later = [row for row in training_workers(cluster, job) if row["actor_id"] not in known]
+    later = later_workers(cluster, job, before)
     assert later, "no worker was started after the node went"
     assert {row["node_id"] for row in later} == {head_of(cluster)}
+
+
+def test_a_node_that_comes_is_used_at_the_next_restart(
+    cluster: TwoNodes, laptop: Laptop, elastic: None
+) -> None:
+    if 1 in cluster.processes:
+        cluster.kill(1)
+    alive(cluster, 1, laptop)
+    words = ("train", *SHORT, "--set", "train.tokens=1638400")
+    assert laptop.pipeline("submit", *words).returncode == 0
+    wait_for_checkpoint(cluster, laptop)
+    job = job_of(laptop)
+    (before,) = training_workers(cluster, job)
+    alive(cluster, 2, laptop)
+    os.kill(before["pid"], signal.SIGKILL)
+    done = laptop.pipeline("submit", *words, "--wait")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+    assert re.search(r"train@repo-42: resumed at step [1-9]", done.stdout), done.stdout[-4000:]
+    later = later_workers(cluster, job, [before])
+    assert len({row["node_id"] for row in later}) == 2, later
+
+
+def later_workers(
+    cluster: TwoNodes, job: str, before: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Training workers that a job started after those."""
+    known = {row["actor_id"] for row in before}
+    return [row for row in training_workers(cluster, job) if row["actor_id"] not in known]
