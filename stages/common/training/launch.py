@@ -26,6 +26,7 @@ from stages.common.training.loop import train
 from stages.common.training.order import DataOrder, parts_per_step
 from stages.common.training.run import LOG, MISTAKE, RESERVE, RESERVE_BYTES, STOP, STOPPED, Run
 from stages.common.training.screen import Screen
+from stages.common.training.share import takes_part
 
 MOST_RESTARTS = 1000
 """For Ray; ``Attempts`` ends a run that dies without getting further."""
@@ -63,7 +64,7 @@ def _fit(name: str, run: Run, dry_run: bool) -> None:
 
         gpus = int(ray.cluster_resources().get("GPU", 0))
         execution = replace(from_environment(gpus), dry_run=dry_run)
-        for workers in execution.worker_counts:
+        for workers in {execution.worker_counts[0], execution.workers}:
             parts_per_step(run.params, workers, execution.micro_batch_tokens)
         zero_stage(run.params, execution)
         for old in (MISTAKE, STOP, STOPPED):
@@ -124,7 +125,8 @@ def worker(config: dict[str, Any]) -> None:
         # One core per worker is what was asked of Ray; more threads would fight over it.
         torch.set_num_threads(1)
     try:
-        train(run, execution)
+        if takes_part(run.params, execution):
+            train(run, execution)
     except UserError as error:
         (run.folder / RESERVE).unlink(missing_ok=True)
         write_json(run.folder / MISTAKE, str(error))

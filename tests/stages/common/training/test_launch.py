@@ -71,7 +71,7 @@ def test_a_finished_run_is_not_done_again(
     [
         ("REPO_WORKERS", "many", "REPO_WORKERS is 'many'"),
         ("REPO_WORKERS", "3", "REPO_WORKERS is 3 and does not divide"),
-        ("REPO_WORKERS", "2-4", "REPO_WORKERS is 3 and does not divide"),
+        ("REPO_WORKERS", "2-3", "REPO_WORKERS is 3 and does not divide"),
         ("REPO_WORKERS", "4-2", "REPO_WORKERS is '4-2': give two numbers, the least first"),
         ("REPO_ZERO", "2", "REPO_ZERO is 2: optimizer 'muon' needs 0"),
         ("REPO_OFFLOAD", "1", "REPO_OFFLOAD is 1: it needs REPO_ZERO 1, 2 or 3"),

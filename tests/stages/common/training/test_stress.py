@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stages.common.errors import UserError
-from stages.common.training.launch import launch
+from stages.common.training.launch import launch, worker
 from stages.common.training.watchdog import EXIT_CODE
 from tests.stages.common.training import recipes, workers
 from tests.stages.common.training.recipes import SHORT, Runs
@@ -42,6 +42,17 @@ def test_ray_chooses_the_worker_count(
     (runs.folder / "elastic on ray").mkdir()
     launch("elastic", runs.run("elastic on ray", **SHORT), vocabulary=64)
     assert runs.losses("elastic on ray") == pytest.approx(runs.losses("short"), abs=1e-4)
+
+
+def test_workers_that_the_batch_cannot_be_shared_among_stand_by(runs: Runs) -> None:
+    """Of three, two train: the same losses, and no checkpoint of a third rank."""
+    run = runs.run("three", **SHORT)
+    run.folder.mkdir()
+    execution = replace(CPU, workers=4, least_workers=1, checkpoint_steps=4)
+    workers.run(runs.folder, [partial(worker, {"run": run, "execution": execution})], world=3)
+    assert runs.equal("three", "short")
+    ranks = {file.name for file in run.checkpoints.glob("*/rank-*.safetensors")}
+    assert ranks == {"rank-00000.safetensors", "rank-00001.safetensors"}
 
 
 @pytest.mark.ray

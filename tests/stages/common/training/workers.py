@@ -84,7 +84,8 @@ def main() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
             write_json(wanted.folder / "mistake.json", str(error))
         dist.barrier()
-    dist.destroy_process_group()
+    if dist.is_initialized():  # a worker that stood by has left
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":
