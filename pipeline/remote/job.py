@@ -1,7 +1,7 @@
 """The job on the cluster: checks, checkout, pull, the same flow as on a laptop, push, run folder.
 
-Ray starts it on the head in the unpacked package (``start.sh``). It tells what happens as events
-(``pipeline.remote.events``) and ends with the pipeline's own exit codes.
+Ray starts it on the head in the unpacked package (``start.sh``, ``entry.py``). It tells what happens
+as events (``pipeline.remote.events``) and ends with the pipeline's own exit codes.
 """
 
 import contextlib
@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -156,19 +155,6 @@ class Job:
         return child.returncode, last.removeprefix("repo-pipeline: ").removeprefix("ERROR: ")
 
 
-def check_versions(wish: Mapping[str, Any]) -> None:
-    """The cluster's Python and Ray must be those the run was sent with (up to the patch level)."""
-    for name, theirs, ours in (
-        ("Python", python_version(), wish["python"]),
-        ("Ray", version("ray"), wish["ray"]),
-    ):
-        if theirs.split(".")[:2] != ours.split(".")[:2]:
-            raise UserError(
-                f"the cluster has {name} {theirs}, the run was sent with {ours}; "
-                "give it an image of infra/docker, or submit from that version"
-            )
-
-
 def main() -> NoReturn:
     """Run the package in the working folder."""
     signal.signal(signal.SIGTERM, _stop)
@@ -189,7 +175,6 @@ def main() -> NoReturn:
 
 def _attempt() -> int:
     wish = read_json(Path(WISH))
-    check_versions(wish)
     os.environ.update(wish["environment"])
     runs = runs_folder(wish, _nodes)
     with checkout(Path.cwd(), runs, wish) as folder:
@@ -243,7 +228,3 @@ def _adopt_orphans() -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,4 +8,4 @@ while [ -z "$python" ] && [ -r "/proc/$pid/cmdline" ]; do
         sed -n 's/^--python_worker_command=\([^ ]*\).*/\1/p')
     pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
 done
-exec "${python:-python}" -m pipeline.remote.job
+exec "${python:-python}" -m pipeline.remote.entry

@@ -1,5 +1,9 @@
 """What can be wrong before a job runs: one clear line each, exit code 2, nothing sent."""
 
+import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -7,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from pipeline.remote import entry, events
 from pipeline.remote.api import Jobs
-from pipeline.remote.job import check_versions
 from stages.common.errors import UserError
 from tests.pipeline.remote.conftest import Answer, Laptop, one_line
 
 Server = Callable[[Callable[[str, str, bytes], Answer]], str]
 OURS = version("ray")
+ABOUT = "{}.{}".format(*sys.version_info)
 
 
 def ray(answer: Any = None) -> Callable[[str, str, bytes], Answer]:
@@ -54,10 +59,46 @@ def test_a_ray_of_another_version(laptop: Laptop, server: Server) -> None:
 
 
 def test_a_python_of_another_version() -> None:
-    wish = {"python": "3.12.1", "ray": OURS}
-    with pytest.raises(UserError, match=r"has Python 3\.11.*sent with 3\.12\.1"):
-        check_versions(wish)
-    check_versions({"python": "3.11.99", "ray": OURS})
+    said = entry.another_version({"python": "3.99.1", "ray": OURS})
+    assert "has Python 3." in said and "sent with 3.99.1" in said
+    assert entry.another_version({"python": f"{ABOUT}.99", "ray": OURS}) is None
+    assert entry.PREFIX == events.PREFIX
+
+
+def another_python() -> str:
+    """One of another minor version, on PATH or beside ours (pyenv)."""
+    places = [shutil.which(f"python3.{minor}") for minor in range(6, 15)]
+    places += [str(path) for path in Path(sys.base_prefix).parent.glob("*/bin/python3")]
+    code = "import sys; print('{}.{}'.format(*sys.version_info))"
+    for place in filter(None, places):
+        told = subprocess.run([place, "-c", code], capture_output=True, text=True, check=False)
+        if told.returncode == 0 and told.stdout.strip() != ABOUT:
+            return place
+    pytest.skip("only one Python here")
+
+
+@pytest.mark.parametrize("python", ["another", "bare"])
+def test_a_cluster_whose_python_cannot_run_it_says_so(
+    python: str, project_root: Path, tmp_path: Path
+) -> None:
+    """An older Python, where this machine has one; and one of ours without our packages."""
+    (tmp_path / "pipeline").symlink_to(project_root / "pipeline")
+    (tmp_path / "submission.json").write_text(json.dumps({"python": f"{ABOUT}.1", "ray": OURS}))
+    command = [sys.executable, "-S"]  # no site-packages
+    if python == "bare":
+        path = tmp_path / "ray-0.dist-info"
+        path.mkdir()
+        (path / "METADATA").write_text(f"Name: ray\nVersion: {OURS}\n")
+        expected = "has no package"
+    else:
+        command, expected = [another_python()], f"sent with {ABOUT}.1"
+    done = subprocess.run(
+        [*command, "-m", "pipeline.remote.entry"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    (happened,) = filter(None, map(events.parse, done.stdout.splitlines()))
+    assert happened.state == "failed" and expected in happened.line
+    assert not done.stderr
 
 
 @pytest.mark.parametrize(("code", "said"), [(401, "wants a token"), (403, "refuses our token")])

@@ -42,7 +42,7 @@ class Node:
 
     def start(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline.remote.job"],
+            [sys.executable, "-m", "pipeline.remote.entry"],
             cwd=self.sent, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env={**self.laptop.env(), "REPO_RUNS": str(self.runs), "PYTHONPATH": str(self.sent)},
         )  # fmt: skip

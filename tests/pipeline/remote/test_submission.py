@@ -254,5 +254,5 @@ def test_the_start_script_takes_the_python_of_its_raylet(
         ["sh", "-c", f"sh -c '{script}'; :", f"--python_worker_command={fake} worker.py --x=1"],
         cwd=project_root, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, check=True,
     )  # fmt: skip
-    assert done.stdout.split() == [str(fake), "-m", "pipeline.remote.job"]
-    assert (project_root / "pipeline/remote/job.py").is_file()
+    assert done.stdout.split() == [str(fake), "-m", "pipeline.remote.entry"]
+    assert (project_root / "pipeline/remote/entry.py").is_file()

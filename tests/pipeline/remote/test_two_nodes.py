@@ -137,7 +137,7 @@ def of_the_job(cluster: TwoNodes) -> list[psutil.Process]:
             environment, title = process.environ(), " ".join(process.cmdline())
             if environment.get("REPO_EVENTS_FILE", "").startswith(str(cluster.shared)) or (
                 environment.get("RAY_AUTH_TOKEN_PATH") == str(cluster.token_file)
-                and re.search("pipeline.remote.job|start.sh|ray::(Train|RayTrain|Sync)", title)
+                and re.search("pipeline.remote.entry|start.sh|ray::(Train|RayTrain|Sync)", title)
             ):
                 found.append(process)
     return found
@@ -235,7 +235,7 @@ def test_laptop_and_driver_are_killed_and_the_run_goes_on(
     assert job.endswith("-1")
 
     wait_for_checkpoint(cluster, laptop)
-    driver = [p for p in of_the_job(cluster) if "pipeline.remote.job" in " ".join(p.cmdline())]
+    driver = [p for p in of_the_job(cluster) if "pipeline.remote.entry" in " ".join(p.cmdline())]
     os.killpg(os.getpgid(driver[0].pid), signal.SIGKILL)
     wait_for(lambda: "FAILED" in laptop.pipeline("status", job).stdout, "its end", laptop)
     done = laptop.pipeline("submit", *LONG, "--wait")
