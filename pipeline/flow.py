@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -133,7 +134,9 @@ def repo_pipeline(
                 repo_pipeline(profile, changed, targets, force, cluster=cluster)
     elif cluster:
         job = mirrored.submit(main, cluster, targets or [], profile, overrides or [], force)
-        with recorded(str(run)), stopped_from_outside(run, job.cancel):
+        sweeping = UUID(str(runtime.flow_run.root_flow_run_id))
+        let_go = partial(mirrored.let_go, job, run, sweeping)
+        with recorded(str(run)), stopped_from_outside(run, let_go):
             mirrored.follow(main, job, bring=profile is None and not overrides)
     else:
         with recorded(str(run)), stopped_from_outside(run, stop_all):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -18,6 +19,7 @@ from pipeline.remote.commands import target
 from pipeline.remote.events import Event
 from pipeline.remote.fetch import fetch
 from pipeline.remote.mirror import Mirror, mirror
+from pipeline.stopping import cancelled
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, UserError
 
 _SAID = re.compile(r"\[(?P<stage>[\w@-]+)\] (?P<text>.*)")
@@ -40,6 +42,12 @@ def submit(
     how = "submitted as" if found.attached is None else "attached to"
     get_run_logger().info("%s job %s at %s", how, found.submission.job, address)
     return found
+
+
+def let_go(found: Mirror, *runs: UUID) -> None:
+    """End the job where one of the flow runs was cancelled; at any other end of ours it goes on."""
+    if cancelled(*runs):
+        found.cancel()
 
 
 def follow(main: Path, found: Mirror, bring: bool) -> None:

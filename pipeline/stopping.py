@@ -33,6 +33,14 @@ def stopped_from_outside(run: UUID, stop: Callable[[], None]) -> Iterator[None]:
             over.set()
 
 
+def cancelled(*runs: UUID) -> bool:
+    """Whether one of the flow runs was cancelled; a server that does not answer has not said so."""
+    with contextlib.suppress(Exception), get_client(sync_client=True) as client:
+        states = [client.read_flow_run(run).state for run in runs]
+        return any(state and (state.is_cancelling() or state.is_cancelled()) for state in states)
+    return False
+
+
 @contextlib.contextmanager
 def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
