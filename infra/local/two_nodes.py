@@ -278,7 +278,7 @@ def guide(cluster: TwoNodes) -> Iterator[str]:
     yield f"git clone -q {Path(__file__).parents[2]} {laptop} && cd {laptop}"
     yield f"dvc remote add -d two-nodes s3://{BUCKET}/dvc"
     yield f"dvc remote modify two-nodes endpointurl {cluster.s3}"
-    yield "git commit -qam 'a remote'"
+    yield "git -c user.name=me -c user.email=me@laptop commit -qam 'a remote'"
     yield "repo-pipeline submit --profile smoke --wait  # some minutes; Ctrl-C detaches"
     yield "repo-pipeline fetch                          # lock, metrics and report"
     yield "dvc repro --allow-missing                    # nothing changed, and nothing is pulled"

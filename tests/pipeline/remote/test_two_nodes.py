@@ -286,7 +286,7 @@ def test_a_node_that_comes_is_used_at_the_next_restart(
     if 1 in cluster.processes:
         cluster.kill(1)
     alive(cluster, 1, laptop)
-    words = ("train", *SHORT, "--set", "train.tokens=1638400")
+    words = ("train", *SHORT, "--set", "train.tokens=2457600")
     assert laptop.pipeline("submit", *words).returncode == 0
     wait_for_checkpoint(cluster, laptop)
     job = job_of(laptop)
