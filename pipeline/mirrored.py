@@ -58,14 +58,18 @@ def follow(main: Path, found: Mirror, bring: bool) -> None:
     """
     feeds, futures = _Feeds(), []
     logger = get_run_logger()
-    for event in found.events(feeds.say, logger.warning):
-        if event.stage is None:
-            logger.info("%s", event.line)
-        elif event.state not in ("planned", "progress"):  # the log has the lines of progress
-            feeds.of(event.stage).put(event)
-        for stage in feeds.fresh():
-            futures.append(mirror_task.submit(stage, feeds.of(stage)))
-    code = found.code()
+    try:
+        for event in found.events(feeds.say, logger.warning):
+            if event.stage is None:
+                logger.info("%s", event.line)
+            elif event.state not in ("planned", "progress"):  # the log has the lines of progress
+                feeds.of(event.stage).put(event)
+            for stage in feeds.fresh():
+                futures.append(mirror_task.submit(stage, feeds.of(stage)))
+        code = found.code()
+    except BaseException:  # told to end: or the tasks' threads would wait for ever
+        feeds.close(TRY_AGAIN, "no longer watched from here")
+        raise
     feeds.close(code, found.last_line)
     wait(futures)
     if code != DONE:
