@@ -29,7 +29,9 @@ import psutil
 
 BIN = Path(sys.executable).parent
 BUCKET = "repo"
-DEADLINE_S = 90.0
+DEADLINE_S = 240.0
+TRIES = 4
+"""For a node to come up: Ray gives it 30 s, which a busy machine may exceed."""
 
 
 class Network:
@@ -136,6 +138,15 @@ class TwoNodes:
 
     def start(self, node: int) -> None:
         """Start a node and wait until the cluster knows it."""
+        for _ in range(TRIES):
+            self._spawn(node)
+            if self._came_up(node):
+                return
+            self.kill(node)
+        log = (self.folder / f"node-{node}.log").read_text(errors="replace")
+        raise RuntimeError(f"node {node} did not come up: {log[-2000:]}")
+
+    def _spawn(self, node: int) -> None:
         ip = self.network.addresses[node]
         command = [
             *self.network.inside(node), str(BIN / "ray"), "start", "--block",
@@ -156,7 +167,17 @@ class TwoNodes:
             start_new_session=True, cwd=self.folder,
         )  # fmt: skip
         log.close()
-        self._wait(f"node {node}", lambda: self.alive() > len(self._live_nodes()) - 1)
+
+    def _came_up(self, node: int) -> bool:
+        """Whether the cluster knows as many nodes as were started, before this one has given up."""
+        others = len([name for name in self.processes if name not in (node, "s3")])
+        process = self.processes[node]
+
+        def settled() -> bool:
+            return process.poll() is not None or self.alive() > others
+
+        self._wait(f"node {node}", settled)
+        return process.poll() is None
 
     def kill(self, node: int | str) -> None:
         """Kill a node, or ``"s3"``, at once, with all that runs on it."""
@@ -195,9 +216,6 @@ class TwoNodes:
         for name in list(self.processes):
             self.kill(name)
         self.network.close()
-
-    def _live_nodes(self) -> list[int | str]:
-        return [name for name in self.processes if name != "s3"]
 
     def _environment(self) -> dict[str, str]:
         clean = {
@@ -295,16 +313,21 @@ def main() -> None:
         sys.exit(
             "two_nodes: the S3 server (moto) is not installed; `make .venv/dev.done` brings it"
         )
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Also in a background job, where a shell has SIGINT ignored.
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="r2-", ignore_cleanup_errors=True) as name:
-        cluster = TwoNodes(Path(name), options.workers, options.cpus)
+        cluster = None
         try:
+            cluster = TwoNodes(Path(name), options.workers, options.cpus)
             print(f"# {options.workers + 1} nodes; Ctrl-C stops them. In another terminal:")
             print("\n".join(guide(cluster)), flush=True)
             signal.pause()
         except KeyboardInterrupt:
             pass
         finally:
-            cluster.close()
+            if cluster:
+                cluster.close()
 
 
 if __name__ == "__main__":
