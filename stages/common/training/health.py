@@ -7,6 +7,7 @@ on it. Alarms name what PAPER.md section 5 and the start of training are known t
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -17,10 +18,15 @@ from repo_model.recording import position_taps, record_positions
 
 POINTS, MOST_STEPS = 50, 100
 """Looks per run, and the most steps between two."""
-SETTLED_SHARE = 0.2
-"""Collapsed positions are an alarm only after this share of the steps: every run starts near NoPE."""
+SETTLED_SHARE, SETTLED_STEPS = 0.2, 100
+"""Collapsed positions are an alarm only after this share of the steps, and this many: every run
+starts near NoPE, and one of a few steps ends there."""
+COLLAPSED_LOOKS = 3
+"""Looks in a row that must find every head of a layer collapsed; one is one sequence only."""
 EXPLODED = 20.0
-"""A layer's range or gradient norm this many times its median so far is unstable."""
+"""A layer's range or gradient norm this many times its median so far is unstable, if it also is
+beyond what a well run can have: a range as long as the sequence (PAPER.md section 5: far below), a
+norm that alone is clipped. Positions that grow from nothing to something are learning, not unstable."""
 WORSE_THAN_ROPE = 0.02
 """Nats of loss above the RoPE run's at the same step that are an alarm, over ``ROPE_POINTS`` points."""
 ROPE_POINTS = 5
@@ -70,30 +76,42 @@ def map_gradients(model: nn.Module) -> Look:
 
 
 class Alarms:
-    """Tells each trouble once when it begins."""
+    """Tells each trouble once when it begins.
 
-    def __init__(self, steps: int, rope: Mapping[int, float]) -> None:
-        self._steps, self._rope = steps, rope
+    ``grad_clip``: the norm that gradients are clipped at. ``rope``: the RoPE run's loss by step.
+    """
+
+    def __init__(self, steps: int, grad_clip: float, rope: Mapping[int, float]) -> None:
+        self._grad_clip, self._rope = grad_clip, rope
+        self._settled = max(SETTLED_SHARE * steps, SETTLED_STEPS)
         self._history: dict[str, list[float]] = {}
+        self._collapsed: Counter[str] = Counter()
         self._ringing: set[str] = set()
 
-    def of_look(self, step: int, look: Look) -> list[str]:
-        """Alarms of what ``positions`` and ``map_gradients`` found at ``step``."""
+    @property
+    def ringing(self) -> int:
+        """Troubles that go on."""
+        return len(self._ringing)
+
+    def of_look(self, step: int, length: int, look: Look) -> list[str]:
+        """Alarms of what ``positions`` and ``map_gradients`` found at ``step``, on sequences of
+        ``length`` tokens."""
         lines = []
         for name, value in look.items():
             layer, _, figure = name.partition(".")
             if figure == "collapsed":
-                settled = step >= SETTLED_SHARE * self._steps
+                self._collapsed[name] = self._collapsed[name] + 1 if value == 1.0 else 0
+                bad = step >= self._settled and self._collapsed[name] >= COLLAPSED_LOOKS
                 line = f"layer {layer}: the positions of all heads have collapsed (NoPE or RoPE)"
-                lines += self._ring(name, settled and value == 1.0, line)
+                lines += self._ring(name, bad, line)
             elif figure in ("range", "gradient"):
-                before = self._history.setdefault(name, [])
-                usual = statistics.median(before) if len(before) >= 5 else math.inf
-                bad = not math.isfinite(value) or value > EXPLODED * usual
+                usual = self._usual(name)
+                most = length if figure == "range" else self._grad_clip
+                bad = not math.isfinite(value) or value > max(EXPLODED * usual, most)
                 line = f"layer {layer}: unstable, {figure} is {value:.3g}, usually {usual:.3g}"
                 lines += self._ring(name, bad, line)
                 if math.isfinite(value):
-                    before.append(value)
+                    self._history[name].append(value)
         return lines
 
     def of_curve(self, log: Sequence[Mapping[str, float]]) -> list[str]:
@@ -103,9 +121,13 @@ class Alarms:
         if len(known) < ROPE_POINTS:
             return []
         gap = statistics.fmean(p["loss"] - self._rope[int(p["step"])] for p in known)
-        settled = known[-1]["step"] >= SETTLED_SHARE * self._steps
+        settled = known[-1]["step"] >= self._settled
         line = f"short-context loss is {gap:.3f} nats above the RoPE run's at the same steps"
         return self._ring("rope", settled and gap > WORSE_THAN_ROPE, line)
+
+    def _usual(self, name: str) -> float:
+        before = self._history.setdefault(name, [])
+        return statistics.median(before) if len(before) >= 5 else math.inf
 
     def _ring(self, name: str, bad: bool, line: str) -> list[str]:
         if not bad:

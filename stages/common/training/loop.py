@@ -87,6 +87,8 @@ class Loop:
         watchdog.beat("building the engine")
         arguments = (model, run.params, execution, self.parts, state, updates, store.eos_id)
         self.engine = Engine(*arguments)
+        if rank == 0:
+            say(run.folder, _execution_line(execution, world, self.parts, self.engine.zero_stage))
         self.curve = Curve(run.params.steps, progress, rank, self.engine.device)
         self.writer = CheckpointWriter(
             run.checkpoints,
@@ -276,6 +278,18 @@ def _start_line(model: nn.Module, state: State, updates: int) -> str:
         fresh = len(names) - with_moments
         line += f", Adam's moments of {with_moments} of them by name after {updates:,} updates"
         line += f" and {fresh} without"
+    return line
+
+
+def _execution_line(execution: Execution, workers: int, parts: int, zero: int) -> str:
+    """How the run is executed, as it came out."""
+    line = f"{workers} workers, ZeRO {zero}, {parts} passes a step, {execution.loss} loss"
+    for chosen, words in (
+        (execution.offload, "optimizer in host memory"),
+        (execution.gradient_checkpointing, "activations recomputed"),
+        (execution.compile, "blocks compiled"),
+    ):
+        line += f", {words}" if chosen else ""
     return line
 
 

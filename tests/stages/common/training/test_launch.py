@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -75,6 +76,8 @@ def test_a_finished_run_is_not_done_again(
         ("REPO_WORKERS", "4-2", "REPO_WORKERS is '4-2': give two numbers, the least first"),
         ("REPO_ZERO", "2", "REPO_ZERO is 2: optimizer 'muon' needs 0"),
         ("REPO_OFFLOAD", "1", "REPO_OFFLOAD is 1: it needs REPO_ZERO 1, 2 or 3"),
+        ("REPO_LOSS", "fused", "REPO_LOSS is 'fused': give 'chunked' or 'liger'"),
+        ("REPO_LOSS", "liger", "REPO_LOSS is 'liger': its kernels need a GPU"),
         ("REPO_WANDB", "mine", "REPO_WANDB is set: it needs `pip install wandb`"),
     ],
 )
@@ -89,6 +92,7 @@ def test_mistakes_are_found_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(name, value)
+    monkeypatch.setitem(sys.modules, "wandb", None)  # as where it is not installed
     muon = {**training_params.model_dump(), "optimizer": "muon", "muon_lr": 0.02}
     with pytest.raises(UserError, match=said):
         launch("test", Run(TrainingParams(**muon), 7, tokens, tmp_path, model), vocabulary=64)
