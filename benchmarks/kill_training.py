@@ -130,7 +130,8 @@ class Training:
         self.folder.mkdir(parents=True)
         self._log = folder / "driver.log"
         self._command = [sys.executable, __file__, "--drive", str(folder), "--optimizer", optimizer]
-        self._environment = {**os.environ, "RAY_ADDRESS": address, "REPO_WORKERS": "2"}
+        execution = {"RAY_ADDRESS": address, "REPO_WORKERS": "2", "REPO_USE_GPU": "0"}
+        self._environment = {**os.environ, **execution}
         self._driver: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
@@ -323,9 +324,7 @@ def main() -> int:
         )
         launch("training", run, VOCABULARY)
         return 0
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.pop("RAY_ADDRESS", None)  # its own Ray: the workers are found among its children
-    os.environ["REPO_CPUS"] = "2"
+    _own_ray()
     if options.zero:
         os.environ["REPO_ZERO"] = options.zero
     draw = random.Random(options.seed + 1)
@@ -350,6 +349,30 @@ def main() -> int:
     _summary(outcomes, differences, options.seed)
     shutil.rmtree(root)
     return 1 if differences else 0
+
+
+def recover(kills: list[Kill]) -> list[Outcome]:
+    """What came of ``kills``, with a checkpoint every third step; the run is not taken to its end."""
+    _own_ray()
+    os.environ["REPO_CHECKPOINT_STEPS"] = "3"
+    with tempfile.TemporaryDirectory(prefix="kill-training-") as folder, session() as address:
+        write_tokens(Path(folder) / "tokens")
+        training = Training(Path(folder) / "killed", address, "adamw")
+        training.begin()
+        outcomes: list[Outcome] = []
+        try:
+            for kill in kills:
+                outcomes.append(carry_out(training, kill, random.Random(0), outcomes))
+        finally:
+            training.stop()
+    return outcomes
+
+
+def _own_ray() -> None:
+    """A Ray of this process: the workers are found among its children."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.pop("RAY_ADDRESS", None)
+    os.environ["REPO_CPUS"] = "2"
 
 
 def _killed(training: Training, kills: list[Kill], draw: random.Random) -> list[Outcome]:

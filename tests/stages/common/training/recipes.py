@@ -160,6 +160,18 @@ def freeze_at(step: int) -> nn.Module:
     return model()
 
 
+def freeze_once(flag: Path, step: int) -> nn.Module:
+    """The same once, in the first process that finds ``flag``."""
+
+    def act(taken: int) -> None:
+        if taken == step and dist.get_rank() == dist.get_world_size() - 1 and flag.exists():
+            flag.unlink()
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    _at_steps(act)
+    return model()
+
+
 def disk_full(first: int, last: int) -> nn.Module:
     """The system refuses files over 8 KB from step ``first`` to ``last``."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -204,9 +216,11 @@ def diverging(step: int) -> nn.Module:
     return model()
 
 
-def check_liger() -> None:
-    """Liger's loss beside the naive one in fp64, in Triton's interpreter (``TRITON_INTERPRET=1``)."""
+def check_liger(device: str = "cpu") -> None:
+    """Liger's loss beside the naive one in fp64; on CPU in Triton's interpreter
+    (``TRITON_INTERPRET=1``)."""
     torch.manual_seed(0)
+    torch.set_default_device(device)
     ids_BT = torch.randint(0, 50, (3, 9))
     for keep in (None, [True, False, True], [False, False, False]):
         keep_B = None if keep is None else torch.tensor(keep)
@@ -222,6 +236,7 @@ def check_liger() -> None:
             pairs += [(hidden_BTD.grad, same[0].grad), (head_VD.grad, same[1].grad)]
             for mine, theirs in pairs:
                 torch.testing.assert_close(mine.double(), theirs, atol=near, rtol=near)
+    torch.set_default_device("cpu")
 
 
 def _naive_loss(

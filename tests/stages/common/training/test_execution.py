@@ -27,6 +27,13 @@ def test_liger_s_loss_trains_as_the_chunked_one(
     assert runs.losses("liger") == pytest.approx(runs.losses("short"), abs=1e-5)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_liger_s_loss_on_a_gpu() -> None:
+    pytest.importorskip("liger_kernel")
+    recipes.check_liger("cuda")
+
+
 def compiled(runs: Runs, name: str, monkeypatch: pytest.MonkeyPatch, recompute: bool) -> None:
     """Train with compiled blocks, and compare with the run that is not."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(runs.folder / f"{name} cache"))

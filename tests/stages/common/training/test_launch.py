@@ -14,7 +14,7 @@ from stages.common.training.launch import _raise_what_was_left, launch
 from stages.common.training.params import TrainingParams
 from stages.common.training.run import Run
 from tests.stages.common.training import recipes
-from tests.stages.common.training.recipes import STEPS, Runs
+from tests.stages.common.training.recipes import SHORT, STEPS, Runs
 from tests.stages.common.training.small import model
 
 pytestmark = pytest.mark.ray
@@ -49,6 +49,24 @@ def test_a_killed_worker_costs_nothing_and_sigterm_saves(
     assert f"at step {step};" in str(told.value)
     assert 10 < step < STEPS
     assert list(saved.progress.log) == runs.log("zero2")[:step]
+
+
+@pytest.mark.stress
+@pytest.mark.slow
+def test_a_hung_worker_is_replaced(
+    runs: Runs, ray_session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPO_CHECKPOINT_STEPS", "3")
+    monkeypatch.setenv("REPO_HANG_SECONDS", "60")
+    flag, folder = runs.folder / "freeze", runs.folder / "hung on ray"
+    folder.mkdir()
+    flag.touch()
+    build = partial(recipes.freeze_once, flag, 9)
+    launch("hung", runs.run("hung on ray", build, **SHORT), vocabulary=64)
+    assert not flag.exists(), "no worker hung"
+    assert "a worker died: started anew from step-0000000" in runs.notices("hung on ray")
+    assert "resumed at step " in runs.notices("hung on ray")
+    assert runs.equal("hung on ray", "short")
 
 
 def test_a_worker_s_mistake_reaches_the_user(runs: Runs) -> None:
