@@ -45,7 +45,7 @@ LAST_KILL_STEP = STEPS - 15
 """Later kills could find a run that is done."""
 WORKER = "TrainWorker"
 """In the title of Ray Train's worker processes."""
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
 OVER = "the run was over before its next kill: give fewer --kills"
 KINDS = ("worker", "driver", "write")
 KILLS_FROM_ONE = LIMIT - 1
@@ -369,7 +369,8 @@ def recover(kills: list[Kill]) -> list[Outcome]:
 
 
 def _own_ray() -> None:
-    """A Ray of this process: the workers are found among its children."""
+    """A Ray of this process: the workers are found among its children, and SIGTERM ends them too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.pop("RAY_ADDRESS", None)
     os.environ["REPO_CPUS"] = "2"

@@ -310,8 +310,8 @@ def measure(
         if "zero 0" in beside:
             calls["zero 0"] = loop_of("zero 0", replace(execution, zero_stage=0)).take_step
         blocks = in_blocks(calls, rounds, device)
-        cost = checkpoint_cost(loop, 15)
-        inside = parts_of_a_step(loop, 15, device)
+        cost = checkpoint_cost(loop, min(rounds, 15))
+        inside = parts_of_a_step(loop, min(rounds, 15), device)
     batch, ms = params.batch_tokens, {n: median(block[n] for block in blocks) for n in calls}
     result: dict[str, Any] = {"sizes": sizes, "tokens": batch, "ms": ms, "parts_ms": inside}
     result |= {"checkpoint": cost, "peak_memory_gib": alone_gib}
