@@ -7,7 +7,6 @@ on it. Alarms name what PAPER.md section 5 and the start of training are known t
 
 import math
 import statistics
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -18,11 +17,13 @@ from repo_model.recording import position_taps, record_positions
 
 POINTS, MOST_STEPS = 50, 100
 """Looks per run, and the most steps between two."""
-SETTLED_SHARE, SETTLED_STEPS = 0.2, 100
-"""Collapsed positions are an alarm only after this share of the steps, and this many: every run
-starts near NoPE, and one of a few steps ends there."""
-COLLAPSED_LOOKS = 3
-"""Looks in a row that must find every head of a layer collapsed; one is one sequence only."""
+SETTLED_SHARE = 0.2
+"""A curve above the RoPE run's is an alarm after this share of the steps: new maps disturb at first."""
+LATE_SHARE, LATE_STEPS = 0.5, 100
+"""Every run starts near NoPE. Positions that are still there after this share of the steps, and this
+many, are an alarm; a small model was seen to leave between 10 and 50 % of its steps."""
+LOOKS = 3
+"""Looks in a row that make a finding; one is one sequence only."""
 EXPLODED = 20.0
 """A layer's range or gradient norm this many times its median so far is unstable, if it also is
 beyond what a well run can have: a range as long as the sequence (PAPER.md section 5: far below), a
@@ -83,9 +84,10 @@ class Alarms:
 
     def __init__(self, steps: int, grad_clip: float, rope: Mapping[int, float]) -> None:
         self._grad_clip, self._rope = grad_clip, rope
-        self._settled = max(SETTLED_SHARE * steps, SETTLED_STEPS)
+        self._settled = SETTLED_SHARE * steps
+        self._late = max(LATE_SHARE * steps, LATE_STEPS)
         self._history: dict[str, list[float]] = {}
-        self._collapsed: Counter[str] = Counter()
+        self._spread: set[str] = set()
         self._ringing: set[str] = set()
 
     @property
@@ -100,10 +102,7 @@ class Alarms:
         for name, value in look.items():
             layer, _, figure = name.partition(".")
             if figure == "collapsed":
-                self._collapsed[name] = self._collapsed[name] + 1 if value == 1.0 else 0
-                bad = step >= self._settled and self._collapsed[name] >= COLLAPSED_LOOKS
-                line = f"layer {layer}: the positions of all heads have collapsed (NoPE or RoPE)"
-                lines += self._ring(name, bad, line)
+                lines += self._of_collapse(step, name, layer, value)
             elif figure in ("range", "gradient"):
                 usual = self._usual(name)
                 most = length if figure == "range" else self._grad_clip
@@ -113,6 +112,20 @@ class Alarms:
                 if math.isfinite(value):
                     self._history[name].append(value)
         return lines
+
+    def _of_collapse(self, step: int, name: str, layer: str, share: float) -> list[str]:
+        """Collapse after the heads had spread, or none that ever did."""
+        shares = self._history.setdefault(name, [])
+        shares.append(share)
+        last = shares[-LOOKS:]
+        if len(last) == LOOKS and max(last) <= 0.5:
+            self._spread.add(name)
+        collapsed = len(last) == LOOKS and min(last) == 1.0
+        if name in self._spread:
+            line = f"layer {layer}: the positions of all heads have collapsed (NoPE or RoPE)"
+            return self._ring(name, collapsed, line)
+        line = f"layer {layer}: the positions of no head have left their start (NoPE or RoPE)"
+        return self._ring(name, collapsed and step >= self._late, line)
 
     def of_curve(self, log: Sequence[Mapping[str, float]]) -> list[str]:
         """Alarm of a loss curve that stays above the RoPE run's."""
