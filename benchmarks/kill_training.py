@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import repo_model
 from stages.common.ray_session import session
 from stages.common.tokens import DTYPE
+from stages.common.training.attempts import LIMIT
 from stages.common.training.launch import launch
 from stages.common.training.params import TrainingParams
 from stages.common.training.run import Run
@@ -44,8 +45,11 @@ LAST_KILL_STEP = STEPS - 15
 """Later kills could find a run that is done."""
 WORKER = "TrainWorker"
 """In the title of Ray Train's worker processes."""
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
+OVER = "the run was over before its next kill: give fewer --kills"
 KINDS = ("worker", "driver", "write")
+KILLS_FROM_ONE = LIMIT - 1
+"""Workers' kills from one checkpoint on: with one more the product calls the run hopeless."""
 
 
 class Kill(NamedTuple):
@@ -126,7 +130,8 @@ class Training:
         self.folder.mkdir(parents=True)
         self._log = folder / "driver.log"
         self._command = [sys.executable, __file__, "--drive", str(folder), "--optimizer", optimizer]
-        self._environment = {**os.environ, "RAY_ADDRESS": address, "REPO_WORKERS": "2"}
+        execution = {"RAY_ADDRESS": address, "REPO_WORKERS": "2", "REPO_USE_GPU": "0"}
+        self._environment = {**os.environ, **execution}
         self._driver: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
@@ -161,6 +166,11 @@ class Training:
         lines = file.read_text().splitlines() if file.is_file() else []
         told = [line.split() for line in lines if line.startswith("resumed at step")]
         return [int(words[3].rstrip(",")) for words in told]
+
+    def last_checkpoint(self) -> int:
+        """Step of the newest whole checkpoint; 0 without one."""
+        found = (self.folder / "checkpoints").glob("step-*/COMPLETE")
+        return max((int(file.parent.name.removeprefix("step-")) for file in found), default=0)
 
     def half_written(self) -> list[Path]:
         """Checkpoints that are being written."""
@@ -204,9 +214,19 @@ def plan(seed: int, count: int) -> list[Kill]:
     ]
 
 
-def carry_out(training: Training, kill: Kill, draw: random.Random) -> Outcome:
+def carry_out(
+    training: Training, kill: Kill, draw: random.Random, earlier: list[Outcome]
+) -> Outcome:
     """Wait for the kill's moment, kill, and wait until the run gets on again."""
-    _until(lambda: training.step() >= kill.step and len(training.workers()) >= 2, training)
+    least = _least_checkpoint(earlier)
+    _until(
+        lambda: (
+            training.step() >= kill.step
+            and training.last_checkpoint() >= least
+            and len(training.workers()) == 2  # more: a killed driver's are not gone yet
+        ),
+        training,
+    )
     before = len(training.resumptions())
     half_written = ""
     if kill.kind == "driver":
@@ -219,9 +239,13 @@ def carry_out(training: Training, kill: Kill, draw: random.Random) -> Outcome:
             half_written = training.half_written()[0].name if training.half_written() else ""
         else:
             time.sleep(kill.delay_s)
-        victim = draw.choice(training.workers())
-        at_step, killed = training.step(), time.monotonic()
-        victim.kill()
+        at_step = training.step()
+        try:
+            victim = draw.choice(training.workers())
+            victim.kill()
+        except (IndexError, psutil.NoSuchProcess):
+            raise SystemExit(OVER) from None
+        killed = time.monotonic()
     half_left = any(path.name == half_written for path in training.half_written())
     # Without a checkpoint it begins anew, and says nothing of resuming.
     _until(
@@ -234,11 +258,21 @@ def carry_out(training: Training, kill: Kill, draw: random.Random) -> Outcome:
     return Outcome(kill, at_step, half_written if half_left else "", resumed, back_s)
 
 
+def _least_checkpoint(earlier: list[Outcome]) -> int:
+    """The checkpoint that must be there before the next kill: any, or one beyond the last
+    resumption where the workers died ``KILLS_FROM_ONE`` times in a row from it."""
+    last = earlier[-KILLS_FROM_ONE:]
+    stuck = len(last) == KILLS_FROM_ONE and len({done.resumed_at for done in last}) == 1
+    if not stuck or any(done.kill.kind == "driver" for done in last):
+        return 0
+    return last[-1].resumed_at + 1
+
+
 def _until(condition: Callable[[], bool], training: Training, pause_s: float = 0.01) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         if training.done():
-            raise SystemExit("the run was over before its next kill: give fewer --kills")
+            raise SystemExit(OVER)
         if time.monotonic() > deadline:
             raise SystemExit(f"nothing happened for {PATIENCE_S:.0f} s; see {training.folder}")
         time.sleep(pause_s)
@@ -290,7 +324,7 @@ def main() -> int:
         )
         launch("training", run, VOCABULARY)
         return 0
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    _own_ray()
     if options.zero:
         os.environ["REPO_ZERO"] = options.zero
     draw = random.Random(options.seed + 1)
@@ -317,13 +351,38 @@ def main() -> int:
     return 1 if differences else 0
 
 
+def recover(kills: list[Kill]) -> list[Outcome]:
+    """What came of ``kills``, with a checkpoint every third step; the run is not taken to its end."""
+    _own_ray()
+    os.environ["REPO_CHECKPOINT_STEPS"] = "3"
+    with tempfile.TemporaryDirectory(prefix="kill-training-") as folder, session() as address:
+        write_tokens(Path(folder) / "tokens")
+        training = Training(Path(folder) / "killed", address, "adamw")
+        training.begin()
+        outcomes: list[Outcome] = []
+        try:
+            for kill in kills:
+                outcomes.append(carry_out(training, kill, random.Random(0), outcomes))
+        finally:
+            training.stop()
+    return outcomes
+
+
+def _own_ray() -> None:
+    """A Ray of this process: the workers are found among its children, and SIGTERM ends them too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.pop("RAY_ADDRESS", None)
+    os.environ["REPO_CPUS"] = "2"
+
+
 def _killed(training: Training, kills: list[Kill], draw: random.Random) -> list[Outcome]:
     print(f"checkpoint every {os.environ['REPO_CHECKPOINT_STEPS']} steps")
     print("  # killed   at step  half-written checkpoint            went on from  back after")
     training.begin()
     outcomes = []
     for number, kill in enumerate(kills, start=1):
-        done = carry_out(training, kill, draw)
+        done = carry_out(training, kill, draw, outcomes)
         outcomes.append(done)
         print(
             f"{number:>3} {kill.kind:<8} {done.at_step:>7}  {done.half_written or '-':<33}"

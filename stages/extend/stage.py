@@ -56,7 +56,8 @@ def _fine_tune(job: Job, params: TrainingParams, source: Path) -> None:
             "raise extend.factor or shorten it"
         )
     with workspace(job, [source, paths.TOKENS]) as folder:
-        run = Run(params, job.seed, paths.TOKENS.absolute(), folder, build)
+        tokens = paths.TOKENS.absolute()
+        run = Run(params, job.seed, tokens, folder, build, source.absolute())
         trained = launch(job.label, run, vocabulary=config["vocab_size"])
         with building(paths.extended(job.item)) as out:
             shutil.copytree(trained, out)

@@ -53,7 +53,8 @@ def rehearsal(params: Params, variant: str, seed: int) -> None:
         raise UserError(
             f"{config}: no such file, and the params have no base.architecture; run base"
         )
-    rehearse(f"train@{variant}-{seed}", params.train, build, vocabulary)
+    loaded = base if config.is_file() else None
+    rehearse(f"train@{variant}-{seed}", params.train, build, vocabulary, loaded)
 
 
 OLMO2_VOCABULARY = 100352

@@ -45,6 +45,7 @@ def run(job: Job) -> None:
                 paths.TOKENS.absolute(),
                 folder,
                 build,
+                base,
                 moments=base / MOMENTS if (base / MOMENTS).is_file() else None,
                 rope_curve=_rope_curve(job),
             ),

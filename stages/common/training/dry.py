@@ -20,7 +20,11 @@ STEPS = 2
 
 
 def rehearse(
-    name: str, params: TrainingParams, build: Callable[[], nn.Module], vocabulary: int
+    name: str,
+    params: TrainingParams,
+    build: Callable[[], nn.Module],
+    vocabulary: int,
+    base: Path | None = None,
 ) -> dict[str, Any]:
     """Take two steps of the last length phase; returns the last step's figures, printed as well.
 
@@ -38,7 +42,7 @@ def rehearse(
                 "lengths": (phase,),
             }
         )
-        run = Run(short, 0, tokens, Path(folder) / "run", build)
+        run = Run(short, 0, tokens, Path(folder) / "run", build, base)
         run.folder.mkdir()
         launch(name, run, vocabulary, dry_run=True)
         figures: dict[str, Any] = list(read_jsonl(run.folder / FILE))[-1]

@@ -12,7 +12,7 @@ from stages.common.errors import UserError
 from stages.common.training import named_state, optimizer
 from stages.common.training.execution import Execution
 from stages.common.training.named_state import Fragments, State
-from stages.common.training.objective import next_token_loss
+from stages.common.training.objective import Kernel, next_token_loss
 from stages.common.training.params import TrainingParams
 
 
@@ -54,7 +54,8 @@ class Engine:
                 layer.compile()
         self.model, self.shapes = model, named_state.shapes_of(model)
         self.zero_stage = zero_stage(params, execution)
-        objective = _Objective(model, params.z_loss, eos_id if params.document_mask else None)
+        masked_after = eos_id if params.document_mask else None
+        objective = _Objective(model, params.z_loss, masked_after, execution.loss)
         chosen = optimizer.build(model, params, fused=execution.use_gpu and not execution.offload)
         self._guard = _FiniteOnly(chosen) if self.zero_stage == 0 else None
         self._engine, *_ = deepspeed.initialize(
@@ -154,9 +155,12 @@ def _config(params: TrainingParams, execution: Execution, parts: int, stage: int
 class _Objective(nn.Module):
     """The model with its loss, so that one forward pass of the engine covers both."""
 
-    def __init__(self, model: nn.Module, z_loss: float, masked_after: int | None) -> None:
+    def __init__(
+        self, model: nn.Module, z_loss: float, masked_after: int | None, kernel: Kernel
+    ) -> None:
         super().__init__()
         self.model, self.z_loss, self.masked_after = model, z_loss, masked_after
+        self.kernel: Kernel = kernel
 
     def forward(self, ids_BT: Tensor, keep_B: Tensor | None = None) -> tuple[Tensor, Tensor]:
         options = {}
@@ -166,7 +170,7 @@ class _Objective(nn.Module):
             input_ids=ids_BT, use_cache=False, **options
         ).last_hidden_state  # type: ignore[operator, union-attr]
         head_VD = self.model.get_output_embeddings().weight  # type: ignore[operator]
-        return next_token_loss(hidden_BTD, head_VD, ids_BT, self.z_loss, keep_B)
+        return next_token_loss(hidden_BTD, head_VD, ids_BT, self.z_loss, keep_B, self.kernel)
 
 
 class _FiniteOnly:

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 
 from stages.common.errors import UserError
+from stages.common.training.objective import Kernel
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Execution:
     """``REPO_GRADIENT_CHECKPOINTING``: 1 recomputes activations in the backward pass."""
     compile: bool = False
     """``REPO_COMPILE``: 1 compiles every block with torch.compile."""
+    loss: Kernel = "chunked"
+    """``REPO_LOSS``: ``chunked`` or ``liger``; by default Liger's kernels on a GPU that has them."""
     checkpoint_seconds: float = 30.0
     """``REPO_CHECKPOINT_SECONDS``: least time between checkpoints."""
     checkpoint_steps: int = 0
@@ -66,6 +69,7 @@ def from_environment(gpus: int) -> Execution:
         micro_batch_tokens=_number("REPO_MICRO_BATCH_TOKENS", 16384, 1, 2**31),
         gradient_checkpointing=_flag("REPO_GRADIENT_CHECKPOINTING"),
         compile=_flag("REPO_COMPILE"),
+        loss=loss_kernel(os.environ.get("REPO_LOSS", ""), use_gpu),
         checkpoint_seconds=float(_number("REPO_CHECKPOINT_SECONDS", 30, 0, 86400)),
         checkpoint_steps=_number("REPO_CHECKPOINT_STEPS", 0, 0, 2**31),
         checkpoint_keep=_number("REPO_CHECKPOINT_KEEP", 2, 1, 1000),
@@ -82,6 +86,22 @@ def from_environment(gpus: int) -> Execution:
         if wanted and importlib.util.find_spec(package) is None:
             raise UserError(f"{name} is set: it needs `pip install {package}`; install or unset it")
     return execution
+
+
+def loss_kernel(wanted: str, use_gpu: bool) -> Kernel:
+    """The loss's kernel; empty: the best that is there."""
+    installed = importlib.util.find_spec("liger_kernel") is not None
+    if wanted == "chunked" or (wanted == "" and not (use_gpu and installed)):
+        return "chunked"
+    if wanted not in ("", "liger"):
+        raise UserError(f"REPO_LOSS is {wanted!r}: give 'chunked' or 'liger', or unset it")
+    if not use_gpu:
+        raise UserError("REPO_LOSS is 'liger': its kernels need a GPU; unset it")
+    if not installed:
+        raise UserError(
+            "REPO_LOSS is 'liger': it needs `pip install 'repo-pipeline[gpu]'`; install or unset it"
+        )
+    return "liger"
 
 
 def _workers(default: int) -> tuple[int | None, int]:

@@ -35,7 +35,7 @@ class Eyes:
         work: Mapping[int, Work],
     ) -> None:
         self._run, self._order, self._world, self._work = run, order, world, work
-        self._alarms = Alarms(run.params.steps, _losses(run.rope_curve))
+        self._alarms = Alarms(run.params.steps, run.params.grad_clip, _losses(run.rope_curve))
         self._metrics = Metrics(run.folder, step, execution)
         self._peak = peak()
         self._look: Look = {}
@@ -48,7 +48,8 @@ class Eyes:
     def look(self, step: int, look: Look) -> None:
         """Figures of ``health`` after ``step``."""
         self._look = {**look, "step": step} if look else {}
-        self._tell(self._alarms.of_look(step, look))
+        length = self._order.phase(step - 1).length
+        self._tell(self._alarms.of_look(step, length, look))
 
     def show(self, step: int, curve: Curve, engine: Engine, writer: CheckpointWriter) -> None:
         """Write the live figures every ``LIVE_SECONDS`` and a metrics row for each new point."""
@@ -80,6 +81,7 @@ class Eyes:
             self._mark = (step, now)
         if new_point:
             self._points = len(curve.points)
+            self._tell(self._alarms.of_curve(curve.points))
             self._metrics.add(
                 {
                     **curve.points[-1],
@@ -89,11 +91,11 @@ class Eyes:
                     "spikes": curve.spikes.total,
                     "skipped": curve.skipped,
                     "checkpoint_stall_share": writer.stall_s / max(now - self._started, 1e-9),
+                    "alarms": self._alarms.ringing,
                     **{f"repo.{name}": value for name, value in self._look.items()},
                 }
             )
             self._look = {}
-            self._tell(self._alarms.of_curve(curve.points))
 
     def close(self) -> None:
         """Flush the metrics."""

@@ -18,9 +18,16 @@ from repo_model.recording import position_taps, record_positions
 POINTS, MOST_STEPS = 50, 100
 """Looks per run, and the most steps between two."""
 SETTLED_SHARE = 0.2
-"""Collapsed positions are an alarm only after this share of the steps: every run starts near NoPE."""
+"""A curve above the RoPE run's is an alarm after this share of the steps: new maps disturb at first."""
+LATE_SHARE, LATE_STEPS = 0.5, 100
+"""Every run starts near NoPE. Positions that are still there after this share of the steps, and this
+many, are an alarm; a small model was seen to leave between 10 and 50 % of its steps."""
+LOOKS = 3
+"""Looks in a row that make a finding; one is one sequence only."""
 EXPLODED = 20.0
-"""A layer's range or gradient norm this many times its median so far is unstable."""
+"""A layer's range or gradient norm this many times its median so far is unstable, if it also is
+beyond what a well run can have: a range as long as the sequence (PAPER.md section 5: far below), a
+norm that alone is clipped. Positions that grow from nothing to something are learning, not unstable."""
 WORSE_THAN_ROPE = 0.02
 """Nats of loss above the RoPE run's at the same step that are an alarm, over ``ROPE_POINTS`` points."""
 ROPE_POINTS = 5
@@ -70,31 +77,55 @@ def map_gradients(model: nn.Module) -> Look:
 
 
 class Alarms:
-    """Tells each trouble once when it begins."""
+    """Tells each trouble once when it begins.
 
-    def __init__(self, steps: int, rope: Mapping[int, float]) -> None:
-        self._steps, self._rope = steps, rope
+    ``grad_clip``: the norm that gradients are clipped at. ``rope``: the RoPE run's loss by step.
+    """
+
+    def __init__(self, steps: int, grad_clip: float, rope: Mapping[int, float]) -> None:
+        self._grad_clip, self._rope = grad_clip, rope
+        self._settled = SETTLED_SHARE * steps
+        self._late = max(LATE_SHARE * steps, LATE_STEPS)
         self._history: dict[str, list[float]] = {}
+        self._spread: set[str] = set()
         self._ringing: set[str] = set()
 
-    def of_look(self, step: int, look: Look) -> list[str]:
-        """Alarms of what ``positions`` and ``map_gradients`` found at ``step``."""
+    @property
+    def ringing(self) -> int:
+        """Troubles that go on."""
+        return len(self._ringing)
+
+    def of_look(self, step: int, length: int, look: Look) -> list[str]:
+        """Alarms of what ``positions`` and ``map_gradients`` found at ``step``, on sequences of
+        ``length`` tokens."""
         lines = []
         for name, value in look.items():
             layer, _, figure = name.partition(".")
             if figure == "collapsed":
-                settled = step >= SETTLED_SHARE * self._steps
-                line = f"layer {layer}: the positions of all heads have collapsed (NoPE or RoPE)"
-                lines += self._ring(name, settled and value == 1.0, line)
+                lines += self._of_collapse(step, name, layer, value)
             elif figure in ("range", "gradient"):
-                before = self._history.setdefault(name, [])
-                usual = statistics.median(before) if len(before) >= 5 else math.inf
-                bad = not math.isfinite(value) or value > EXPLODED * usual
+                usual = self._usual(name)
+                most = length if figure == "range" else self._grad_clip
+                bad = not math.isfinite(value) or value > max(EXPLODED * usual, most)
                 line = f"layer {layer}: unstable, {figure} is {value:.3g}, usually {usual:.3g}"
                 lines += self._ring(name, bad, line)
                 if math.isfinite(value):
-                    before.append(value)
+                    self._history[name].append(value)
         return lines
+
+    def _of_collapse(self, step: int, name: str, layer: str, share: float) -> list[str]:
+        """Collapse after the heads had spread, or none that ever did."""
+        shares = self._history.setdefault(name, [])
+        shares.append(share)
+        last = shares[-LOOKS:]
+        if len(last) == LOOKS and max(last) <= 0.5:
+            self._spread.add(name)
+        collapsed = len(last) == LOOKS and min(last) == 1.0
+        if name in self._spread:
+            line = f"layer {layer}: the positions of all heads have collapsed (NoPE or RoPE)"
+            return self._ring(name, collapsed, line)
+        line = f"layer {layer}: the positions of no head have left their start (NoPE or RoPE)"
+        return self._ring(name, collapsed and step >= self._late, line)
 
     def of_curve(self, log: Sequence[Mapping[str, float]]) -> list[str]:
         """Alarm of a loss curve that stays above the RoPE run's."""
@@ -103,9 +134,13 @@ class Alarms:
         if len(known) < ROPE_POINTS:
             return []
         gap = statistics.fmean(p["loss"] - self._rope[int(p["step"])] for p in known)
-        settled = known[-1]["step"] >= SETTLED_SHARE * self._steps
+        settled = known[-1]["step"] >= self._settled
         line = f"short-context loss is {gap:.3f} nats above the RoPE run's at the same steps"
         return self._ring("rope", settled and gap > WORSE_THAN_ROPE, line)
+
+    def _usual(self, name: str) -> float:
+        before = self._history.setdefault(name, [])
+        return statistics.median(before) if len(before) >= 5 else math.inf
 
     def _ring(self, name: str, bad: bool, line: str) -> list[str]:
         if not bad:

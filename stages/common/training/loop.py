@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from filelock import FileLock
-from torch import Tensor, nn
+from torch import Tensor
 
 from stages.common.errors import UserError
 from stages.common.files import write_json
@@ -36,6 +36,7 @@ from stages.common.training.optimizer import schedule
 from stages.common.training.order import DataOrder, parts_per_step, varied
 from stages.common.training.progress import Progress
 from stages.common.training.run import STOP, STOPPED, Run
+from stages.common.training.start import execution_line, start_line
 from stages.common.training.watchdog import Watchdog
 from stages.common.training.writer import CheckpointWriter
 
@@ -82,11 +83,13 @@ class Loop:
         else:
             state, updates = with_moments(weights_of(model), run.moments), updates_of(run.moments)
             if rank == 0:
-                say(run.folder, _start_line(model, state, updates))
+                say(run.folder, start_line(model, run.base, state, updates))
         work = {p.length: work_per_token(model, p.length) for p in self.order.phases}
         watchdog.beat("building the engine")
         arguments = (model, run.params, execution, self.parts, state, updates, store.eos_id)
         self.engine = Engine(*arguments)
+        if rank == 0:
+            say(run.folder, execution_line(execution, world, self.parts, self.engine.zero_stage))
         self.curve = Curve(run.params.steps, progress, rank, self.engine.device)
         self.writer = CheckpointWriter(
             run.checkpoints,
@@ -263,20 +266,6 @@ def _from_rank_0(find: Callable[[], Found]) -> Found:
     if isinstance(found[0], UserError):
         raise found[0]
     return found[0]
-
-
-def _start_line(model: nn.Module, state: State, updates: int) -> str:
-    """What a fresh run starts with."""
-    count = sum(p.numel() for p in model.parameters())
-    names = [name for name, _ in model.named_parameters()]
-    moments = [state.get(f"{name}|exp_avg") for name in names]
-    with_moments = sum(value is not None and bool(value.any()) for value in moments)
-    line = f"starts from {count:,} parameters"
-    if with_moments:
-        fresh = len(names) - with_moments
-        line += f", Adam's moments of {with_moments} of them by name after {updates:,} updates"
-        line += f" and {fresh} without"
-    return line
 
 
 def _say(run: Run, rank: int, line: str) -> None:

@@ -29,6 +29,8 @@ class Run:
     folder: Path
     build: Callable[[], nn.Module]
     """Makes the starting model, equal on every rank: its weights come from a file or from a seed."""
+    base: Path | None = None
+    """The model that it starts from, to tell what is fresh; none: all is."""
     moments: Path | None = None
     """``stages.common.training.moments``: Adam's state to start from; none: from nothing."""
     rope_curve: Path | None = None

@@ -45,6 +45,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         partial(worker, {"run": made.run("mistaken", recipes.wrong), "execution": CPU}),
         (made.run("short", **SHORT), CPU),
         (made.run("offload", **SHORT), replace(ZERO[2], offload=True)),
+        (made.run("recomputed", **SHORT), replace(CPU, gradient_checkpointing=True)),
         (made.run("masked", document_mask=True, **SHORT), CPU),
         (made.run("muon", **MUON), CPU),
         (stopping("stopped muon", 11, **MUON), CPU),

@@ -16,6 +16,7 @@ from stages.common.errors import UserError
 from stages.common.files import read_jsonl
 from stages.common.training import curve, meeting, notices
 from stages.common.training.engine import Engine
+from stages.common.training.objective import next_token_loss
 from stages.common.training.params import TrainingParams
 from stages.common.training.run import STOP, Run
 from tests.stages.common.training.small import model
@@ -159,6 +160,18 @@ def freeze_at(step: int) -> nn.Module:
     return model()
 
 
+def freeze_once(flag: Path, step: int) -> nn.Module:
+    """The same once, in the first process that finds ``flag``."""
+
+    def act(taken: int) -> None:
+        if taken == step and dist.get_rank() == dist.get_world_size() - 1 and flag.exists():
+            flag.unlink()
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    _at_steps(act)
+    return model()
+
+
 def disk_full(first: int, last: int) -> nn.Module:
     """The system refuses files over 8 KB from step ``first`` to ``last``."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -201,3 +214,47 @@ def diverging(step: int) -> nn.Module:
 
     Engine.scale_learning_rates = scale  # type: ignore[method-assign]
     return model()
+
+
+def check_liger(device: str = "cpu") -> None:
+    """Liger's loss beside the naive one in fp64; on CPU in Triton's interpreter
+    (``TRITON_INTERPRET=1``)."""
+    torch.manual_seed(0)
+    torch.set_default_device(device)
+    ids_BT = torch.randint(0, 50, (3, 9))
+    for keep in (None, [True, False, True], [False, False, False]):
+        keep_B = None if keep is None else torch.tensor(keep)
+        for dtype, z_loss, near in ((torch.float32, 0.1, 1e-6), (torch.bfloat16, 1e-3, 4e-3)):
+            hidden_BTD = torch.randn(3, 9, 8).to(dtype).requires_grad_()
+            head_VD = torch.randn(50, 8).to(dtype).requires_grad_()
+            found = next_token_loss(hidden_BTD, head_VD, ids_BT, z_loss, keep_B, "liger")
+            (found[1] / 3).backward()  # a third: one of three passes of a step
+            same = [x.detach().double().requires_grad_() for x in (hidden_BTD, head_VD)]
+            expected = _naive_loss(*same, ids_BT, z_loss, keep_B)
+            (expected[1] / 3).backward()
+            pairs = [*zip(found, expected, strict=True)]
+            pairs += [(hidden_BTD.grad, same[0].grad), (head_VD.grad, same[1].grad)]
+            for mine, theirs in pairs:
+                torch.testing.assert_close(mine.double(), theirs, atol=near, rtol=near)
+    torch.set_default_device("cpu")
+
+
+def _naive_loss(
+    hidden_BTD: torch.Tensor,
+    head_VD: torch.Tensor,
+    ids_BT: torch.Tensor,
+    z_loss: float,
+    keep_B: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    logits_BTV = hidden_BTD[:, :-1] @ head_VD.T
+    normaliser_BT = logits_BTV.logsumexp(-1)
+    entropy_BT = normaliser_BT - logits_BTV.gather(-1, ids_BT[:, 1:, None]).squeeze(-1)
+    if keep_B is not None:
+        entropy_BT, normaliser_BT = entropy_BT * keep_B[:, None], normaliser_BT * keep_B[:, None]
+    entropy = entropy_BT.mean()
+    return entropy, entropy + z_loss * normaliser_BT.square().mean()
+
+
+def check_compiled() -> None:
+    """The runs before this job in this process did compile the blocks."""
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from stages.common.training.launch import _raise_what_was_left, launch
 from stages.common.training.params import TrainingParams
 from stages.common.training.run import Run
 from tests.stages.common.training import recipes
-from tests.stages.common.training.recipes import STEPS, Runs
+from tests.stages.common.training.recipes import SHORT, STEPS, Runs
 from tests.stages.common.training.small import model
 
 pytestmark = pytest.mark.ray
@@ -50,6 +51,24 @@ def test_a_killed_worker_costs_nothing_and_sigterm_saves(
     assert list(saved.progress.log) == runs.log("zero2")[:step]
 
 
+@pytest.mark.stress
+@pytest.mark.slow
+def test_a_hung_worker_is_replaced(
+    runs: Runs, ray_session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPO_CHECKPOINT_STEPS", "3")
+    monkeypatch.setenv("REPO_HANG_SECONDS", "60")
+    flag, folder = runs.folder / "freeze", runs.folder / "hung on ray"
+    folder.mkdir()
+    flag.touch()
+    build = partial(recipes.freeze_once, flag, 9)
+    launch("hung", runs.run("hung on ray", build, **SHORT), vocabulary=64)
+    assert not flag.exists(), "no worker hung"
+    assert "a worker died: started anew from step-0000000" in runs.notices("hung on ray")
+    assert "resumed at step " in runs.notices("hung on ray")
+    assert runs.equal("hung on ray", "short")
+
+
 def test_a_worker_s_mistake_reaches_the_user(runs: Runs) -> None:
     run = runs.run("mistaken", recipes.wrong)
     with pytest.raises(UserError, match=r"base\.source: broken"):
@@ -75,6 +94,8 @@ def test_a_finished_run_is_not_done_again(
         ("REPO_WORKERS", "4-2", "REPO_WORKERS is '4-2': give two numbers, the least first"),
         ("REPO_ZERO", "2", "REPO_ZERO is 2: optimizer 'muon' needs 0"),
         ("REPO_OFFLOAD", "1", "REPO_OFFLOAD is 1: it needs REPO_ZERO 1, 2 or 3"),
+        ("REPO_LOSS", "fused", "REPO_LOSS is 'fused': give 'chunked' or 'liger'"),
+        ("REPO_LOSS", "liger", "REPO_LOSS is 'liger': its kernels need a GPU"),
         ("REPO_WANDB", "mine", "REPO_WANDB is set: it needs `pip install wandb`"),
     ],
 )
@@ -89,6 +110,7 @@ def test_mistakes_are_found_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(name, value)
+    monkeypatch.setitem(sys.modules, "wandb", None)  # as where it is not installed
     muon = {**training_params.model_dump(), "optimizer": "muon", "muon_lr": 0.02}
     with pytest.raises(UserError, match=said):
         launch("test", Run(TrainingParams(**muon), 7, tokens, tmp_path, model), vocabulary=64)

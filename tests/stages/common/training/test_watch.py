@@ -42,29 +42,85 @@ def test_another_length_is_no_spike() -> None:
     assert counted([5.0], phase=0, start=before).total == 1
 
 
-def test_alarms_ring_once_when_trouble_begins() -> None:
-    alarms = health.Alarms(100, {})
-    fine = {"1.range": 4.0, "1.gradient": 0.1, "1.collapsed": 0.5}
-    assert alarms.of_look(5, {**fine, "1.collapsed": 1.0}) == []  # every run starts so
-    for step in range(20, 26):
-        assert alarms.of_look(step, fine) == []
-    said = alarms.of_look(30, {**fine, "1.collapsed": 1.0, "1.gradient": 5.0})
-    assert len(said) == 2
-    assert "layer 1: the positions of all heads have collapsed" in "".join(said)
-    assert "layer 1: unstable, gradient is 5, usually 0.1" in "".join(said)
-    assert alarms.of_look(31, {**fine, "1.collapsed": 1.0, "1.gradient": math.nan}) == []
-    assert alarms.of_look(32, fine) == []
-    assert len(alarms.of_look(33, {**fine, "1.collapsed": 1.0})) == 1
+FINE = {"1.range": 4.0, "1.gradient": 0.1, "1.collapsed": 0.5}
+
+
+def watched(steps: int = 1000, grad_clip: float = 1.0) -> health.Alarms:
+    """Alarms that saw five good looks."""
+    alarms = health.Alarms(steps, grad_clip, {})
+    for step in range(200, 205):
+        assert alarms.of_look(step, 256, FINE) == []
+    return alarms
+
+
+def test_collapsed_positions_ring_once_when_they_stay_so() -> None:
+    alarms, bad = watched(), {**FINE, "1.collapsed": 1.0}
+    looks = [bad, bad, FINE, bad, bad, bad, bad]
+    said = [alarms.of_look(300 + i, 256, look) for i, look in enumerate(looks)]
+    assert [len(lines) for lines in said] == [0, 0, 0, 0, 0, 1, 0]
+    assert "layer 1: the positions of all heads have collapsed" in said[5][0]
+    assert alarms.ringing == 1
+    assert alarms.of_look(310, 256, FINE) == []
+    assert alarms.ringing == 0
+
+
+def test_positions_that_never_leave_their_start_are_an_alarm_late_in_a_long_run() -> None:
+    bad = {**FINE, "1.collapsed": 1.0}
+    for steps, first in ((1000, 500), (60, None)):
+        alarms = health.Alarms(steps, 1.0, {})
+        said = {step: alarms.of_look(step, 256, bad) for step in range(steps)}
+        assert [step for step, lines in said.items() if lines] == ([first] if first else [])
+    assert "layer 1: the positions of no head have left their start" in said_at(bad, 500)
+
+
+def test_positions_that_leave_slowly_are_no_alarm() -> None:
+    # As seen: a model of 347 K parameters, a look every 8 of 400 steps.
+    alarms = health.Alarms(400, 1.0, {})
+    shares = [1.0] * 8 + [0.75, 1.0, 0.75] + [1.0] * 8 + [0.75] * 4 + [0.25, 0.75] * 4 + [0.0] * 15
+    looks = [{**FINE, "1.collapsed": share} for share in shares]
+    assert [alarms.of_look(8 * (i + 1), 256, look) for i, look in enumerate(looks)] == [[]] * 46
+
+
+def said_at(look: health.Look, step: int) -> str:
+    """What the third of three such looks says."""
+    alarms = health.Alarms(1000, 1.0, {})
+    return "".join("".join(alarms.of_look(step + i, 256, look)) for i in range(3))
+
+
+def test_unstable_is_what_explodes_beyond_what_a_well_run_has() -> None:
+    alarms = watched()
+    said = alarms.of_look(300, 256, {**FINE, "1.range": 300.0, "1.gradient": 5.0})
+    assert said == [
+        "alarm: layer 1: unstable, range is 300, usually 4",
+        "alarm: layer 1: unstable, gradient is 5, usually 0.1",
+    ]
+    assert alarms.of_look(301, 256, {**FINE, "1.range": 300.0, "1.gradient": math.nan}) == []
+    assert alarms.of_look(302, 256, FINE) == []
+    assert "gradient is nan" in alarms.of_look(303, 256, {**FINE, "1.gradient": math.nan})[0]
+    # Long but usual, and much more than usual but short: neither is an alarm.
+    assert watched().of_look(300, 16, {**FINE, "1.range": 60.0}) == []
+    assert watched().of_look(300, 256, {**FINE, "1.range": 200.0, "1.gradient": 0.9}) == []
+
+
+def test_positions_that_grow_from_noise_are_no_alarm() -> None:
+    alarms = health.Alarms(1000, 1.0, {})
+    for step in range(200, 260):  # range 1e-6 to 150, gradient 1e-7 to 0.5
+        grown = 1.37 ** (step - 200)
+        look = {"1.range": 1e-6 * grown, "1.gradient": 1e-7 * grown / 20, "1.collapsed": 0.0}
+        assert alarms.of_look(step, 256, look) == []
 
 
 def test_a_curve_above_the_rope_run_s_is_an_alarm() -> None:
-    rope = dict.fromkeys(range(100), 2.0)
-    alarms = health.Alarms(100, rope)
-    near = [{"step": float(step), "loss": 2.01} for step in range(50, 60)]
-    far = [{"step": float(step), "loss": 2.05} for step in range(50, 60)]
-    assert alarms.of_curve(near) == []
-    assert "0.050 nats above the RoPE run" in alarms.of_curve(far)[0]
-    assert health.Alarms(100, {}).of_curve(far) == []
+    rope = dict.fromkeys(range(1000), 2.0)
+    alarms = health.Alarms(1000, 1.0, rope)
+
+    def curve(loss: float, first: int = 500) -> list[dict[str, float]]:
+        return [{"step": float(step), "loss": loss} for step in range(first, first + 10)]
+
+    assert alarms.of_curve(curve(2.01)) == []
+    assert alarms.of_curve(curve(2.05, first=150)) == []  # before it has settled
+    assert "0.050 nats above the RoPE run" in alarms.of_curve(curve(2.05))[0]
+    assert health.Alarms(1000, 1.0, {}).of_curve(curve(2.05)) == []
 
 
 def test_positions_of_a_model() -> None:
