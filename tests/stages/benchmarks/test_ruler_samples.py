@@ -44,6 +44,21 @@ def test_a_length_below_the_minimum_is_refused_by_name(make_cell, task: str) -> 
         list(samples(make_cell(task, 24)))
 
 
+def test_tracking_goes_below_rulers_smallest_haystack(official, shared: Path) -> None:
+    encoder = Encoder(shared / "data/dolma2_tokenizer")
+    params = RulerParams.model_validate(official | {"samples": 8})
+    words = Words(encoder.count, None)
+    for length in (320, 400, 480):
+        cell = Cell("vt", length, params, 42, encoder, words, Prose("generated", words))
+        for sample in samples(cell):
+            assert len(sample["prompt_ids"]) + sample["max_new_tokens"] <= length
+            context = sample["input"].rpartition("hidden in the following text.")[2]
+            lines = [line for line in context.split("\n") if line.startswith("VAR ")]
+            names = [line.split(" ")[1] for line in lines]
+            assert names == sample["outputs"]
+            assert lines[0].split(" = ")[1] in sample["answer_prefix"]
+
+
 def test_the_named_minimum_is_enough(make_cell) -> None:
     with pytest.raises(UserError) as refused:
         list(samples(make_cell("niah_single_1", 50)))
