@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
+from transformers.utils import logging
 
 from stages.benchmarks import official, ruler
 from stages.benchmarks.draft import Cell
@@ -32,6 +33,7 @@ class Table:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.encoder = Encoder(options.tokenizer)
+        logging.set_verbosity_error()  # it warns of texts beyond the window of the tokenizer's model
         self.count = AutoTokenizer.from_pretrained(options.tokenizer)
         self.over = 0
         self.seconds: dict[str, float] = {}

@@ -39,7 +39,7 @@ class Encoder:
             token = _settings(self.folder / name).get("eos_token")
             token = token.get("content") if isinstance(token, dict) else token
             if token is not None:
-                found = self._tokenizer.token_to_id(token)
+                found = self._tokenizer.token_to_id(token) if isinstance(token, str) else None
                 if found is None:
                     raise UserError(
                         f"{self.folder / name}: eos_token is {token!r}, which the tokenizer does "
@@ -87,7 +87,10 @@ class Encoder:
 
 
 def _settings(file: Path) -> dict[str, Any]:
-    content = read_json(file) if file.is_file() else {}
+    try:
+        content = read_json(file) if file.is_file() else {}
+    except (UnicodeDecodeError, RecursionError):
+        raise UserError(f"{file}: not JSON; copy the tokenizer's files again") from None
     return content if isinstance(content, dict) else {}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.benchmarks import generated_set
+from stages.benchmarks.cutting import fitted
 from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.longbench import Source, samples
 from stages.benchmarks.params import LongBenchParams
@@ -190,3 +191,10 @@ def test_the_shipped_files_are_what_their_maker_writes(tmp_path: Path) -> None:
     assert {f.name for f in shipped.iterdir()} == {f.name for f in tmp_path.iterdir()}
     for file in shipped.iterdir():
         assert file.read_bytes() == (tmp_path / file.name).read_bytes()
+
+
+def test_a_room_that_no_cut_fits_is_refused(encoder: Encoder) -> None:
+    # Half a character is decoded as a sign that takes more tokens than the half had.
+    text = "日本語のテキスト" * 20
+    with pytest.raises(UserError, match="lengths: 2 tokens of prompt are too few for a text of"):
+        fitted(text, 2, encoder)

@@ -74,6 +74,24 @@ def test_a_text_too_small_for_the_length_is_refused(make_cell, tmp_path: Path) -
         list(samples(make_cell("niah_single_2", 512, prose=str(text))))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"\xff\xfe", "not UTF-8 text"),
+        ("a.txt", b" \n", "no words in it"),
+        ("a.json", b'{"x": 1}', "not JSON with a text under the key 'text'"),
+        ("a.json", b'{"text": 5}', "not JSON with a text under the key 'text'"),
+        ("a.json", b"[" * 100_000, "not JSON with a text under the key 'text'"),
+    ],
+)
+def test_other_prose_is_refused(
+    make_cell, tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=rf"ruler.prose is '.*{name}': {message}"):
+        make_cell("niah_single_2", 512, prose=str(tmp_path / name))
+
+
 def test_prose_of_a_file_is_taken_from_its_start(make_cell, tmp_path: Path) -> None:
     text = tmp_path / "essays.json"
     text.write_text(

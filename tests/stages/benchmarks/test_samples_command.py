@@ -174,3 +174,9 @@ def test_a_tokenizer_without_eos_is_refused(capsys, tokenizer_folder: Path, tmp_
     (bad / "tokenizer.json").write_text("{}")
     code, line = call(capsys, *arguments, bad)
     assert (code, "not a tokenizer" in line, "\n" in line) == (2, True, False)
+    good = (tokenizer_folder / "tokenizer.json").read_bytes()
+    (bad / "tokenizer.json").write_bytes(good)
+    for content in (b"\xff\xfe", b"{oops", b'{"eos_token": 5}', b'{"eos_token": "<nowhere>"}'):
+        (bad / "tokenizer_config.json").write_bytes(content)
+        code, line = call(capsys, *arguments, bad)
+        assert (code, "tokenizer_config.json" in line, "\n" in line) == (2, True, False), line
