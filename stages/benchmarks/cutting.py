@@ -1,6 +1,7 @@
 """Prompts that are too long: LongBench's rule, which cuts the middle out."""
 
 from stages.benchmarks.encoder import Encoder
+from stages.common.errors import UserError
 
 
 def fitted(prompt: str, room: int, encoder: Encoder) -> tuple[str, list[int], bool]:
@@ -13,6 +14,11 @@ def fitted(prompt: str, room: int, encoder: Encoder) -> tuple[str, list[int], bo
     ids = whole = encoder.ids(prompt)
     half = room // 2
     while len(ids) > room:
+        if half < 1:
+            raise UserError(
+                f"benchmarks.lengths: {room} tokens of prompt are too few for a text of "
+                f"{len(whole)}; take a longer length"
+            )
         prompt = encoder.text(whole[:half]) + encoder.text(whole[-half:])
         ids = encoder.ids(prompt)
         half -= 1

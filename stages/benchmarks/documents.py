@@ -65,10 +65,10 @@ def _read(file: Path, field: str) -> tuple[Any, str]:
     data = file.read_bytes()
     try:
         content = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         try:
             content = [json.loads(line) for line in data.splitlines() if line.strip()]
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{field} is {str(file)!r}: neither JSON nor JSONL ({error})") from None
     return content, hashlib.sha256(data).hexdigest()
 
@@ -84,15 +84,18 @@ def _squad(content: Any) -> tuple[tuple[Question, ...], tuple[str, ...]]:
             gold = place[paragraph["context"]]
             near = tuple(dict.fromkeys(index for index in own if index != gold))
             for asked in paragraph["qas"]:
-                answers = tuple(answer["text"] for answer in asked["answers"])
+                answers = tuple(_text(answer["text"]) for answer in asked["answers"])
                 if not asked.get("is_impossible", False) and answers:
-                    questions.append(Question(asked["question"], answers, (gold,), near))
+                    questions.append(Question(_text(asked["question"]), answers, (gold,), near))
     return tuple(questions), texts
 
 
 def _hotpotqa(content: Any) -> tuple[tuple[Question, ...], tuple[str, ...]]:
     """HotpotQA's own layout, ``[[title, [sentences]]]``, or the hub's columns."""
-    rows = [(row["question"], row["answer"], _paragraphs(row["context"])) for row in content]
+    rows = [
+        (_text(row["question"]), _text(row["answer"]), _paragraphs(row["context"]))
+        for row in content
+    ]
     texts, place = _numbered(text for *_, own in rows for text in own)
     return tuple(
         Question(question, (answer,), tuple(dict.fromkeys(place[text] for text in own)))
@@ -104,6 +107,12 @@ def _paragraphs(context: Any) -> list[str]:
     if isinstance(context, Mapping):
         context = list(zip(context["title"], context["sentences"], strict=True))
     return [f"{title}\n{''.join(sentences)}" for title, sentences in context]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text, not {value!r:.40}")
+    return value
 
 
 def _numbered(found: Iterable[str]) -> tuple[tuple[str, ...], dict[str, int]]:

@@ -48,7 +48,7 @@ class Draft:
         return min(1.0, len(self.answers) / len(self.candidates))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # hashed as itself: what was measured of it is kept
 class Cell:
     """A task at a length, and what its samples are drawn from."""
 

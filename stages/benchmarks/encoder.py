@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from stages.common.errors import UserError
 from stages.common.files import read_json
@@ -27,6 +27,7 @@ class Encoder:
         self.folder = folder
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._last: tuple[str, Encoding] | None = None
 
     def eos_id(self) -> int:
         """Id of the token that ends a text; refuses a tokenizer that names none.
@@ -38,7 +39,7 @@ class Encoder:
             token = _settings(self.folder / name).get("eos_token")
             token = token.get("content") if isinstance(token, dict) else token
             if token is not None:
-                found = self._tokenizer.token_to_id(token)
+                found = self._tokenizer.token_to_id(token) if isinstance(token, str) else None
                 if found is None:
                     raise UserError(
                         f"{self.folder / name}: eos_token is {token!r}, which the tokenizer does "
@@ -63,7 +64,7 @@ class Encoder:
 
     def ids(self, text: str) -> list[int]:
         """Token ids of ``text``, no special tokens added (as RULER counts)."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return list(self._encoded(text).ids)
 
     def text(self, ids: Sequence[int]) -> str:
         """Text of ``ids``, special tokens skipped."""
@@ -71,16 +72,25 @@ class Encoder:
 
     def count(self, text: str) -> int:
         """Number of tokens of ``text``."""
-        return len(self._tokenizer.encode(text, add_special_tokens=False))
+        return len(self._encoded(text))
 
     def locate(self, text: str) -> "Located":
         """Token ids of ``text`` with their places."""
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        encoding = self._encoded(text)
         return Located(list(encoding.ids), list(encoding.offsets))
+
+    def _encoded(self, text: str) -> Encoding:
+        # A prompt is counted, then located: that is most of the time that samples take.
+        if self._last is None or self._last[0] != text:
+            self._last = text, self._tokenizer.encode(text, add_special_tokens=False)
+        return self._last[1]
 
 
 def _settings(file: Path) -> dict[str, Any]:
-    content = read_json(file) if file.is_file() else {}
+    try:
+        content = read_json(file) if file.is_file() else {}
+    except (UnicodeDecodeError, RecursionError):
+        raise UserError(f"{file}: not JSON; copy the tokenizer's files again") from None
     return content if isinstance(content, dict) else {}
 
 

@@ -72,12 +72,22 @@ class Prose:
 
 
 def _read(file: Path) -> list[str]:
+    field = f"benchmarks.ruler.prose is {str(file)!r}"
     if not file.is_file():
-        raise UserError(f"benchmarks.ruler.prose is {str(file)!r}: no such file")
-    text = file.read_text(encoding="utf-8")
+        raise UserError(f"{field}: no such file")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{field}: not UTF-8 text") from None
     if file.suffix == ".json":
         try:
-            text = json.loads(text)["text"]
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{file}: not JSON with a key 'text'") from None
-    return text.split()
+            content = json.loads(text)["text"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            content = None
+        if not isinstance(content, str):
+            raise UserError(f"{field}: not JSON with a text under the key 'text'")
+        text = content
+    words = text.split()
+    if not words:
+        raise UserError(f"{field}: no words in it")
+    return words

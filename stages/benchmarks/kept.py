@@ -24,6 +24,11 @@ class Kept:
     part: Part
     file: str
 
+    @property
+    def path(self) -> Path:
+        """Its place."""
+        return root() / self.file
+
 
 def root() -> Path:
     """The folder of all samples that were built this way."""
@@ -45,5 +50,6 @@ def samples(settings: Sequence[BenchmarksParams], tokenizer: Path) -> list[Kept]
             orders.append(Order(params, tuple(parts(params)), folder))
             found += [Kept(part, f"{folder.name}/{part.file}") for part in orders[-1].wanted]
         if any(order.missing for order in orders):
-            build(orders, tokenizer, Progress("samples", len(found), "files").update)
+            progress = Progress("samples", len(found), "files")
+            build(orders, tokenizer, progress.update if len(found) > 1 else lambda done: None)
     return found

@@ -14,7 +14,8 @@ from stages.benchmarks.cutting import fitted
 from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.params import LongBenchParams
 from stages.common.errors import UserError
-from stages.common.files import read_json, read_jsonl
+from stages.common.files import read_json
+from stages.common.jsonl import objects, text, texts
 
 SUITE = "longbench"
 _METRICS = {
@@ -39,6 +40,19 @@ _PAPER_PROMPT = (
 """The paper's tool chain has one prompt for all but its few-shot tasks (EVALUATION.md section 1)."""
 _PAPER_FEW_SHOT = "{context}\n{input}"
 _FEW_SHOT = ("trec", "triviaqa", "samsum", "lsht")
+_PAPER_QUERY = dict.fromkeys(
+    ("gov_report", "multi_news"), "Summarize the given context into a paragraph."
+)
+"""Queries of tasks whose rows have none."""
+_PAPER_METRICS = {
+    "qa_f1": "set_f1",
+    "rouge_l": "rouge_l_words",
+    "classification": "normalised_substring",
+}
+"""The paper's variants of LongBench's metrics (SakanaAI/repo ``longbench.py`` at 66234ce).
+
+It scores no other task, so those keep LongBench's own.
+"""
 _PAPER_NEW_TOKENS = 32
 _PAPER_SUMMARY_TOKENS = 512
 
@@ -55,9 +69,14 @@ class Format:
     """Whether an answer ends at a newline behind its first word."""
 
 
-def metrics() -> dict[str, str]:
-    """Metric of each of LongBench's tasks."""
-    return {task: metric for metric, tasks in _METRICS.items() for task in tasks.split()}
+def metrics(protocol: str = "nvidia") -> dict[str, str]:
+    """Metric of each of LongBench's tasks under a protocol."""
+    variants = _PAPER_METRICS if protocol == "repo-paper" else {}
+    return {
+        task: variants.get(metric, metric)
+        for metric, tasks in _METRICS.items()
+        for task in tasks.split()
+    }
 
 
 class Source:
@@ -78,13 +97,14 @@ class Source:
             self._formats |= {task: Format(**row) for task, row in read_json(own).items()}
 
     def format(self, task: str) -> Format:
-        """Prompt, limit and metric of a task."""
-        if task not in self._formats:
+        """Prompt, limit and metric of a task; ``_e`` names its part of LongBench-E."""
+        found = self._formats.get(task) or self._formats.get(task.removesuffix("_e"))
+        if found is None:
             raise UserError(
                 f"benchmarks.longbench.tasks: {task!r} is unknown; known are "
                 f"{', '.join(sorted(self._formats))}, others need {self.folder / 'tasks.json'}"
             )
-        return self._formats[task]
+        return found
 
     def file(self, task: str) -> Path:
         """The task's rows."""
@@ -93,14 +113,19 @@ class Source:
     def rows(self, task: str) -> Iterator[tuple[int, dict[str, Any]]]:
         """Rows of a task with their indices; one that lacks a field is named."""
         file = self.file(task)
-        for index, row in enumerate(read_jsonl(file)):
+        index = -1
+        for index, (number, row) in enumerate(objects(file)):
             if self.limit is not None and index >= self.limit:
                 return
-            missing = [key for key in ("input", "context", "answers") if key not in row]
-            if missing or not row["answers"]:
-                lack = missing[0] if missing else "answers"
-                raise UserError(f"{file} row {index + 1}: no {lack!r} in it")
+            for key in ("input", "context"):
+                text(file, number, row, key)
+            if not texts(file, number, row, "answers"):
+                raise UserError(f"{file} line {number}: no 'answers' in it")
+            if self.format(task).metric == "classification":
+                texts(file, number, row, "all_classes")
             yield index, row
+        if index < 0:
+            raise UserError(f"{file}: no rows in it")
 
 
 def samples(source: Source, task: str, length: int, encoder: Encoder) -> Iterator[dict[str, Any]]:
@@ -170,10 +195,12 @@ def _official(folder: Path) -> dict[str, Format]:
 
 
 def _as_paper(task: str, official: Format) -> Format:
-    summary = official.metric.startswith("rouge_l") and task not in _FEW_SHOT
+    prompt = _PAPER_FEW_SHOT if task in _FEW_SHOT else _PAPER_PROMPT
+    summary = official.metric.startswith("rouge_l") and task != "dureader" and task not in _FEW_SHOT
     return replace(
         official,
-        prompt=_PAPER_FEW_SHOT if task in _FEW_SHOT else _PAPER_PROMPT,
+        prompt=prompt.replace("{input}", _PAPER_QUERY.get(task, "{input}")),
+        metric=metrics("repo-paper")[task],
         max_new_tokens=_PAPER_SUMMARY_TOKENS if summary else _PAPER_NEW_TOKENS,
         ends_at_newline=True,
     )

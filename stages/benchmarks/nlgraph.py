@@ -71,12 +71,13 @@ def file(params: NLGraphParams, task: str) -> Path:
     if not folder.is_dir():
         raise UserError(f"benchmarks.nlgraph.path is {params.path!r}: no such folder")
     found = folder / task / f"{params.split}.json"
-    if not found.is_file():
+    beside = folder / f"{task}_{params.split}.json"  # as copies in one folder are named
+    if not found.is_file() and not beside.is_file():
         raise UserError(
             f"benchmarks.nlgraph.path is {params.path!r}: no {task}/{params.split}.json in it; give "
             "the folder NLGraph of the repository Arthur-Heng/NLGraph"
         )
-    return found
+    return found if found.is_file() else beside
 
 
 def samples(

@@ -1,28 +1,34 @@
-"""Samples of one RULER task as RULER writes them: ``repo-pipeline samples --task vt ...``.
+"""Samples of RULER's tasks as RULER writes them: ``repo-pipeline samples --task vt ...``.
 
 Works offline, without DVC and without params.yaml. A line of the output has ``index``, ``input``,
-``outputs``, ``length`` (tokens of prompt and budget) and ``answer_prefix``; the prompt is
-``input + answer_prefix``. With ``--full`` also what this project's evaluation stores: token ids,
-depth, metric, budget.
+``outputs``, ``length`` (tokens of prompt and budget), ``answer_prefix`` and, for needles,
+``token_position_answer`` (tokens before the first answer); the prompt is ``input + answer_prefix``.
+With ``--full`` instead what this project's evaluation stores: token ids, depth, metric, budget.
+``--task all`` writes ``<task>.jsonl`` of every task into the folder ``--out``.
+
+Samples are built once and kept under ``REPO_RUNS``, where ``repo-pipeline evaluate`` finds them too.
 """
 
+import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from stages.benchmarks import official, ruler
-from stages.benchmarks.draft import Cell
+from stages.benchmarks import kept, official, ruler
 from stages.benchmarks.encoder import Encoder
-from stages.benchmarks.haystack import Prose
-from stages.benchmarks.words import Words
+from stages.benchmarks.niah import Niah
+from stages.benchmarks.params import BenchmarksParams, LongBenchParams
 from stages.common.command import Parser, ended
 from stages.common.errors import UserError
-from stages.common.files import write_jsonl
+from stages.common.files import read_jsonl, replacing
 
 SOURCES = {"prose": "essays", "squad": "squad", "hotpotqa": "hotpotqa"}
 """Settings that name a corpus, and their options here; ``REPO_<OPTION>`` is the default."""
+
+ALL = "all"
 
 _ADDRESS = "a path or https://...#sha256=..."
 
@@ -30,10 +36,12 @@ _ADDRESS = "a path or https://...#sha256=..."
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with the code that says how it ended."""
     parser = Parser(prog="repo-pipeline samples", description=__doc__)
-    parser.add_argument("--task", required=True, help=f"one of {', '.join(official.TASKS)}")
+    parser.add_argument(
+        "--task", required=True, help=f"{ALL}, or one of {', '.join(official.TASKS)}"
+    )
     parser.add_argument("--length", required=True, type=int, help="tokens, prompt and answer")
     parser.add_argument("--tokenizer", required=True, type=Path, help="folder of tokenizer.json")
-    parser.add_argument("--out", required=True, type=Path, help="JSONL file to write")
+    parser.add_argument("--out", required=True, type=Path, help="JSONL file to write, or folder")
     parser.add_argument("--num", type=int, help="samples (nvidia: 500, repo-paper: 100)")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--protocol", choices=official.PROTOCOLS, default="nvidia")
@@ -90,19 +98,56 @@ def _write(options: Any) -> None:
         value = getattr(options, name)
         if value is not None and value < least:
             raise UserError(f"--{name} is {value}: give a whole number from {least} up")
-    known_task("--task", options.task)
+    if options.task != ALL:
+        known_task("--task", options.task)
+    tasks = official.TASKS if options.task == ALL else (options.task,)
+    files = {task: options.out / f"{task}.jsonl" for task in tasks}
+    if options.task != ALL:
+        files[options.task] = options.out
+    for file in files.values():
+        _writable(file)
     encoder = Encoder(options.tokenizer)
     encoder.eos_id()  # a model could never end its answers: said now rather than then
-    params = official.ruler(options.protocol, [options.task], options.num, **sources(options))
-    words = Words(encoder.count, params.word_tokens)
     with options_named():
-        prose = Prose(params.prose, words)
-    cell = Cell(options.task, options.length, params, options.seed, encoder, words, prose)
-    with options_named():
-        rows = list(ruler.samples(cell))
-    write_jsonl(options.out, rows if options.full else _plain(rows))
-    fill = sum(_tokens(row) for row in rows) / len(rows) / options.length
-    print(f"{options.out}: {len(rows)} samples of {options.task}, mean fill {100 * fill:.1f} %")
+        found = kept.samples([_cell(options, task) for task in tasks], options.tokenizer)
+    for one in found:
+        task, file = one.part.task, files[one.part.task]
+        source = one.path if options.full else _official(one, encoder)
+        try:
+            with replacing(file) as temporary:
+                shutil.copyfile(source, temporary)
+        except OSError as error:
+            raise _refused(file, error.strerror or str(error)) from None
+        rows = list(read_jsonl(source))
+        fill = sum(_tokens(row) for row in rows) / len(rows) / options.length
+        print(f"{file}: {len(rows)} samples of {task}, mean fill {100 * fill:.1f} %")
+
+
+def _cell(options: Any, task: str) -> BenchmarksParams:
+    """One task at the length, as ``repo-pipeline evaluate`` asks for it."""
+    return BenchmarksParams(
+        seed=options.seed,
+        lengths=(options.length,),
+        ruler=official.ruler(options.protocol, [task], options.num, **sources(options)),
+        longbench=LongBenchParams(tasks=(), protocol=options.protocol, samples=options.num),
+    )
+
+
+def _writable(file: Path) -> None:
+    """Refuse a place that cannot be written before anything is built for it."""
+    if file.exists() and not file.is_file():
+        raise _refused(file, "no file")
+    folder = file.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise _refused(file, f"{folder} is no folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _refused(file, "Permission denied")
+
+
+def _refused(file: Path, reason: str) -> UserError:
+    return UserError(f"--out is {str(file)!r}: {reason}; give a file that can be written")
 
 
 def known_task(option: str, task: str) -> None:
@@ -111,13 +156,31 @@ def known_task(option: str, task: str) -> None:
         raise UserError(f"{option} is {task!r}: unknown; known are {', '.join(ruler.TASKS)}")
 
 
-def _plain(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for row in rows:
-        kept = {key: row[key] for key in ("index", "input", "outputs", "answer_prefix")}
-        yield kept | {"length": _tokens(row)}
+def _official(one: kept.Kept, encoder: Encoder) -> Path:
+    """The samples in RULER's layout, kept beside them."""
+    file = one.path.parents[1] / "official" / one.path.name
+    if not file.is_file():
+        # In RULER's order of fields, which `write_jsonl` would sort.
+        rows = (_plain(row, encoder) for row in read_jsonl(one.path))
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        with replacing(file) as temporary:
+            temporary.write_text("".join(lines), encoding="utf-8")
+    return file
+
+
+def _plain(row: dict[str, Any], encoder: Encoder) -> dict[str, Any]:
+    plain = {key: row[key] for key in ("index", "input", "outputs")}
+    plain |= {"length": _tokens(row), "answer_prefix": row["answer_prefix"]}
+    if isinstance(ruler.TASKS[row["task"]], Niah):
+        before, _, _ = row["input"].partition(row["outputs"][0])
+        plain["token_position_answer"] = encoder.count(before)
+    return plain
 
 
 def _tokens(row: dict[str, Any]) -> int:
+    """Prompt and budget of a row in either layout."""
+    if "prompt_ids" not in row:
+        return int(row["length"])
     return len(row["prompt_ids"]) + int(row["max_new_tokens"])
 
 

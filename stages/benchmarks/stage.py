@@ -161,7 +161,7 @@ def build(orders: Sequence[Order], tokenizer: Path, done: Callable[[float], None
     """
     missing = [(order, part) for order in orders for part in order.missing]
     built = sum(len(order.wanted) for order in orders) - len(missing)
-    if sum(order.tokens() for order in orders) <= _IN_PROCESS_TOKENS:
+    if len(missing) == 1 or sum(order.tokens() for order in orders) <= _IN_PROCESS_TOKENS:
         for count, (order, part) in enumerate(missing, start=built + 1):
             _write_part(order.params, tokenizer, part, order.folder)
             done(count)

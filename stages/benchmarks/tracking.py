@@ -1,7 +1,9 @@
 """RULER's variable tracking (``vt``)."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from random import Random
 
@@ -25,8 +27,8 @@ class Tracking:
     metric: str = "string_match_all"
 
     def least(self, cell: Cell) -> int:
-        """A line of noise for every assignment of a chain."""
-        return cell.params.vt.hops + 1
+        """A line of noise for every assignment of a chain; one where the length is too short."""
+        return 1 if _short(cell) else cell.params.vt.hops + 1
 
     def most(self, cell: Cell) -> int:
         """No limit."""
@@ -43,7 +45,7 @@ class Tracking:
         if vt.example_tokens is None:
             return draft
         return Draft(
-            head=_example(cell, vt.example_tokens, rng) + "\n" + draft.head,
+            head=_solved(cell, _example_lines(cell), rng) + "\n" + draft.head,
             context=draft.context,
             tail=draft.tail,
             prefix=draft.prefix,
@@ -64,7 +66,7 @@ def _question(cell: Cell, lines: int, hops: int, letters: int, rng: Random) -> D
         stated = [TRACKING_VALUE.format(name=chain[0], value=value)]
         for previous, name in pairwise(chain):
             stated.append(TRACKING_HOP.format(name=name, previous=previous))
-        places = sorted(rng.sample(range(len(context)), len(stated)))
+        places = _places(len(context), len(stated), rng)
         for shift, (place, line) in enumerate(zip(places, stated, strict=True)):
             context.insert(place + shift, line)
     head, tail = TRACKING.prompt.split("{context}")
@@ -79,27 +81,58 @@ def _question(cell: Cell, lines: int, hops: int, letters: int, rng: Random) -> D
     )
 
 
-def _example(cell: Cell, tokens: int, rng: Random) -> str:
-    """A solved question of at most ``tokens``, other names and another value in every sample.
+def _places(lines: int, count: int, rng: Random) -> Sequence[int]:
+    """Where assignments stand: different lines, as official, while there are enough of them."""
+    if lines < count:
+        return sorted(rng.choices(range(lines + 1), k=count))
+    return sorted(rng.sample(range(lines), count))
+
+
+def _solved(cell: Cell, lines: int, rng: Random) -> str:
+    """A solved question, other names and another value in every sample."""
+    hops = min(_EXAMPLE_HOPS, cell.params.vt.hops)
+    draft = _question(cell, lines, hops, _EXAMPLE_LETTERS, rng)
+    return draft.prompt + " " + " ".join(draft.answers) + "\n"
+
+
+def _example_tokens(cell: Cell, lines: int) -> int:
+    return cell.encoder.count(_solved(cell, lines, cell.rng("example")))
+
+
+def _spare(cell: Cell) -> int:
+    """Tokens that the smallest official question leaves for the example."""
+    vt = cell.params.vt
+    question = _question(cell, vt.hops + 1, vt.hops, vt.name_letters, cell.rng("least"))
+    return cell.room - cell.encoder.count(question.prompt) - _SLACK
+
+
+@lru_cache(maxsize=1)
+def _short(cell: Cell) -> bool:
+    """Whether the smallest official prompt, which RULER would try for ever, is too long."""
+    if cell.params.vt.example_tokens is None:
+        return _spare(cell) + _SLACK < 0
+    least = min(_EXAMPLE_HOPS, cell.params.vt.hops) + 1
+    return _example_tokens(cell, least) > _spare(cell) + _SLACK
+
+
+@lru_cache(maxsize=1)
+def _example_lines(cell: Cell) -> int:
+    """Lines of noise in the example: as many as its tokens allow.
 
     Where a tokenizer takes more for the shortest, that is taken (as RULER does); where the length
     leaves less room beside the question it is shorter (RULER's own never ends there, below some 750
-    tokens).
+    tokens), down to one line where it is ``_short``.
     """
-    hops = min(_EXAMPLE_HOPS, cell.params.vt.hops)
+    if _short(cell):
+        return 1
+    least = min(_EXAMPLE_HOPS, cell.params.vt.hops) + 1
 
-    def solved(lines: int, source: Random) -> str:
-        draft = _question(cell, lines, hops, _EXAMPLE_LETTERS, source)
-        return draft.prompt + " " + " ".join(draft.answers) + "\n"
+    def measure(lines: int) -> int:
+        return _example_tokens(cell, lines)
 
-    def measure(units: int) -> int:
-        return cell.encoder.count(solved(units, cell.rng("example")))
-
-    least = hops + 1
+    tokens, spare = cell.params.vt.example_tokens, _spare(cell)
+    assert tokens is not None
     lines = largest(measure, tokens, least) or least
-    vt = cell.params.vt
-    question = _question(cell, vt.hops + 1, vt.hops, vt.name_letters, cell.rng("least"))
-    spare = cell.room - cell.encoder.count(question.prompt) - _SLACK
     if measure(lines) > spare:
         lines = largest(measure, spare, least) or least
-    return solved(lines, rng)
+    return lines

@@ -7,8 +7,7 @@ HybridQA (task ``tables``): RULER's rows. NLGraph: RULER's rows with one output,
 ``question``.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 
 from stages.benchmarks import hybridqa, longbench, nlgraph, ruler
 from stages.common.errors import UserError
+from stages.common.jsonl import objects, text, texts
 from stages.evaluate.buckets import BUCKETS, bucket
 from stages.evaluate.scorers import score
 
@@ -36,36 +36,35 @@ class FileScore:
 
 def score_file(file: Path, task: str, protocol: str = "nvidia") -> FileScore:
     """Score the predictions in ``file`` as the task's official script does."""
-    rows = list(_rows(file))
+    rows = list(objects(file))
     if not rows:
         raise UserError(f"{file}: no predictions in it")
     official = _metric(task, protocol)
     if official is not None:
         values = [_ruler(file, number, row, official) for number, row in rows]
         return _result(task, rows, round(sum(values) / len(values) * 100, 2))
-    name, metric, first_line = _longbench_task(task)
+    name, metric = _longbench_task(task, protocol)
     # The official script scores every row with the classes of the last one.
     classes = rows[-1][1].get("all_classes")
-    if metric == "classification" and not isinstance(classes, list):
-        raise UserError(f"{file} line {rows[-1][0]}: no list 'all_classes', which {name} needs")
+    if metric == "classification":
+        classes = texts(file, *rows[-1], "all_classes")
     values, lengths = [], []
     for number, row in rows:
         sample = {
             "metric": metric,
-            "first_line": first_line,
-            "outputs": _texts(file, number, row, "answers"),
+            "first_line": name in longbench.FIRST_LINE,
+            "outputs": texts(file, number, row, "answers"),
             "all_classes": classes,
         }
-        values.append(score(sample, _prediction(file, number, row)))
+        values.append(_scored(file, number, row, sample))
         lengths.append(row.get("length"))
-    total = round(100 * sum(values) / len(values), 2)
-    return _result(task, rows, total, _buckets(values, lengths))
+    return _result(task, rows, _mean(values), _buckets(values, lengths))
 
 
-def _ruler(file: Path, number: int, row: Mapping[str, Any], metric: str) -> float:
+def _ruler(file: Path, number: int, row: dict[str, Any], metric: str) -> float:
     if "outputs" not in row and "output" in row:
         row = {**row, "outputs": [row["output"]]}  # an older layout that NVIDIA still reads
-    references = _texts(file, number, row, "outputs")
+    references = texts(file, number, row, "outputs")
     if not references:
         raise UserError(f"{file} line {number}: 'outputs' is empty; a reference is needed")
     sample: dict[str, Any] = {"metric": metric, "outputs": references}
@@ -75,7 +74,23 @@ def _ruler(file: Path, number: int, row: Mapping[str, Any], metric: str) -> floa
         if len(references) != 1 or not isinstance(row.get("question"), str):
             raise UserError(f"{file} line {number}: NLGraph needs 'question' and one output")
         sample["question"] = row["question"]
-    return score(sample, _prediction(file, number, row))
+    return _scored(file, number, row, sample)
+
+
+def _scored(file: Path, number: int, row: dict[str, Any], sample: Mapping[str, Any]) -> float:
+    prediction = text(file, number, row, "pred")
+    try:
+        return score(sample, prediction)
+    except UserError as error:
+        raise UserError(f"{file} line {number}: {error}") from None
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Percent. Added one by one, as LongBench does: ``sum`` rounds better from Python 3.12 on."""
+    total = 0.0
+    for value in values:
+        total += value
+    return round(100 * total / len(values), 2)
 
 
 def _metric(task: str, protocol: str) -> str | None:
@@ -88,46 +103,14 @@ def _metric(task: str, protocol: str) -> str | None:
     return ruler.metric(task, protocol)
 
 
-def _longbench_task(task: str) -> tuple[str, str, bool]:
-    """Name, metric and first-line rule of a LongBench task; ``_e`` names its LongBench-E part."""
+def _longbench_task(task: str, protocol: str) -> tuple[str, str]:
+    """Name and metric of a LongBench task; ``_e`` names its LongBench-E part."""
     name = task.removesuffix("_e")
-    metrics = longbench.metrics()
+    metrics = longbench.metrics(protocol)
     if name not in metrics:
         known = ", ".join([*ruler.TASKS, *sorted(metrics), *nlgraph.LEVELS, hybridqa.TASK])
         raise UserError(f"--task is {task!r}: unknown; known are {known}")
-    return name, metrics[name], name in longbench.FIRST_LINE
-
-
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows with their line numbers, from 1."""
-    try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UserError(f"{file}: {reason}; give a JSONL file of predictions") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{file} line {number}: not JSON ({error.msg})") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{file} line {number}: not a JSON object")
-        yield number, row
-
-
-def _prediction(file: Path, number: int, row: Mapping[str, Any]) -> str:
-    if not isinstance(row.get("pred"), str):
-        raise UserError(f"{file} line {number}: no text 'pred' in it")
-    return str(row["pred"])
-
-
-def _texts(file: Path, number: int, row: Mapping[str, Any], key: str) -> list[str]:
-    values = row.get(key)
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise UserError(f"{file} line {number}: no list of texts {key!r} in it")
-    return values
+    return name, metrics[name]
 
 
 def _buckets(values: Sequence[float], lengths: Sequence[Any]) -> dict[str, float | None] | None:
@@ -137,7 +120,8 @@ def _buckets(values: Sequence[float], lengths: Sequence[Any]) -> dict[str, float
     for name in BUCKETS:
         pairs = zip(values, lengths, strict=True)
         inside = [value for value, length in pairs if bucket(length) == name]
-        found[name] = round(100 * float(np.mean(inside)), 2) if inside else None
+        # The official script rounds NumPy's number, which is done another way than Python's own.
+        found[name] = float(round(100 * np.mean(inside), 2)) if inside else None
     return found
 
 

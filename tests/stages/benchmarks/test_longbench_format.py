@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.benchmarks import generated_set
+from stages.benchmarks.cutting import fitted
 from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.longbench import Source, samples
 from stages.benchmarks.params import LongBenchParams
@@ -44,6 +45,43 @@ def test_official_prompt_limit_and_metric(tmp_path: Path, encoder: Encoder) -> N
     ((start, end),) = sample["query_span"]
     assert encoder.text(sample["prompt_ids"][start:end]).strip().startswith("Answer the question")
     assert end == len(sample["prompt_ids"])
+
+
+def test_longbench_e_has_its_own_files(tmp_path: Path, encoder: Encoder) -> None:
+    rows = list(samples(source(tmp_path, "hotpotqa_e", ROW), "hotpotqa_e", 512, encoder))
+    plain = list(samples(source(tmp_path, "hotpotqa", ROW), "hotpotqa", 512, encoder))
+    assert (rows[0]["task"], rows[0]["words"]) == ("hotpotqa_e", 5)
+    assert rows[0]["prompt_ids"] == plain[0]["prompt_ids"]
+
+
+PAPER = (
+    "Write a high-quality answer for the given query using only the provided context information."
+    "\n\n## Context\nAda built the mill. {y}\n\nQuery: "
+)
+
+
+@pytest.mark.parametrize(
+    ("task", "prompt", "budget", "metric"),
+    [
+        ("musique", f"{PAPER}Who {{x}}?\nAnswer:", 32, "set_f1"),
+        ("qmsum", f"{PAPER}Who {{x}}?\nAnswer:", 512, "rouge_l_words"),
+        (
+            "gov_report",
+            f"{PAPER}Summarize the given context into a paragraph.\nAnswer:",
+            512,
+            "rouge_l_words",
+        ),
+        ("triviaqa", "Ada built the mill. {y}\nWho {x}?", 32, "set_f1"),
+        ("trec", "Ada built the mill. {y}\nWho {x}?", 32, "normalised_substring"),
+    ],
+)
+def test_the_papers_protocol(
+    tmp_path: Path, encoder: Encoder, task: str, prompt: str, budget: int, metric: str
+) -> None:
+    paper = source(tmp_path, task, ROW | {"all_classes": ["Ada"]}, protocol="repo-paper")
+    (sample,) = samples(paper, task, 1024, encoder)
+    assert (sample["input"], sample["max_new_tokens"]) == (prompt, budget)
+    assert (sample["metric"], sample["ends_at_newline"]) == (metric, True)
 
 
 def test_first_line_is_scored_where_longbench_does_so(tmp_path: Path, encoder: Encoder) -> None:
@@ -107,8 +145,25 @@ def test_mistakes_are_named(tmp_path: Path, encoder: Encoder) -> None:
     with pytest.raises(UserError, match=r"longbench.tasks: 'hotpot' is unknown; known are 2wiki"):
         list(samples(source(tmp_path, "hotpot", ROW), "hotpot", 512, encoder))
     bad = {"input": "", "context": ""}
-    with pytest.raises(UserError, match=r"hotpotqa.jsonl row 2: no 'answers' in it"):
+    with pytest.raises(UserError, match=r"hotpotqa.jsonl line 2: no list of texts 'answers'"):
         list(samples(source(tmp_path, "hotpotqa", ROW, bad), "hotpotqa", 512, encoder))
+    for task, row, message in (
+        ("hotpotqa", ROW | {"answers": []}, "line 2: no 'answers' in it"),
+        ("hotpotqa", ROW | {"answers": [5]}, "line 2: no list of texts 'answers' in it"),
+        ("hotpotqa", ROW | {"input": None}, "line 2: no text 'input' in it"),
+        ("hotpotqa", [1], "line 2: not a JSON object"),
+        ("trec", ROW, "line 1: no list of texts 'all_classes' in it"),
+    ):
+        with pytest.raises(UserError, match=message):
+            list(samples(source(tmp_path, task, ROW, row), task, 512, encoder))
+    for content, message in (
+        (b"\xff\xfe\x00", "hotpotqa.jsonl: not UTF-8 text"),
+        (b"\n\n", "hotpotqa.jsonl: no rows in it"),
+        (b"[" * 100_000, r"hotpotqa.jsonl line 1: not JSON \(maximum recursion depth"),
+    ):
+        (tmp_path / "hotpotqa.jsonl").write_bytes(content)
+        with pytest.raises(UserError, match=message):
+            list(samples(reopened(tmp_path), "hotpotqa", 512, encoder))
     (tmp_path / "hotpotqa.jsonl").write_text(json.dumps(ROW) + "\n{oops\n")
     with pytest.raises(UserError, match=r"hotpotqa.jsonl line 2: not JSON"):
         list(samples(reopened(tmp_path), "hotpotqa", 512, encoder))
@@ -136,3 +191,10 @@ def test_the_shipped_files_are_what_their_maker_writes(tmp_path: Path) -> None:
     assert {f.name for f in shipped.iterdir()} == {f.name for f in tmp_path.iterdir()}
     for file in shipped.iterdir():
         assert file.read_bytes() == (tmp_path / file.name).read_bytes()
+
+
+def test_a_room_that_no_cut_fits_is_refused(encoder: Encoder) -> None:
+    # Half a character is decoded as a sign that takes more tokens than the half had.
+    text = "日本語のテキスト" * 20
+    with pytest.raises(UserError, match="lengths: 2 tokens of prompt are too few for a text of"):
+        fitted(text, 2, encoder)

@@ -11,6 +11,7 @@ from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.graphs import graph
 from stages.benchmarks.params import NLGRAPH_TASKS, NLGraphParams
 from stages.common.errors import UserError
+from stages.evaluate.scorers import score
 from tests.stages.nlgraph_questions import QUESTIONS, write
 
 
@@ -82,6 +83,18 @@ def test_what_is_left_of_a_long_question(folder: Path, encoder: Encoder) -> None
     assert row["question"] == whole  # the answer is checked against the whole graph
     with pytest.raises(UserError, match=r"401 is too short for flow_easy.*nlgraph\.new_tokens"):
         list(nlgraph.samples(params(folder), "flow_easy", 401, encoder))
+
+
+def test_the_real_questions_are_solved_by_their_answers(shared: Path, encoder: Encoder) -> None:
+    given = shared / "data/nlgraph"
+    tasks = [file.name.removesuffix("_test.json") for file in sorted(given.glob("*_test.json"))]
+    for protocol in ("nvidia", "repo-paper"):
+        wanted = params(given, tasks=tasks, samples=5, protocol=protocol)
+        rows = all_samples(wanted, 4096, encoder)
+        assert len(rows) == 5 * len(nlgraph.cells(wanted))
+        for row in rows:
+            assert score(row, row["outputs"][0]) == 1.0
+            assert score(row, "") == 0.0
 
 
 def test_samples_tasks_and_levels_are_chosen(folder: Path) -> None:

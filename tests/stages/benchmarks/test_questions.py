@@ -133,6 +133,12 @@ def test_refusals(tmp_path: Path, make_cell, changed, length: int, message: str)
         ("{}", r"squad is '.*set.json': not in squad's layout \(KeyError\('data'\)"),
         ('{"data": []}', "no answerable question"),
         ("{oops", "neither JSON nor JSONL"),
+        ("[" * 100_000, "neither JSON nor JSONL"),
+        (
+            '{"data": [{"paragraphs": [{"context": "a", "qas": [{"question": 5, "answers": '
+            '[{"text": "a"}]}]}]}]}',
+            r"not in squad's layout \(TypeError\('a text, not 5'\)",
+        ),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: str, message: str) -> None:

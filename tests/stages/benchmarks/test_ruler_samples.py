@@ -44,6 +44,21 @@ def test_a_length_below_the_minimum_is_refused_by_name(make_cell, task: str) -> 
         list(samples(make_cell(task, 24)))
 
 
+def test_tracking_goes_below_rulers_smallest_haystack(official, shared: Path) -> None:
+    encoder = Encoder(shared / "data/dolma2_tokenizer")
+    params = RulerParams.model_validate(official | {"samples": 8})
+    words = Words(encoder.count, None)
+    for length in (320, 400, 480):
+        cell = Cell("vt", length, params, 42, encoder, words, Prose("generated", words))
+        for sample in samples(cell):
+            assert len(sample["prompt_ids"]) + sample["max_new_tokens"] <= length
+            context = sample["input"].rpartition("hidden in the following text.")[2]
+            lines = [line for line in context.split("\n") if line.startswith("VAR ")]
+            names = [line.split(" ")[1] for line in lines]
+            assert names == sample["outputs"]
+            assert lines[0].split(" = ")[1] in sample["answer_prefix"]
+
+
 def test_the_named_minimum_is_enough(make_cell) -> None:
     with pytest.raises(UserError) as refused:
         list(samples(make_cell("niah_single_1", 50)))
@@ -57,6 +72,24 @@ def test_a_text_too_small_for_the_length_is_refused(make_cell, tmp_path: Path) -
     text.write_text("One short sentence. And another one. " * 5)
     with pytest.raises(UserError, match=r"512 is too long for niah_single_2: .* only 30 words"):
         list(samples(make_cell("niah_single_2", 512, prose=str(text))))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"\xff\xfe", "not UTF-8 text"),
+        ("a.txt", b" \n", "no words in it"),
+        ("a.json", b'{"x": 1}', "not JSON with a text under the key 'text'"),
+        ("a.json", b'{"text": 5}', "not JSON with a text under the key 'text'"),
+        ("a.json", b"[" * 100_000, "not JSON with a text under the key 'text'"),
+    ],
+)
+def test_other_prose_is_refused(
+    make_cell, tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=rf"ruler.prose is '.*{name}': {message}"):
+        make_cell("niah_single_2", 512, prose=str(tmp_path / name))
 
 
 def test_prose_of_a_file_is_taken_from_its_start(make_cell, tmp_path: Path) -> None:

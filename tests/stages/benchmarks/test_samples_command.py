@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 
-from stages.benchmarks import official, samples
+from stages.benchmarks import official, ruler, samples
 from stages.benchmarks.encoder import Encoder
 
-FIELDS = {"index", "input", "outputs", "length", "answer_prefix"}
+FIELDS = ["index", "input", "outputs", "length", "answer_prefix"]
+
+
+@pytest.fixture(autouse=True)
+def _kept_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("REPO_RUNS", str(tmp_path / "runs"))
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +47,17 @@ def test_every_task_has_rulers_fields(capsys, folder: Path, tmp_path: Path, task
     encoder = Encoder(folder)
     budget = official.ruler("nvidia", [task]).new_tokens[task]
     for index, row in enumerate(rows):
-        assert set(row) == FIELDS
+        more = ["token_position_answer"] if task.startswith("niah") else []
+        assert list(row) == FIELDS + more
         assert row["index"] == index
         prompt = row["input"] + row["answer_prefix"]
         assert row["length"] == encoder.count(prompt) + budget
         assert 0.9 * length < row["length"] <= length
         if not task.startswith("qa"):
             assert all(answer in row["input"] for answer in row["outputs"])
+        if more:
+            before = row["input"][: row["input"].find(row["outputs"][0])]
+            assert row["token_position_answer"] == encoder.count(before)
     assert len(rows) == 3
 
 
@@ -57,6 +66,31 @@ def test_the_same_seed_gives_the_same_bytes(capsys, folder: Path, tmp_path: Path
     for file, seed in zip(files, (1, 1, 2), strict=True):
         write(capsys, folder, file, "niah_multivalue", 1500, "--num", 2, "--seed", seed)
     assert files[0].read_bytes() == files[1].read_bytes() != files[2].read_bytes()
+
+
+def test_a_second_build_takes_the_kept_samples(
+    capsys, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = write(capsys, folder, tmp_path / "a.jsonl", "niah_single_2", 1500, "--num", 2)
+    (full,) = (tmp_path / "runs" / "benchmarks").glob("*/ruler/niah_single_2-1500.jsonl")
+    before = full.stat().st_mtime_ns
+    monkeypatch.setattr(ruler, "samples", None)  # whatever is built now fails
+    assert write(capsys, folder, tmp_path / "b.jsonl", "niah_single_2", 1500, "--num", 2) == first
+    more = ("--num", 2, "--full")
+    rows = write(capsys, folder, tmp_path / "c.jsonl", "niah_single_2", 1500, *more)
+    assert [row["input"] for row in rows] == [row["input"] for row in first]
+    assert full.stat().st_mtime_ns == before
+
+
+def test_all_tasks_go_into_a_folder(capsys, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "all"
+    arguments = ("--task", "all", "--length", 6000, "--tokenizer", folder, "--num", 1)
+    code, lines = call(capsys, *arguments, "--out", out)
+    assert code == 0, lines
+    assert {file.stem for file in out.iterdir()} == set(official.TASKS)
+    # The same as one task by itself, in this process or in another.
+    alone = write(capsys, folder, tmp_path / "vt.jsonl", "vt", 6000, "--num", 1)
+    assert [json.loads(line) for line in (out / "vt.jsonl").read_text().splitlines()] == alone
 
 
 def test_full_rows_hold_token_ids_and_depth(capsys, folder: Path, tmp_path: Path) -> None:
@@ -96,7 +130,12 @@ def test_own_essays_are_the_haystack(capsys, folder: Path, tmp_path: Path) -> No
         ),
         ("qa_1", 4096, ("--squad", "nowhere"), "--squad is 'nowhere': no such file"),
         ("niah_single_2", 4096, ("--essays", "nowhere"), "--essays is 'nowhere': no such file"),
-        ("niah_single_2", 4096, ("--essays", __file__), "4096 is too long for niah_single_2"),
+        (
+            "niah_single_2",
+            9000,
+            ("--essays", ruler.__file__),
+            "length 9000 is too long for niah_single_2",
+        ),
     ],
 )
 def test_mistakes_are_one_line(capsys, folder, tmp_path, task, length, more, message) -> None:
@@ -107,6 +146,21 @@ def test_mistakes_are_one_line(capsys, folder, tmp_path, task, length, more, mes
     assert message in line
     assert "\n" not in line
     assert not out.exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(capsys, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for out in ("folder", "file/x.jsonl", "/proc/x.jsonl", "/dev/null"):
+        place = tmp_path / out
+        arguments = ("--task", "fwe", "--length", 600, "--tokenizer", folder, "--num", 1)
+        code, line = call(capsys, *arguments, "--out", place)
+        assert (code, "\n" in line) == (2, False), line
+        assert f"--out is {str(place)!r}: " in line
+    assert sorted(path.name for path in tmp_path.iterdir()) in (
+        ["file", "folder"],
+        ["file", "folder", "runs"],
+    )
 
 
 def test_a_tokenizer_without_eos_is_refused(capsys, tokenizer_folder: Path, tmp_path: Path) -> None:
@@ -120,3 +174,9 @@ def test_a_tokenizer_without_eos_is_refused(capsys, tokenizer_folder: Path, tmp_
     (bad / "tokenizer.json").write_text("{}")
     code, line = call(capsys, *arguments, bad)
     assert (code, "not a tokenizer" in line, "\n" in line) == (2, True, False)
+    good = (tokenizer_folder / "tokenizer.json").read_bytes()
+    (bad / "tokenizer.json").write_bytes(good)
+    for content in (b"\xff\xfe", b"{oops", b'{"eos_token": 5}', b'{"eos_token": "<nowhere>"}'):
+        (bad / "tokenizer_config.json").write_bytes(content)
+        code, line = call(capsys, *arguments, bad)
+        assert (code, "tokenizer_config.json" in line, "\n" in line) == (2, True, False), line

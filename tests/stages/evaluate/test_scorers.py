@@ -104,3 +104,24 @@ def test_only_the_first_line_counts_where_the_task_says_so() -> None:
     prediction = "\n\nParis\nQuestion: what next?"
     assert longbench("qa_f1", prediction, "Paris", first_line=True) == 1.0
     assert longbench("qa_f1", prediction, "Paris", first_line=False) < 0.5
+
+
+def test_the_papers_f1_counts_a_word_once() -> None:
+    assert longbench("set_f1", "red red", "red") == 1.0
+    assert longbench("set_f1", "the red mill", "red barn", "red") == pytest.approx(2 / 3)
+    assert longbench("set_f1", "", "red") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("prediction", "answer", "expected"),
+    [
+        ("The cat, the dog.", "the CAT the dog", 1.0),
+        ("a b c d", "b x d", 2 * (2 / 4) * (2 / 3) / (2 / 4 + 2 / 3)),
+        ("d c b a", "a b c d", 0.25),
+        ("don't", "don t", 1.0),  # what is no letter or digit of ASCII parts words
+        ("", "a", 0.0),
+        ("...", "a", 0.0),
+    ],
+)
+def test_the_papers_rouge_l(prediction: str, answer: str, expected: float) -> None:
+    assert longbench("rouge_l_words", prediction, answer) == pytest.approx(expected)
