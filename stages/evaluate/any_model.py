@@ -20,17 +20,17 @@ from stages.common import runs
 from stages.common.command import Parser, ended
 from stages.common.errors import TryAgain, UserError
 from stages.common.files import sha256
-from stages.evaluate import general, measured, pool, table, vllm_engine
+from stages.evaluate import general, generate_batch, measured, pool, table, vllm_engine
 from stages.evaluate.chosen import chosen
 from stages.evaluate.extras import require
 from stages.evaluate.hub import model_folder, tokenizer_folder
 from stages.evaluate.models import identified, settings, trained_window, window
 from stages.evaluate.parts import Cutting, cut
-from stages.evaluate.shards import OWN_ENGINE, Model
+from stages.evaluate.shards import OWN_ENGINE, STATIC_ENGINE, Model
 from stages.evaluate.worker import Worker
 
 SUITES = (ruler.SUITE, longbench.SUITE, nlgraph.SUITE, hybridqa.SUITE, general.SUITE)
-ENGINES = (OWN_ENGINE, vllm_engine.ENGINE)
+ENGINES = (OWN_ENGINE, STATIC_ENGINE, generate_batch.ENGINE, vllm_engine.ENGINE)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -48,7 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--against", type=Path, help="an earlier --out folder to compare with")
     parser.add_argument("--yarn", action="store_true", help="extend it beyond its window by YaRN")
     parser.add_argument("--full", action="store_true", help="write on after all answers are found")
-    parser.add_argument("--engine", choices=ENGINES, default=OWN_ENGINE, help="vllm: an extra")
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=OWN_ENGINE,
+        help="static, continuous: transformers' generate and generate_batch; vllm: an extra",
+    )
     parser.add_argument("--trust-remote-code", action="store_true", help="run the model's own code")
     add_sources(parser)
     options = parser.parse_args(arguments)
@@ -65,6 +70,8 @@ def _evaluate(options: Any) -> None:
             raise UserError("--engine vllm takes neither --yarn nor --suite general; leave it out")
         require("vllm", "vllm", "--engine vllm")
     if options.suite == general.SUITE:
+        if options.engine != OWN_ENGINE:
+            raise UserError("--engine is not for --suite general; leave it out")
         general.evaluate(options)
         return
     folder = model_folder(options.model)

@@ -5,19 +5,16 @@ transformers' ``generate`` on one prompt is the reference: batches must give the
 
 import inspect
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.functional import cross_entropy, pad
-from transformers import DynamicCache, GenerationConfig
+from torch.nn.functional import cross_entropy
+from transformers import Cache, GenerationConfig
 
-import repo_model
+from stages.evaluate import prefill
 
 _LOGITS = 1 << 25
 """Most logits at a time (128 MiB in fp32): 16K tokens of dolma2's vocabulary would be 6.5 GB."""
-_AT_ONCE = 2048
-"""Tokens that a CPU reads at a time: their activations stay in its cache."""
 Stop = Callable[[int, list[int]], bool]
 """Whether a prompt (by its place in the batch) needs no more than these new tokens."""
 
@@ -46,13 +43,15 @@ def generate(
 
     Prompts are read padded on the right, where causal attention needs no mask: its kernel without
     one is 1.6 times as fast at 1,024 tokens on a CPU as with the mask that left padding needs. In
-    decoding the mask hides the padding. What has ended leaves the batch. ``marks`` are places of
-    tokens, one a prompt, whose learned positions are wanted.
+    decoding the mask hides the padding. What has ended leaves the batch. What several prompts begin
+    with is read once. ``marks`` are places of tokens, one a prompt, whose learned positions are wanted.
     """
     if min(len(prompt) for prompt in prompts) < 2 or not _takes_positions(model):
         return by_generate(model, prompts, max_new_tokens, eos_id, stop)
     with torch.inference_mode():
-        cache, positions = _read(model, prompts, marks or [None] * len(prompts))
+        cache, positions = prefill.read(
+            model, prompts, marks or [None] * len(prompts), max_new_tokens
+        )
         found = _decode(model, prompts, cache, max_new_tokens, eos_id, stop)
         return [row._replace(position=z) for row, z in zip(found, positions, strict=True)]
 
@@ -61,58 +60,10 @@ def _takes_positions(model: Any) -> bool:
     return "position_ids" in inspect.signature(model.forward).parameters
 
 
-def _read(
-    model: Any, prompts: Sequence[Sequence[int]], marks: Sequence[int | None]
-) -> tuple[DynamicCache, list[list[float] | None]]:
-    """Keys and values of all prompts but their last tokens, and the marked tokens' positions.
-
-    A few prompts are read at a time. Only hidden states are computed: of a prompt, the last token's
-    logits are all that is needed.
-    """
-    width = max(len(prompt) for prompt in prompts) - 1
-    at_once = max(1, _AT_ONCE // max(width, 1)) if model.device.type == "cpu" else len(prompts)
-    positions: list[list[float] | None] = []
-    parts: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
-    for start in range(0, len(prompts), at_once):
-        some = prompts[start : start + at_once]
-        longest = max(len(prompt) for prompt in some) - 1
-        ids_BT = [[*prompt[:-1], *[prompt[-1]] * (longest + 1 - len(prompt))] for prompt in some]
-        cache = DynamicCache()
-        with _positions(model) as recorded:
-            model.base_model(
-                input_ids=torch.tensor(ids_BT, device=model.device),
-                past_key_values=cache,
-                use_cache=True,
-            )
-            for row, mark in enumerate(marks[start : start + at_once]):
-                positions.append(_at(recorded, row, mark))
-        right = (0, 0, 0, width - longest)
-        parts.append([(pad(layer.keys, right), pad(layer.values, right)) for layer in cache.layers])
-    cache = DynamicCache()
-    for index, layers in enumerate(zip(*parts, strict=True)):
-        keys, values = (torch.cat(tensors) for tensors in zip(*layers, strict=True))
-        cache.update(keys, values, index)
-    return cache, positions
-
-
-def _positions(model: Any) -> AbstractContextManager[repo_model.PositionRecorder | None]:
-    """Records learned positions where the model has any."""
-    learned = "repo" in (getattr(model.config, "positions", None) or ())
-    return repo_model.record_positions(model) if learned else nullcontext()
-
-
-def _at(
-    recorded: repo_model.PositionRecorder | None, row: int, mark: int | None
-) -> list[float] | None:
-    if recorded is None or mark is None:
-        return None
-    return [round(recorded[i][row, :, mark].mean().item(), 4) for i in recorded.layers]
-
-
 def _decode(
     model: Any,
     prompts: Sequence[Sequence[int]],
-    cache: DynamicCache,
+    cache: Cache,
     max_new_tokens: int,
     eos_id: int,
     stop: Stop | None,
@@ -169,8 +120,12 @@ def by_generate(
     max_new_tokens: int,
     eos_id: int,
     stop: Stop | None = None,
+    marks: Sequence[int | None] | None = None,
 ) -> list[Completion]:
-    """The reference: transformers' ``generate`` on a batch that is padded on the left."""
+    """The reference: transformers' ``generate`` on a batch that is padded on the left.
+
+    What ``stop`` would have ended is cut there; ``marks`` stay unanswered.
+    """
     width = max(len(prompt) for prompt in prompts)
     padding = [width - len(prompt) for prompt in prompts]
     input_ids = [[eos_id] * pad + list(p) for pad, p in zip(padding, prompts, strict=True)]

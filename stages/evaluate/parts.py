@@ -9,6 +9,7 @@ from stages.benchmarks.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_jsonl
 from stages.evaluate.answers import prediction
+from stages.evaluate.prefixes import in_order, key
 from stages.evaluate.scorers import score
 from stages.evaluate.shards import OWN_ENGINE, Model, Shard, batches
 
@@ -48,11 +49,10 @@ def first(root: Path, file: str) -> dict[str, Any]:
 
 
 def cut(file: str, digest: str, model: Model, how: Cutting) -> Part:
-    """Cut a file into shards of samples of like length: little padding, and none is lost."""
+    """Cut a file into shards of samples of like length, or with a like beginning."""
     sample = first(how.root, file)
-    sizes = [len(row["prompt_ids"]) for row in read_jsonl(how.root / file)]
     length, budget = sample["length"], sample["max_new_tokens"]
-    rows = sorted(range(len(sizes)), key=lambda row: (sizes[row], row))
+    rows = in_order([key(row["prompt_ids"]) for row in read_jsonl(how.root / file)])
     return Part(
         suite=sample["suite"],
         task=sample["task"],

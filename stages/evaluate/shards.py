@@ -14,6 +14,8 @@ from stages.evaluate.version import VERSION
 
 OWN_ENGINE = "own"
 """``stages.evaluate.engine``; the others' results are kept apart."""
+STATIC_ENGINE = "static"
+"""transformers' ``generate`` on padded batches: the reference."""
 SPLIT = "validation"
 """The part of data/tokens whose loss is taken."""
 

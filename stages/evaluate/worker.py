@@ -13,9 +13,9 @@ from typing import Any
 
 from stages.common.files import read_jsonl
 from stages.common.tokens import TokenStore
-from stages.evaluate import vllm_engine
+from stages.evaluate import generate_batch, vllm_engine
 from stages.evaluate.models import settings
-from stages.evaluate.shards import SPLIT, Model, Shard
+from stages.evaluate.shards import OWN_ENGINE, SPLIT, STATIC_ENGINE, Model, Shard
 
 
 class Worker:
@@ -41,6 +41,11 @@ class Worker:
         """Results in the order of the shard's rows, ready for JSON."""
         from stages.evaluate import engine
 
+        by = {
+            OWN_ENGINE: engine.generate,
+            STATIC_ENGINE: engine.by_generate,
+            generate_batch.ENGINE: generate_batch.generate,
+        }
         if shard.engine == vllm_engine.ENGINE:
             return self._continue(shard, partial(vllm_engine.generate, self._vllm(shard.model)))
         model = self._model(shard.model)
@@ -48,7 +53,7 @@ class Worker:
             stream = TokenStore(self._tokens).stream(SPLIT, [shard.source])
             windows = [stream.read(row * shard.length, shard.length).tolist() for row in shard.rows]
             return engine.window_losses(model, windows)
-        return self._continue(shard, partial(engine.generate, model))
+        return self._continue(shard, partial(by[shard.engine], model))
 
     def _continue(self, shard: Shard, generate: Callable[..., list[Any]]) -> list[dict[str, Any]]:
         """Completions by an engine, ``generate(prompts, budget, eos, stop, marks)``."""

@@ -151,6 +151,7 @@ def test_nlgraph_from_its_own_folder(
         (("--suite", "hybridqa", "--data", "."), "--data is '.': no released_data/dev.json in it"),
         (("--suite", "general", "--lengths", "512"), "--lengths is not for --suite general"),
         (("--suite", "general", "--tasks", "arc"), "--tasks is 'arc': unknown; known are arc_cha"),
+        (("--suite", "general", "--engine", "static"), "--engine is not for --suite general"),
         (("--engine", "vllm", "--yarn"), "--engine vllm takes neither --yarn nor"),
         (("--engine", "fast"), "invalid choice: 'fast'"),
         (("--num", "0"), "--num is 0"),

@@ -6,7 +6,8 @@ from torch.nn.functional import cross_entropy
 from transformers import GenerationConfig
 
 import repo_model
-from stages.evaluate import engine
+from stages.common.errors import UserError
+from stages.evaluate import engine, generate_batch
 
 EOS = 0
 
@@ -98,3 +99,26 @@ def test_losses_are_the_models_own(make_model, monkeypatch, limit: int) -> None:
             for row, target in zip(logits, ids, strict=True)
         ]
     assert engine.window_losses(model, windows) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("positions", ["rope", "nope", "repo"])
+def test_engines_give_equal_tokens(make_model, positions: str) -> None:
+    model = make_model(positions)
+    batch = prompts(40, 7, 23, 61, 300)
+    expected = [alone(model, prompt, 12) for prompt in batch]
+    end = expected[1][4]  # one ends by itself, one is stopped, the others spend the budget
+    stop = lambda row, ids: row == 2 and len(ids) == 3  # noqa: E731
+    own = engine.generate(model, batch, 12, end, stop)
+    assert own[1].ended
+    assert own[2].stopped
+    assert any(len(completion.ids) == 12 for completion in own)
+    assert engine.by_generate(model, batch, 12, end, stop) == own
+    assert generate_batch.generate(model, batch, 12, end, stop) == own
+    assert engine.generate(model, batch, 12, end, stop) == own  # the model is left as it was
+
+
+def test_a_failed_continuous_batch_is_one_line(make_model) -> None:
+    model = make_model()
+    model.generate_batch = lambda inputs, **more: {}
+    with pytest.raises(UserError, match="--engine continuous: it gave no answer; leave it out"):
+        generate_batch.generate(model, prompts(5), 3, EOS)
