@@ -355,7 +355,9 @@ def recover(kills: list[Kill]) -> list[Outcome]:
     """What came of ``kills``, with a checkpoint every third step; the run is not taken to its end."""
     _own_ray()
     os.environ["REPO_CHECKPOINT_STEPS"] = "3"
-    with tempfile.TemporaryDirectory(prefix="kill-training-") as folder, session() as address:
+    # A killed worker's peer may still write when the folder goes.
+    made = tempfile.TemporaryDirectory(prefix="kill-training-", ignore_cleanup_errors=True)
+    with made as folder, session() as address:
         write_tokens(Path(folder) / "tokens")
         training = Training(Path(folder) / "killed", address, "adamw")
         training.begin()

@@ -1,7 +1,10 @@
 """Execution settings change no result: Liger's loss, compiled blocks, recomputed activations."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,7 +39,10 @@ def test_liger_s_loss_on_a_gpu() -> None:
 
 def compiled(runs: Runs, name: str, monkeypatch: pytest.MonkeyPatch, recompute: bool) -> None:
     """Train with compiled blocks, and compare with the run that is not."""
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(runs.folder / f"{name} cache"))
+    cache = (
+        runs.folder / f"inductor-{int(recompute)}"
+    )  # a space in it breaks the compiler's command
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(cache))
     monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
     settings = replace(CPU, compile=True, gradient_checkpointing=recompute)
     jobs: Sequence[workers.Job] = [(runs.run(name, **SHORT), settings), recipes.check_compiled]
@@ -77,6 +83,22 @@ def test_recomputed_activations_change_no_bit(runs: Runs) -> None:
         _Objective(net, 1e-4, None, "chunked")(torch.randint(0, 64, (2, 16)))[1].backward()
         calls.append(count[0])
     assert calls == [2, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.stress
+def test_the_gpu_s_benchmark_goes_through_at_toy_size(project_root: Path) -> None:
+    options = ["--rehearse", "--eager", "--no-kills", "--rounds", "5"]
+    done = subprocess.run(
+        [sys.executable, "benchmarks/train_loop.py", *options],
+        cwd=project_root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for words in ("RePo / RoPE, whole steps: ", "MFU ", " causal, ", "peak memory", "K tok/s"):
+        assert words in done.stdout
 
 
 def test_the_best_kernel_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
