@@ -171,16 +171,17 @@ def test_dockerfile(kind: str, project_root: Path) -> None:
     assert ("TORCH_INDEX" in installs[0]) is (kind == "cpu")
 
 
-def test_both_images_install_the_same(project_root: Path) -> None:
+def test_both_images_install_the_same_but_the_gpu_s_kernels(project_root: Path) -> None:
     import tomllib
 
     project = tomllib.loads((project_root / "pyproject.toml").read_text())["project"]
-    wanted = set()
+    wanted = {}
     for kind in ("cpu", "cuda"):
         text = (INFRA / "docker" / f"Dockerfile.{kind}").read_text()
-        wanted.add(re.search(r'"\.\[([a-z0-9,]+)\]"', text).group(1))  # type: ignore[union-attr]
-    assert len(wanted) == 1
-    assert set(wanted.pop().split(",")) <= set(project["optional-dependencies"])
+        found = re.search(r'"\.\[([a-z0-9,]+)\]"', text).group(1)  # type: ignore[union-attr]
+        wanted[kind] = set(found.split(","))
+    assert wanted["cuda"] - wanted["cpu"] == {"gpu"}
+    assert wanted["cpu"] <= wanted["cuda"] <= set(project["optional-dependencies"])
 
 
 @pytest.mark.parametrize("name", ["s3", "gcs", "ssh", "shared"])
