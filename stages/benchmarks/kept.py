@@ -2,6 +2,7 @@
 
 They live under ``REPO_RUNS/benchmarks/<key>/``, the key made of everything that decides them, so
 that a second call, another list of tasks or another model with the same tokenizer builds nothing.
+``manifest.json`` in it says what they were made from.
 """
 
 from collections.abc import Sequence
@@ -10,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.benchmarks.params import BenchmarksParams
-from stages.benchmarks.stage import STAGE, Order, Part, build, given, parts
+from stages.benchmarks.stage import STAGE, Builder, Order, Part, build, given, manifest, parts
 from stages.common import runs
+from stages.common.files import write_json
 from stages.common.progress import Progress
 from stages.common.stage import Job
 from stages.params import Params
@@ -52,4 +54,9 @@ def samples(settings: Sequence[BenchmarksParams], tokenizer: Path) -> list[Kept]
         if any(order.missing for order in orders):
             progress = Progress("samples", len(found), "files")
             build(orders, tokenizer, progress.update if len(found) > 1 else lambda done: None)
+        for order in orders:
+            file = order.folder / "manifest.json"
+            if not file.is_file():
+                builder = Builder(order.params, tokenizer)
+                write_json(file, manifest(order.folder, builder, tokenizer))
     return found

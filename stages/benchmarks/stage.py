@@ -127,7 +127,7 @@ def run(job: Job) -> None:
             out / "probes.jsonl",
             probes(params.lengths[0], params.seed, builder.encoder, builder.words),
         )
-        write_json(out / "manifest.json", _manifest(out, builder))
+        write_json(out / "manifest.json", manifest(out, builder, paths.TOKENIZER))
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,8 @@ def _documents(params: BenchmarksParams) -> dict[str, str]:
     return {kind: load(kind, getattr(params.ruler, kind)).sha256 for kind in _kinds(params)}
 
 
-def _manifest(out: Path, builder: Builder) -> dict[str, Any]:
+def manifest(out: Path, builder: Builder, tokenizer: Path) -> dict[str, Any]:
+    """Settings, and hashes of the samples in ``out`` and of everything they were made from."""
     params = builder.params
     files = sorted(path for path in out.rglob("*.jsonl"))
     return {
@@ -248,7 +249,7 @@ def _manifest(out: Path, builder: Builder) -> dict[str, Any]:
         "prose": builder.prose.sha256,
         "documents": _documents(params),
         "longbench": {task: sha256(builder.source.file(task)) for task in params.longbench.tasks},
-        "tokenizer": sha256(paths.TOKENIZER / "tokenizer.json"),
+        "tokenizer": sha256(tokenizer / "tokenizer.json"),
         **_structured(params),
     }
 

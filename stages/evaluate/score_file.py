@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument(
         "--task", required=True, help="a task of RULER, LongBench, NLGraph or HybridQA"
     )
-    parser.add_argument("--protocol", choices=PROTOCOLS, default="nvidia", help="RULER's metrics")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="nvidia", help="whose metrics")
     parser.add_argument("--json", action="store_true", help="print {task, n, score}")
     options = parser.parse_args(arguments)
     ended(lambda: _show(score_file(options.file, options.task, options.protocol), options.json))

@@ -8,6 +8,7 @@ import pytest
 
 from stages.benchmarks import official, ruler, samples
 from stages.benchmarks.encoder import Encoder
+from stages.common.files import read_json, sha256
 
 FIELDS = ["index", "input", "outputs", "length", "answer_prefix"]
 
@@ -74,6 +75,10 @@ def test_a_second_build_takes_the_kept_samples(
     first = write(capsys, folder, tmp_path / "a.jsonl", "niah_single_2", 1500, "--num", 2)
     (full,) = (tmp_path / "runs" / "benchmarks").glob("*/ruler/niah_single_2-1500.jsonl")
     before = full.stat().st_mtime_ns
+    manifest = read_json(full.parents[1] / "manifest.json")
+    assert manifest["hashes"] == {"ruler/niah_single_2-1500.jsonl": sha256(full)}
+    assert manifest["settings"]["ruler"]["prose"] == "generated"
+    assert manifest["tokenizer"] == sha256(folder / "tokenizer.json")
     monkeypatch.setattr(ruler, "samples", None)  # whatever is built now fails
     assert write(capsys, folder, tmp_path / "b.jsonl", "niah_single_2", 1500, "--num", 2) == first
     more = ("--num", 2, "--full")
@@ -84,12 +89,12 @@ def test_a_second_build_takes_the_kept_samples(
 
 def test_all_tasks_go_into_a_folder(capsys, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "all"
-    arguments = ("--task", "all", "--length", 6000, "--tokenizer", folder, "--num", 1)
+    arguments = ("--task", "all", "--length", 3000, "--tokenizer", folder, "--num", 1)
     code, lines = call(capsys, *arguments, "--out", out)
     assert code == 0, lines
     assert {file.stem for file in out.iterdir()} == set(official.TASKS)
     # The same as one task by itself, in this process or in another.
-    alone = write(capsys, folder, tmp_path / "vt.jsonl", "vt", 6000, "--num", 1)
+    alone = write(capsys, folder, tmp_path / "vt.jsonl", "vt", 3000, "--num", 1)
     assert [json.loads(line) for line in (out / "vt.jsonl").read_text().splitlines()] == alone
 
 
