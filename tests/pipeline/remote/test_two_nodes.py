@@ -262,7 +262,7 @@ def test_cancel_leaves_no_process(cluster: TwoNodes, laptop: Laptop) -> None:
 def test_a_node_that_comes_is_used_at_the_next_restart(
     cluster: TwoNodes, laptop: Laptop, elastic: None
 ) -> None:
-    """Ray may find one free place at the restart itself; within a minute it starts the second worker."""
+    """At the restart Ray may see one free place only; within a minute it starts both workers."""
     if 1 in cluster.processes:
         cluster.kill(1)
     alive(cluster, 1, laptop)
