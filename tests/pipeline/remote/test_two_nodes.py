@@ -259,6 +259,27 @@ def test_cancel_leaves_no_process(cluster: TwoNodes, laptop: Laptop) -> None:
     assert "STOPPED" in laptop.pipeline("status").stdout
 
 
+def test_a_node_that_comes_is_used_at_the_next_restart(
+    cluster: TwoNodes, laptop: Laptop, elastic: None
+) -> None:
+    """At the restart Ray may see one free place only; within a minute it starts both workers."""
+    if 1 in cluster.processes:
+        cluster.kill(1)
+    alive(cluster, 1, laptop)
+    words = ("train", *SHORT, "--set", "train.tokens=2457600")
+    assert laptop.pipeline("submit", *words).returncode == 0
+    wait_for_checkpoint(cluster, laptop)
+    job = job_of(laptop)
+    (before,) = training_workers(cluster, job)
+    alive(cluster, 2, laptop)
+    os.kill(before["pid"], signal.SIGKILL)
+    done = laptop.pipeline("submit", *words, "--wait")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+    assert re.search(r"train@repo-42: resumed at step [1-9]", done.stdout), done.stdout[-4000:]
+    later = later_workers(cluster, job, [before])
+    assert len({row["node_id"] for row in later}) == 2, later
+
+
 def test_a_node_is_killed_and_the_job_ends_on_what_is_left(
     cluster: TwoNodes, laptop: Laptop, elastic: None
 ) -> None:
@@ -278,26 +299,6 @@ def test_a_node_is_killed_and_the_job_ends_on_what_is_left(
     later = later_workers(cluster, job, before)
     assert later, "no worker was started after the node went"
     assert {row["node_id"] for row in later} == {head_of(cluster)}
-
-
-def test_a_node_that_comes_is_used_at_the_next_restart(
-    cluster: TwoNodes, laptop: Laptop, elastic: None
-) -> None:
-    if 1 in cluster.processes:
-        cluster.kill(1)
-    alive(cluster, 1, laptop)
-    words = ("train", *SHORT, "--set", "train.tokens=2457600")
-    assert laptop.pipeline("submit", *words).returncode == 0
-    wait_for_checkpoint(cluster, laptop)
-    job = job_of(laptop)
-    (before,) = training_workers(cluster, job)
-    alive(cluster, 2, laptop)
-    os.kill(before["pid"], signal.SIGKILL)
-    done = laptop.pipeline("submit", *words, "--wait")
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
-    assert re.search(r"train@repo-42: resumed at step [1-9]", done.stdout), done.stdout[-4000:]
-    later = later_workers(cluster, job, [before])
-    assert len({row["node_id"] for row in later}) == 2, later
 
 
 def later_workers(
