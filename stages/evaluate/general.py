@@ -144,6 +144,10 @@ def lines(model: str, found: Mapping[str, Figure]) -> Iterator[str]:
 
 def _run(options: Any, folder: Path, tokenizer: Path, wanted: Sequence[str]) -> Any:
     import torch
+
+    from stages.evaluate import squad_metrics
+
+    squad_metrics.provide()
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
