@@ -71,20 +71,24 @@ class Life:
     def __init__(self, options: argparse.Namespace, model: Path, place: Path) -> None:
         self.place = place
         place.mkdir(exist_ok=True)
+        self._command = [
+            *(sys.executable, "-m", "stages.evaluate.any_model", str(model)),
+            *("--lengths", options.lengths, "--num", str(options.num)),
+            *("--tasks", options.tasks, "--out", str(place / "out")),
+        ]
+        self.child = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ,
-            "REPO_RUNS": str(place / "runs"),
+            "REPO_RUNS": str(self.place / "runs"),
             "REPO_EVAL_BATCH_TOKENS": "4096",
-            "RAY_TMPDIR": str(place),  # a short path: Ray's sockets allow 107 characters
+            "RAY_TMPDIR": str(self.place),  # a short path: Ray's sockets allow 107 characters
         }
         environment.pop("RAY_ADDRESS", None)
-        with (place / "stderr").open("ab") as errors:
-            self.child = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "stages.evaluate.any_model", str(model)),
-                    *("--lengths", options.lengths, "--num", str(options.num)),
-                    *("--tasks", options.tasks, "--out", str(place / "out")),
-                ],
+        with (self.place / "stderr").open("wb") as errors:
+            return subprocess.Popen(
+                self._command,
                 env=environment,
                 start_new_session=True,
                 stdout=subprocess.DEVNULL,
@@ -92,14 +96,24 @@ class Life:
             )
 
     def over(self) -> bool:
-        """Whether it ended."""
-        return self.child.poll() is not None
+        """Whether it ended; started again where Ray did not come up within its 30 s (busy machine)."""
+        if self.child.poll() is None:
+            return False
+        if self.child.returncode and "timed out during startup" in self._errors():
+            print("Ray did not come up in time; started again", flush=True)
+            self.child = self._start()
+            return False
+        return True
+
+    def _errors(self) -> str:
+        return (self.place / "stderr").read_text(errors="replace")
 
     def finish(self) -> None:
         """Wait for its end, which must be a good one."""
-        if self.child.wait():
-            text = (self.place / "stderr").read_text()
-            raise SystemExit(f"exit code {self.child.returncode}: {text[-2000:]}")
+        while not self.over():
+            time.sleep(0.05)
+        if self.child.returncode:
+            raise SystemExit(f"exit code {self.child.returncode}: {self._errors()[-2000:]}")
 
     def hit(self, what: str) -> str:
         """``kill -9``; returns what was seen of it."""
@@ -184,7 +198,7 @@ def storm(
         time.sleep(rng.uniform(0.0, options.spread_s))
         before, begun_before = stored(place), begun(place)
         if life.over() or len(before) == total:
-            print(f"{what}: too late, all {len(before)} shards are stored")
+            print(f"{what}: too late, {len(before)} of {total} shards are stored")
             break
         for shard, at in before.items():
             settled.setdefault(shard, (at, begun_before[shard]))
