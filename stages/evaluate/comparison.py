@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from stages.evaluate.statistics import error_of_equals
+
 DRAWS = 10_000
 EFFECTIVE = 85.6
 """RULER: a length is effective where the mean over the 13 tasks passes this (Llama-2-7B at 4K)."""
@@ -90,6 +92,20 @@ def over_lengths(means: Mapping[int, float]) -> dict[str, Any]:
     }
 
 
+def summary(cells: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """A suite's mean over tasks by length, and what ``over_lengths`` makes of it.
+
+    Without a length that all tasks have there is nothing to sum up.
+    """
+    means = suite_means(cells)
+    if not means:
+        return {"mean": {}}
+    return {
+        "mean": {str(length): row for length, row in means.items()},
+        **over_lengths({length: row["score"] for length, row in means.items()}),
+    }
+
+
 def suite_means(cells: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[int, dict[str, Any]]:
     """Mean over tasks at every length that all tasks have, and its standard error.
 
@@ -99,7 +115,9 @@ def suite_means(cells: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[in
     found: dict[int, dict[str, Any]] = {}
     for length in sorted(common, key=int):
         rows = [lengths[length] for lengths in cells.values()]
-        errors = [row["stderr"] for row in rows]
+        errors = [
+            error_of_equals(row["n"]) if row["stderr"] == 0.0 else row["stderr"] for row in rows
+        ]
         known = None not in errors
         found[int(length)] = {
             "score": round(sum(row["score"] for row in rows) / len(rows), 6),

@@ -31,6 +31,8 @@ TASKS = {
     "triviaqa": "exact_match,remove_whitespace",
 }
 """lm_eval's tasks and the figure of each that is shown: metric and filter."""
+_NEW_TOKENS = {"coqa": 256, "drop": 256, "mmlu_pro": 2048, "triviaqa": 256}
+"""lm_eval's budgets; it asserts that the window is wider."""
 _NOT_HERE = ("lengths", "data", "against", "yarn", "full")
 
 
@@ -47,6 +49,7 @@ def evaluate(options: Any) -> None:
     wanted = tasks(options)
     require("lm_eval", "general", "--suite general")
     folder = model_folder(options.model)
+    _wide_enough(options.model, window(settings(folder)), wanted)
     found = figures(_run(options, folder, tokenizer_folder(folder), wanted), wanted)
     if options.out is not None:
         write_json(options.out / "metrics.json", record(options, identified(folder).sha256, found))
@@ -65,6 +68,15 @@ def tasks(options: Any) -> list[str]:
         if task not in TASKS:
             raise UserError(f"--tasks is {task!r}: unknown; known are {', '.join(TASKS)}")
     return wanted
+
+
+def _wide_enough(model: str, widest: int | None, wanted: Sequence[str]) -> None:
+    for task in wanted:
+        if widest is not None and widest <= _NEW_TOKENS.get(task, 0):
+            raise UserError(
+                f"--tasks has {task}, whose answers take up to {_NEW_TOKENS[task]} tokens, but the "
+                f"window of {model} is {widest} tokens; leave it out"
+            )
 
 
 def arguments(options: Any, wanted: Sequence[str]) -> dict[str, Any]:
@@ -144,6 +156,10 @@ def lines(model: str, found: Mapping[str, Figure]) -> Iterator[str]:
 
 def _run(options: Any, folder: Path, tokenizer: Path, wanted: Sequence[str]) -> Any:
     import torch
+
+    from stages.evaluate import squad_metrics
+
+    squad_metrics.provide()
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 

@@ -9,7 +9,7 @@ from stages.benchmarks.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, write_json, write_jsonl
 from stages.evaluate.buckets import BUCKETS, bucket
-from stages.evaluate.comparison import over_lengths, suite_means
+from stages.evaluate.comparison import summary
 from stages.evaluate.parts import Part, records
 from stages.evaluate.shards import Shard
 from stages.evaluate.statistics import cell, error_of_equals, mean
@@ -56,14 +56,11 @@ def measure(
         if figures["stderr"] == 0.0:
             figures["stderr"] = error_of_equals(len(rows))
         lengths[str(part.length)] = figures
-    means = suite_means(cells)
-    summary = over_lengths({length: row["score"] for length, row in means.items()})
     metrics = {
         "version": VERSION,
         **identity,
         "cells": cells,
-        "mean": {str(length): row for length, row in means.items()},
-        **summary,
+        **summary(cells),
         "buckets": {task: by for (task, _), rows in found.items() if (by := _buckets(rows))},
     }
     return Measured(metrics, found)

@@ -4,7 +4,7 @@ Up to the trained length the trained model is read; beyond it the extended one, 
 of that length (zero-shot: 2 at twice the length, 4 at four times).
 
 - ``results/<item>/samples/<suite>-<task>-<length>.jsonl``: one record a sample.
-- ``results/<item>/metrics.json``: one figure a cell, with its standard error.
+- ``results/<item>/metrics.json``: one figure a cell, with its standard error; means over a suite.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,6 +20,7 @@ from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
 from stages.common.tokens import TokenStore
 from stages.evaluate import perplexity, pool
+from stages.evaluate.comparison import summary
 from stages.evaluate.models import Models, weights_sha256
 from stages.evaluate.parts import Cutting, cut, first, records
 from stages.evaluate.shards import Model, Shard
@@ -82,6 +83,7 @@ def run(job: Job) -> None:
             "seed": job.seed,
             "model": weights_sha256(paths.model(item)),
             "cells": cells,
+            "suites": {suite: summary(tasks) for suite, tasks in cells.items()},
             "validation": perplexity.cells(validation, results),
             "base_validation": {
                 source: lengths[str(models.trained_tokens)] for source, lengths in before.items()

@@ -41,6 +41,8 @@ class Worker:
         """Results in the order of the shard's rows, ready for JSON."""
         from stages.evaluate import engine
 
+        # In the worker's log: what was begun, whether or not it was stored (kill_evaluate.py reads it).
+        print(f"shard {shard.key}: {len(shard.rows)} rows", flush=True)
         by = {
             OWN_ENGINE: engine.generate,
             STATIC_ENGINE: engine.by_generate,

@@ -11,6 +11,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
+from stages.evaluate.comparison import suite_means, summary
 from stages.evaluate.statistics import error_of_equals
 from stages.report.inputs import Item
 from stages.report.paired import comparisons
@@ -36,6 +37,7 @@ def collect(items: Sequence[Item]) -> dict[str, Any]:
     base = items[0].results["base_validation"]
     return {
         "scores": scores,
+        "suites": each(_suites),
         "difference": difference(scores, "repo", "rope"),
         "paired": comparisons(items),
         "base_validation": {source: round(entry["loss"], 6) for source, entry in base.items()},
@@ -108,6 +110,24 @@ def _scores(group: list[Item]) -> Cells:
     return _map_cells(group[0].results["cells"], merge)
 
 
+def _suites(group: list[Item]) -> dict[str, Any]:
+    """Per suite the mean over tasks by length, its weighted means, effective length, retention.
+
+    ``spread`` of a mean: between the seeds.
+    """
+    found = {suite: summary(tasks) for suite, tasks in _scores(group).items()}
+    for suite, figures in found.items():
+        seeds = [suite_means(item.results["cells"][suite]) for item in group]
+        for length, row in figures["mean"].items():
+            row["spread"] = _spread([means[int(length)]["score"] for means in seeds])
+    return found
+
+
+def _spread(values: Sequence[float]) -> float | None:
+    """Standard deviation between seeds; none of a single one."""
+    return round(stdev(values), 6) if len(values) > 1 else None
+
+
 def _noise(stderr: float | None, spread: float | None, seeds: int) -> float | None:
     """Standard error of a mean over seeds that share their samples; none of a single sample."""
     if stderr is None:
@@ -120,9 +140,8 @@ def _over_seeds(
 ) -> tuple[float, float | None, float | None]:
     """Mean, mean sampling error (none of a single sample) and spread between seeds of a figure."""
     values = [cell[key] for cell in cells]
-    spread = round(stdev(values), 6) if len(values) > 1 else None
     errors = [cell["stderr"] for cell in cells]
-    return _mean(values), None if None in errors else _mean(errors), spread
+    return _mean(values), None if None in errors else _mean(errors), _spread(values)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from stages.evaluate.comparison import EFFECTIVE
 from stages.report import formats
 from stages.report.formats import NONE, label, number
 
@@ -44,6 +45,7 @@ class Table:
         return any(group.name for group in self.groups)
 
 
+_RULER_TASKS = 13
 ABOVE = ("▲", "above its shortcut")
 BEYOND = ("●", "beyond noise")
 BELOW = ("▼", "below the base model")
@@ -82,6 +84,44 @@ def scores(metrics: dict[str, Any]) -> Table:
         [*columns, "RePo − RoPE"] if compared else columns,
         groups,
     )
+
+
+def suites(metrics: dict[str, Any]) -> Table:
+    """Every variant's mean over tasks at each length, and what the lengths come to."""
+    found = metrics["suites"]
+    by_length = [cells["mean"] for suites in found.values() for cells in suites.values()]
+    lengths = sorted({length for means in by_length for length in means}, key=int)
+    groups = []
+    for suite in formats.suites(next(iter(found.values()))):
+        rows = []
+        for variant, suites in found.items():
+            figures = suites[suite]
+            means = [figures["mean"].get(length) for length in lengths]
+            texts = [NONE if mean is None else formats.score(mean) for mean in means]
+            longest = max(figures["mean"], key=int, default=None)
+            texts += [
+                number(figures.get("wavg_inc"), 1),
+                number(figures.get("wavg_dec"), 1),
+                NONE if longest is None else number(figures["retention"][longest], 2),
+                _effective(suite, figures),
+            ]
+            rows.append(Row(label(variant), [Cell(text) for text in texts]))
+        groups.append(Group(suite, rows))
+    return Table(
+        "Mean over a suite's tasks ± standard error by length; means weighted linearly, the longest "
+        "length most (inc) and least (dec); the longest length's share of the shortest's score; "
+        f"RULER's effective length, the longest whose mean over all 13 tasks passes {EFFECTIVE}.",
+        ["suite", "variant", *lengths, "inc", "dec", "retention", "effective"],
+        groups,
+    )
+
+
+def _effective(suite: str, figures: dict[str, Any]) -> str:
+    """RULER's effective length; it is defined over all 13 tasks."""
+    counts = {mean["tasks"] for mean in figures["mean"].values()}
+    if suite != "ruler" or counts != {_RULER_TASKS}:
+        return NONE
+    return f"{figures['effective_length'] or 'none'}"
 
 
 def cells(metrics: dict[str, Any]) -> Table:

@@ -201,6 +201,15 @@ def test_vllm_gets_our_token_ids(
             assert row["prompt_tokens"] in map(len, prompts)
 
 
+def test_general_answers_must_fit_the_window(
+    capsys, llama: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: name)
+    code, text = call(capsys, llama, "--suite", "general", "--tasks", "drop,mmlu_pro")
+    assert code == 2
+    assert "--tasks has mmlu_pro, whose answers take up to 2048 tokens, but the window" in text
+
+
 @pytest.mark.parametrize(
     ("more", "package", "extra"),
     [

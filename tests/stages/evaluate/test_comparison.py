@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from stages.evaluate.comparison import over_lengths, paired, paired_records, suite_means
+from stages.evaluate.comparison import over_lengths, paired, paired_records, suite_means, summary
 
 
 def test_equal_scores_are_inside_noise() -> None:
@@ -64,3 +64,17 @@ def test_means_are_over_lengths_that_all_tasks_have() -> None:
     cell = {"score": 50.0, "stderr": 3.0}
     cells = {"vt": {"512": cell, "256": cell}, "cwe": {"512": {"score": 100.0, "stderr": 4.0}}}
     assert suite_means(cells) == {512: {"score": 75.0, "stderr": 2.5, "tasks": 2}}
+
+
+def test_a_suite_in_one_place() -> None:
+    cells = {
+        "a": {"64": {"score": 100.0, "stderr": 0.0, "n": 100}, "128": {"score": 50, "stderr": 5}},
+        "b": {"64": {"score": 80.0, "stderr": 4.0, "n": 100}},
+    }
+    found = summary(cells)
+    assert list(found["mean"]) == ["64"]
+    assert found["mean"]["64"]["score"] == 90.0
+    # Samples that all scored 1 do not make a mean certain.
+    assert found["mean"]["64"]["stderr"] > 4.0 / 2
+    assert found["wavg_inc"] == found["wavg_dec"] == 90.0
+    assert summary({"a": {"64": cells["b"]["64"]}, "b": {"128": cells["b"]["64"]}}) == {"mean": {}}

@@ -1,5 +1,6 @@
 """What is handed to lm_eval and to vLLM, and what is made of their answers; neither is needed."""
 
+import importlib
 import tomllib
 from argparse import Namespace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from stages.common.errors import UserError
-from stages.evaluate import extras, general, vllm_engine
+from stages.evaluate import extras, general, squad_metrics, vllm_engine
 from stages.evaluate.engine import Completion, completion
 from stages.evaluate.shards import Model, Shard
 
@@ -120,3 +121,14 @@ def test_an_extra_that_is_there_is_not_refused() -> None:
 def test_the_extras_are_the_project_s() -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
     assert {"general", "vllm"} <= set(project["optional-dependencies"])
+
+
+def test_what_coqa_imports_is_there() -> None:
+    """transformers 5 has no ``data.metrics`` any more; lm_eval 0.4.13 imports two functions of it."""
+    squad_metrics.provide()
+    found = importlib.import_module("transformers.data.metrics.squad_metrics")
+    assert found.compute_exact("The Rome!", "rome") == 1
+    assert found.compute_exact("Rome", "in Rome") == 0
+    assert found.compute_f1("Rome", "in Rome") == pytest.approx(2 / 3)
+    assert found.compute_f1("Rome", "Ada") == 0.0
+    assert [found.compute_f1(gold, "the") for gold in ("a", "Rome")] == [1.0, 0.0]

@@ -112,3 +112,30 @@ def test_only_the_trained_length_is_compared_with_the_base(folder):
     write_run(("nope",), (1,))
     lengths = collect(read_items(("nope",), (1,)))["validation"]["nope"]["python"]
     assert [lengths[str(n)]["below_base"] for n in LENGTHS] == [False, None, None]
+
+
+def test_a_suite_s_means_over_two_seeds_by_hand(folder):
+    write_run(("rope",), (1, 2))
+    tasks = len(TASKS["ruler"])
+    for item, scores in (("rope-1", (80.0, 40.0)), ("rope-2", (100.0, 60.0))):
+        file = Path(f"results/{item}/metrics.json")
+        results = read_json(file)
+        for cells in results["cells"]["ruler"].values():
+            for length, score in zip(map(str, LENGTHS), scores, strict=False):
+                cells[length].update(score=score, stderr=3.0)
+            for length in map(str, LENGTHS[2:]):
+                del cells[length]
+        write_json(file, results)
+    found = collect(read_items(("rope",), (1, 2)))["suites"]["rope"]["ruler"]
+    short, long = map(str, LENGTHS[:2])
+    assert found["mean"][short] == {
+        "score": 90.0,
+        "stderr": pytest.approx(3 / math.sqrt(tasks)),
+        "spread": pytest.approx(math.sqrt(200)),
+        "tasks": tasks,
+    }
+    assert found["mean"][long]["score"] == 50.0
+    assert found["wavg_inc"] == pytest.approx((90 + 2 * 50) / 3)
+    assert found["wavg_dec"] == pytest.approx((2 * 90 + 50) / 3)
+    assert found["effective_length"] == LENGTHS[0]
+    assert found["retention"] == {short: 1.0, long: pytest.approx(5 / 9)}
