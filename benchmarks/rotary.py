@@ -2,7 +2,7 @@
 
     python benchmarks/rotary.py                     # CPU: width 256, 512 tokens
     python benchmarks/rotary.py --device cuda       # GPU: OLMo-2 1B, 4 x 4096, bf16
-    ... --save                                      # writes benchmarks/results/rotary-<...>.json
+    python benchmarks/record.py benchmarks/rotary.py ...   # keeps the output in benchmarks/results
 
 Rungs: `official` is written as the official HF code does it (cos and sin materialised per head over
 the whole head, rotate_half; autograd does the rest); the others are `repo_model.rotary`'s.
@@ -11,12 +11,8 @@ Needs torch and transformers only.
 """
 
 import argparse
-import datetime
-import json
-import platform
 import random
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +24,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.record import hardware  # noqa: E402
 from repo_model import rotary  # noqa: E402
 
 # Bytes in units of one q tensor, forward plus backward, MHA in bf16, as counted in PERFORMANCE.md;
@@ -71,35 +68,6 @@ def interleaved_medians(
 def _synchronize(device: str) -> None:
     if device == "cuda":
         torch.cuda.synchronize()
-
-
-def provenance(device: str) -> dict[str, str]:
-    """Hardware, versions, date, commit and command of a measurement."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    hardware = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()} CPU"
-    return {
-        "hardware": hardware,
-        "threads": str(torch.get_num_threads()),
-        "torch": torch.__version__,
-        "date": datetime.date.today().isoformat(),
-        "commit": commit.stdout.strip() or "unknown",
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-    }
-
-
-def save(name: str, result: dict[str, Any], where: dict[str, str]) -> Path:
-    """Write a result to benchmarks/results/<name>-<hardware>-<date>.json."""
-    hardware = "-".join(where["hardware"].lower().split())
-    path = ROOT / "benchmarks" / "results" / f"{name}-{hardware}-{where['date']}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({**where, **result}, indent=2) + "\n")
-    return path
 
 
 def measure(device: str, shape: Sequence[int], dtype: torch.dtype, rounds: int) -> dict[str, Any]:
@@ -150,7 +118,6 @@ def main() -> None:
     parser.add_argument("--dtype", default=None, choices=("float32", "bfloat16"))
     parser.add_argument("--rounds", type=int, default=101)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: this machine has no GPU")
@@ -159,8 +126,7 @@ def main() -> None:
     shape = options.shape or ((4, 4096, 16, 128) if gpu else (1, 512, 4, 64))
     dtype = getattr(torch, options.dtype or ("bfloat16" if gpu else "float32"))
     result = measure(options.device, shape, dtype, options.rounds)
-    where = provenance(options.device)
-    print(f"{where['hardware']}, torch {where['torch']}, {dtype}, median of {options.rounds}")
+    print(f"{hardware()}, torch {torch.__version__}, {dtype}, median of {options.rounds}")
     print(f"B T H D = {shape}, forward + backward; floor = {result['floor_bytes'] / 1e6:.1f} MB")
     for name, ms in result["ms"].items():
         counted = COUNTED_TENSORS.get(name) if dtype == torch.bfloat16 else None
@@ -168,8 +134,6 @@ def main() -> None:
         speed, rate = result["ms"]["official"] / ms, result["floor_bytes"] / ms / 1e6
         line = f"{name:>20} {ms:8.3f} ms {speed:6.2f} x official {rate:8.1f} GB/s of the floor"
         print(line + (f" {counted_mb:9.1f} MB counted" if counted else ""))
-    if options.save:
-        print(save("rotary", result, where))
 
 
 if __name__ == "__main__":

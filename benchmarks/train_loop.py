@@ -3,7 +3,7 @@
     python benchmarks/train_loop.py                  # CPU: the tiny profile's size, one worker
     python benchmarks/train_loop.py --device cuda    # GPU: OLMo-2 1B with RePo, 4096, bf16, compiled
     python benchmarks/train_loop.py --rehearse       # what the GPU would run, at toy size on a CPU
-    ... --save                                       # benchmarks/results/train_loop-<...>.json
+    python benchmarks/record.py benchmarks/train_loop.py ...   # keeps the output
 
 Same model, batch, data type and optimizer in both; whole optimizer steps are interleaved in one
 process, so other load hits both alike, in blocks whose ratios show how much it did. The product's step
@@ -37,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import repo_model
 from benchmarks.kill_training import Kill, recover, write_tokens
-from benchmarks.rotary import interleaved_medians, provenance, save
+from benchmarks.rotary import interleaved_medians
 from benchmarks.train_step import OLMO2_1B
 from stages.common.tokens import TokenStore
 from stages.common.training.execution import Execution, loss_kernel
@@ -240,7 +240,6 @@ def main() -> None:
     )
     parser.add_argument("--eager", action="store_true", help="GPU: do not compile")
     parser.add_argument("--no-kills", action="store_true", help="leave the kills out")
-    parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
     gpu = options.device == "cuda"
     if gpu and not torch.cuda.is_available():
@@ -272,12 +271,10 @@ def main() -> None:
         store = dist.FileStore(str(root / "store"), 1)
         dist.init_process_group("nccl" if gpu else "gloo", store=store, rank=0, world_size=1)
         tokens = write_tokens(root / "tokens")
-        result = measure(root, tokens, sizes, params, execution, rounds, beside)
+        measure(root, tokens, sizes, params, execution, rounds, beside)
         dist.destroy_process_group()
     if not options.no_kills:
-        result["back_s"] = kills()
-    if options.save:
-        print(save("train_loop", result, provenance(options.device)))
+        kills()
 
 
 def measure(
@@ -288,8 +285,8 @@ def measure(
     execution: Execution,
     rounds: int,
     beside: Sequence[str],
-) -> dict[str, Any]:
-    """Print the tables and return them. ``beside``: the loops to compare the product's with."""
+) -> None:
+    """Measure and print the tables. ``beside``: the loops to compare the product's with."""
     device = "cuda" if execution.use_gpu else "cpu"
     with Watchdog(3600.0, print) as watchdog:
 
@@ -313,7 +310,7 @@ def measure(
         cost = checkpoint_cost(loop, min(rounds, 15))
         inside = parts_of_a_step(loop, min(rounds, 15), device)
     batch, ms = params.batch_tokens, {n: median(block[n] for block in blocks) for n in calls}
-    result: dict[str, Any] = {"sizes": sizes, "tokens": batch, "ms": ms, "parts_ms": inside}
+    result: dict[str, Any] = {"tokens": batch, "ms": ms, "parts_ms": inside}
     result |= {"checkpoint": cost, "peak_memory_gib": alone_gib}
     result["tokens_per_s"] = batch / ms["product"] * 1e3
     if (most := peak()) is not None:
@@ -324,7 +321,6 @@ def measure(
         ratios = [block["product"] / block[other] for block in blocks]
         result[f"product_over_{other}"] = [min(ratios), median(ratios), max(ratios)]
     report(result, loop, execution)
-    return result
 
 
 def report(result: dict[str, Any], loop: Loop, execution: Execution) -> None:
@@ -361,8 +357,8 @@ def report(result: dict[str, Any], loop: Loop, execution: Execution) -> None:
     )
 
 
-def kills() -> dict[str, float]:
-    """Seconds from the kill -9 of a worker, and of the driver, to the first new step, on CPU."""
+def kills() -> None:
+    """Print the seconds from a kill -9, of a worker and of the driver, to the first new step (CPU)."""
     for name in PROCESS_GROUP:
         os.environ.pop(name, None)
     outcomes = recover([Kill("worker", 8, 0.0), Kill("driver", 20, 0.0)])
@@ -371,7 +367,6 @@ def kills() -> dict[str, float]:
             f"{done.kill.kind} killed at step {done.at_step}: went on from step {done.resumed_at}, "
             f"first new step after {done.back_s:.1f} s"
         )
-    return {done.kill.kind: done.back_s for done in outcomes}
 
 
 if __name__ == "__main__":

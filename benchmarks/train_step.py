@@ -2,7 +2,7 @@
 
     python benchmarks/train_step.py                  # CPU: width 256, 8 layers, 512 tokens
     python benchmarks/train_step.py --device cuda    # GPU: OLMo-2 1B, 4 x 4096, bf16, compiled
-    ... --save                                       # benchmarks/results/train_step-<...>.json
+    python benchmarks/record.py benchmarks/train_step.py ...   # keeps the output
 
 Both models live in one process and their steps are interleaved, so other load hits both alike. RePo
 starts at the paper's layer (a third of the depth). On a GPU every rung of the rotation is measured
@@ -14,13 +14,12 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.rotary import FLOOR_TENSORS, interleaved_medians, provenance, save
+from benchmarks.rotary import FLOOR_TENSORS, interleaved_medians
 from repo_model import RepoOlmo2Config, RepoOlmo2ForCausalLM, rotary
 
 CPU = {
@@ -91,7 +90,6 @@ def main() -> None:
         "--rungs", nargs="*", default=None, help="rungs of the rotation to measure beside auto"
     )
     parser.add_argument("--eager", action="store_true", help="GPU: do not compile")
-    parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
     gpu = options.device == "cuda"
     if gpu and not torch.cuda.is_available():
@@ -110,17 +108,14 @@ def main() -> None:
 
     calls = {"rope": build("rope"), "repo": build("repo")}
     calls |= {f"repo, {rung}": build("repo", rung) for rung in rungs}
-    result = report(
-        interleaved_medians(calls, rounds, options.device), sizes, batch * tokens, dtype, rounds
-    )
-    if options.save:
-        print(save("train_step", result, provenance(options.device)))
+    ms = interleaved_medians(calls, rounds, options.device)
+    report(ms, sizes, batch * tokens, dtype, rounds)
 
 
 def report(
     ms: dict[str, float], sizes: dict[str, int], tokens: int, dtype: torch.dtype, rounds: int
-) -> dict[str, Any]:
-    """Print the table and return it."""
+) -> None:
+    """Print the table."""
     layers = sizes["num_hidden_layers"] - sizes["num_hidden_layers"] // 3
     bytes_per_layer = FLOOR_TENSORS * tokens * sizes["hidden_size"] * dtype.itemsize
     depth = sizes["num_hidden_layers"]
@@ -132,7 +127,6 @@ def report(
     floor_bytes = layers * bytes_per_layer
     floor_ms = floor_bytes / H200_BYTES_PER_MS
     print(f"floor of the rotations: {floor_bytes / 1e9:.2f} GB, {floor_ms:.2f} ms on an H200")
-    return {"sizes": sizes, "tokens": tokens, "ms": ms, "ratio": ms["repo"] / ms["rope"]}
 
 
 if __name__ == "__main__":
