@@ -26,6 +26,7 @@ def test_a_killed_worker_costs_nothing_and_sigterm_saves(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.delenv("CI", raising=False)  # it would leave the progress line out
     monkeypatch.setenv("REPO_CHECKPOINT_STEPS", "3")
     monkeypatch.setenv("REPO_ZERO", "2")
     flag, folder = runs.folder / "die", runs.folder / "launched"
