@@ -50,9 +50,11 @@ def kill_after(project: Project, seconds: float, log: Path) -> int | None:
         try:
             return child.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
             return None
+        finally:  # also where the drill itself is told to end
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
 
 
 def main() -> int:
@@ -63,6 +65,7 @@ def main() -> int:
     parser.add_argument("--longest", type=float, default=60.0, help="seconds until a kill, at most")
     parser.add_argument("--folder", type=Path, help="where the checkouts go; kept when given")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     draw = random.Random(options.seed)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="kill-run-"))
     quiet, hurt = (checkout(ROOT, folder / name) for name in ("quiet", "hurt"))
