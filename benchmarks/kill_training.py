@@ -35,10 +35,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import repo_model
 from stages.common.ray_session import session
 from stages.common.tokens import DTYPE
-from stages.common.training.attempts import LIMIT
-from stages.common.training.launch import launch
-from stages.common.training.params import TrainingParams
-from stages.common.training.run import Run
+from stages.training.attempts import LIMIT
+from stages.training.launch import launch
+from stages.training.params import TrainingParams
+from stages.training.run import Run
 
 STEPS, LENGTH, VOCABULARY = 60, 128, 512
 LAST_KILL_STEP = STEPS - 15

@@ -40,16 +40,16 @@ from benchmarks.kill_training import Kill, recover, write_tokens
 from benchmarks.rotary import interleaved_medians
 from benchmarks.train_step import OLMO2_1B
 from stages.common.tokens import TokenStore
-from stages.common.training.execution import Execution, loss_kernel
-from stages.common.training.flops import peak, peak_memory, work_per_token
-from stages.common.training.loop import Loop
-from stages.common.training.objective import Kernel, next_token_loss
-from stages.common.training.optimizer import build as build_optimizer
-from stages.common.training.optimizer import schedule
-from stages.common.training.order import DataOrder
-from stages.common.training.params import TrainingParams
-from stages.common.training.run import Run
-from stages.common.training.watchdog import Watchdog
+from stages.training.execution import Execution, loss_kernel
+from stages.training.flops import peak, peak_memory, work_per_token
+from stages.training.loop import Loop
+from stages.training.objective import Kernel, next_token_loss
+from stages.training.optimizer import build as build_optimizer
+from stages.training.optimizer import schedule
+from stages.training.order import DataOrder
+from stages.training.params import TrainingParams
+from stages.training.run import Run
+from stages.training.watchdog import Watchdog
 
 TINY = {
     "hidden_size": 96,

@@ -11,6 +11,7 @@ in stock transformers with `trust_remote_code=True`.
 
 from .configuration_repo import RepoLlamaConfig, RepoOlmo2Config, RepoQwen3Config
 from .diagnostics import attention_mass, position_stats
+from .extension import extend
 from .families import register
 from .loading import load
 from .modeling_repo import (
@@ -25,7 +26,6 @@ from .packing import document_position_ids
 from .position_types import layer_types
 from .recording import PositionRecorder, override_positions, record_positions
 from .rotary import use_rotary
-from .yarn import extend
 
 __all__ = [
     "PositionRecorder",

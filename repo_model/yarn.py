@@ -1,75 +1,6 @@
-"""Zero-shot YaRN extension (PAPER.md sections 2 and 8).
+"""The YaRN factor of a configuration; `extension.py` extends a model."""
 
-The official code gives RoPE and RePo layers the YaRN frequencies and its magnitude
-`0.1 * ln(factor) + 1` on cos and sin; NoPE layers get neither, and z is not rescaled. The paper's
-text speaks of RoPE layers only: `layers="rope"`.
-"""
-
-import os
 from typing import Any
-
-from .configuration_repo import YARN_LAYERS
-
-
-def extend(
-    model_or_folder: Any,
-    factor: float,
-    original: int | None = None,
-    *,
-    layers: str = "all",
-    beta_fast: float = 32,
-    beta_slow: float = 1,
-    **load_kwargs: Any,
-) -> Any:
-    """Extend a model to `factor` times its trained length, without training.
-
-    Args:
-        model_or_folder: a RePo model (changed in place), or a path or hub id for `repo_model.load`.
-        factor: length multiple, > 1; 4 takes 4,096 to 16,384 tokens.
-        original: trained length in tokens. Default `config.max_position_embeddings`.
-        layers: `all` as the official code (RoPE and RePo layers), `rope` as the paper's wording.
-        beta_fast, beta_slow: YaRN's ramp, in rotations over the trained length.
-        **load_kwargs: for `load`, where a folder is given.
-
-    Returns:
-        the model; `save_pretrained` keeps the extension, `load(folder, yarn_factor=...)` changes
-        it.
-
-    Raises:
-        ValueError: already extended, factor <= 1, or an unknown `layers`.
-    """
-    if isinstance(model_or_folder, (str, os.PathLike)):
-        from .loading import load
-
-        model_or_folder = load(model_or_folder, **load_kwargs)
-    elif load_kwargs:
-        raise ValueError(f"{', '.join(load_kwargs)}: only with a folder, not with a model")
-    model = model_or_folder
-    config = model.config
-    rope_type = config.rope_parameters["rope_type"]
-    if rope_type == "yarn":
-        raise ValueError(
-            f"the model is already extended by {config.rope_parameters['factor']:g}; "
-            "load it with yarn_factor=... for another factor"
-        )
-    if rope_type != "default":
-        raise ValueError(f"the model's frequencies are already scaled (rope_type={rope_type!r})")
-    if layers not in YARN_LAYERS:
-        raise ValueError(f"layers={layers!r} is unknown; choose one of {', '.join(YARN_LAYERS)}")
-    original = config.max_position_embeddings if original is None else original
-    if original < 1:
-        raise ValueError(f"original={original} must be a length in tokens")
-    config.rope_parameters = {
-        "rope_type": "yarn",
-        "rope_theta": config.rope_parameters["rope_theta"],
-        "original_max_position_embeddings": int(original),
-        "beta_fast": beta_fast,
-        "beta_slow": beta_slow,
-    }
-    config.yarn_layers = layers
-    _put_factor(config, factor, original)
-    model.base_model.reset_frequencies()
-    return model
 
 
 def set_yarn_factor(config: Any, factor: float) -> None:
@@ -88,10 +19,11 @@ def set_yarn_factor(config: Any, factor: float) -> None:
         config.rope_parameters = {"rope_type": "default", "rope_theta": rope["rope_theta"]}
         config.max_position_embeddings = original
     else:
-        _put_factor(config, factor, original)
+        put_factor(config, factor, original)
 
 
-def _put_factor(config: Any, factor: float, original: int) -> None:
+def put_factor(config: Any, factor: float, original: int) -> None:
+    """Write a YaRN factor and the window it gives into ``config``; ``ValueError`` unless above 1."""
     if not factor > 1:
         raise ValueError(f"factor={factor} must be above 1")
     config.rope_parameters = {**config.rope_parameters, "factor": float(factor)}

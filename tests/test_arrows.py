@@ -52,3 +52,16 @@ def test_repo_model_needs_torch_transformers_and_safetensors_only(project_root: 
             for name in names:
                 top = name.partition(".")[0]
                 assert top in allowed or top in sys.stdlib_module_names, f"{file.name}: {name}"
+
+
+def test_repo_model_has_no_circle(project_root: Path) -> None:
+    """Each file can be read after those it imports, imports inside functions counted."""
+    import networkx
+
+    arrows = networkx.DiGraph()
+    for file in (project_root / "repo_model").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
+                arrows.add_edge(file.stem, node.module)
+    assert arrows.number_of_edges() > 20
+    assert not list(networkx.simple_cycles(arrows))

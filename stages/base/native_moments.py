@@ -11,8 +11,8 @@ import torch
 
 from repo_model.olmo_native import convert_weights
 from stages.common.errors import UserError
-from stages.common.training.moments import save_moments
-from stages.common.training.named_state import MOMENTS
+from stages.training.moments import save_moments
+from stages.training.named_state import MOMENTS
 
 FILE = "optim.pt"
 

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from stages.common.schema import Count, NonNegative, Positive, Section
-from stages.common.training.params import TrainingParams
+from stages.training.params import TrainingParams
 
 
 class Architecture(Section):

@@ -20,8 +20,8 @@ from stages.common.outs import building
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
 from stages.common.tokens import TokenStore
-from stages.common.training.launch import launch
-from stages.common.training.run import Run
+from stages.training.launch import launch
+from stages.training.run import Run
 
 TOKENIZER_MANIFEST = "tokenizer_manifest.json"
 

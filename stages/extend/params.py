@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from stages.common.schema import Section
-from stages.common.training.params import TrainingParams
+from stages.training.params import TrainingParams
 
 
 class ExtendParams(Section):

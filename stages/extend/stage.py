@@ -13,10 +13,10 @@ from stages.common.models import copy_tokenizer, load_model
 from stages.common.outs import building
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
-from stages.common.training.launch import launch
-from stages.common.training.params import TrainingParams
-from stages.common.training.run import Run
 from stages.extend.version import VERSION
+from stages.training.launch import launch
+from stages.training.params import TrainingParams
+from stages.training.run import Run
 
 SCOPES = {"rope_and_repo": "all", "rope": "rope"}
 

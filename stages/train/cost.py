@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from stages.common.cost import Cost, Layout, base_shape, unknown
 from stages.common.shape import map_layers
-from stages.common.training import cost as training
+from stages.training import cost as training
 
 if TYPE_CHECKING:
     from stages.params import Params

@@ -14,9 +14,9 @@ from stages.common import paths
 from stages.common.entry import PARAMS_FILE
 from stages.common.errors import DONE, USER_MISTAKE, UserError
 from stages.common.files import read_json
-from stages.common.training.dry import rehearse
 from stages.params import Params, load
 from stages.train.stage import start
+from stages.training.dry import rehearse
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages.common.training.params import TrainingParams
+from stages.training.params import TrainingParams
 
 
 class TrainParams(TrainingParams):

@@ -23,10 +23,10 @@ from stages.common.outs import building
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
 from stages.common.tokens import TokenStore
-from stages.common.training.launch import launch
-from stages.common.training.moments import FILE as MOMENTS
-from stages.common.training.run import Run
 from stages.train.version import VERSION
+from stages.training.launch import launch
+from stages.training.moments import FILE as MOMENTS
+from stages.training.run import Run
 
 
 def run(job: Job) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stages.common.tokens import DTYPE
-from stages.common.training.params import TrainingParams
+from stages.training.params import TrainingParams
 
 VOCABULARY = 64
 

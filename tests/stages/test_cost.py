@@ -11,12 +11,12 @@ from pipeline.use import profiles
 from stages.common import shape as shapes
 from stages.common.cost import Layout, base_shape
 from stages.common.shape import FORWARD, TRAINING, Shape, known, map_layers
-from stages.common.training import objective
-from stages.common.training.cost import LOGITS
 from stages.evaluate import cost as evaluate
 from stages.params import Params, load
 from stages.tokenize import cost as tokenize
 from stages.train import cost as train
+from stages.training import objective
+from stages.training.cost import LOGITS
 
 ON_8 = Layout(8, 1, 16384, False, 16384)
 ALONE = Layout(1, 1, 16384, False, 16384)

@@ -98,7 +98,5 @@ def test_a_fingerprint_sees_code_and_not_docstrings(
 
 def test_training_is_in_the_closure_of_train() -> None:
     found = fingerprints.closure("stages.train.stage")
-    assert {"stages.common.training.loop", "stages.common.tokens", "repo_model.loading"} <= set(
-        found
-    )
+    assert {"stages.training.loop", "stages.common.tokens", "repo_model.loading"} <= set(found)
     assert "stages.evaluate.stage" not in found

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from stages.base.native_moments import add_moments
 from stages.common.errors import UserError
-from stages.common.training.moments import FILE, updates_of, with_moments
-from stages.common.training.named_state import weights_of
-from tests.stages.common.training.small import model
+from stages.training.moments import FILE, updates_of, with_moments
+from stages.training.named_state import weights_of
+from tests.stages.training.small import model
 
 
 def native_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:

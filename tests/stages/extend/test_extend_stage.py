@@ -15,8 +15,8 @@ from stages.common.files import read_json
 from stages.common.stage import Job
 from stages.extend.stage import STAGE, run
 from stages.params import load
-from tests.stages.common.training.small import model
 from tests.stages.conftest import make_tokens
+from tests.stages.training.small import model
 
 TRAINING = {
     "tokens": 6 * 256,

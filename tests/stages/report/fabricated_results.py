@@ -11,12 +11,12 @@ from stages.base.params import Architecture, BaseParams
 from stages.benchmarks.params import BenchmarksParams
 from stages.common.files import write_json
 from stages.common.stage import Job
-from stages.common.training.params import TrainingParams
 from stages.corpus.params import CorpusParams, Generated
 from stages.extend.params import ExtendParams
 from stages.params import Params
 from stages.report.stage import STAGE
 from stages.train.params import TrainParams
+from stages.training.params import TrainingParams
 
 LENGTHS = (128, 256, 512)
 TASKS = {"ruler": ("niah_single_1", "niah_multikey_1", "vt"), "longbench": ("triviaqa",)}

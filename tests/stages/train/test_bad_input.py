@@ -19,8 +19,8 @@ from stages.common.files import read_json, write_json
 from stages.common.stage import Job
 from stages.params import load
 from stages.train.stage import STAGE
-from tests.stages.common.training.conftest import flip
 from tests.stages.conftest import VOCABULARY, make_tokens
+from tests.stages.training.conftest import flip
 
 MODEL = Path("models/repo-42/model.safetensors")
 

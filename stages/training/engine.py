@@ -1,0 +1,191 @@
+"""DeepSpeed's engine around a causal language model and its loss."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repo_model.packing import document_position_ids
+from stages.common.errors import UserError
+from stages.training import named_state, optimizer
+from stages.training.execution import Execution
+from stages.training.named_state import Fragments, State
+from stages.training.objective import Kernel, next_token_loss
+from stages.training.params import TrainingParams
+
+
+class Engine:
+    """A model under DeepSpeed, started from ``state``.
+
+    ``state`` holds fp32 weights and, when a run goes on, the optimizer's moments after
+    ``updates`` steps; it is what the master weights become, whatever the precision of the passes.
+    ``eos_id``: end of a document, needed where documents are masked from one another.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        params: TrainingParams,
+        execution: Execution,
+        parts: int,
+        state: State,
+        updates: int,
+        eos_id: int,
+    ) -> None:
+        if not execution.use_gpu:
+            os.environ["DS_ACCELERATOR"] = "cpu"
+        import deepspeed
+
+        if not execution.use_gpu:
+            # A private table; without it a shared-memory operator is compiled for 38 s on CPU.
+            deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        deepspeed.init_distributed("nccl" if execution.use_gpu else "gloo", verbose=False)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(state[name])
+        if params.precision == "bf16":
+            model.to(torch.bfloat16)
+        if execution.gradient_checkpointing:
+            model.gradient_checkpointing_enable()  # type: ignore[operator]
+        if execution.compile:
+            for layer in model.model.layers:  # type: ignore[union-attr]
+                layer.compile()
+        self.model, self.shapes = model, named_state.shapes_of(model)
+        self.zero_stage = zero_stage(params, execution)
+        masked_after = eos_id if params.document_mask else None
+        objective = _Objective(model, params.z_loss, masked_after, execution.loss)
+        chosen = optimizer.build(model, params, fused=execution.use_gpu and not execution.offload)
+        self._guard = _FiniteOnly(chosen) if self.zero_stage == 0 else None
+        self._engine, *_ = deepspeed.initialize(
+            model=objective,
+            optimizer=chosen,
+            config=_config(params, execution, parts, self.zero_stage),
+        )
+        self._full_lr = [group["lr"] for group in self._engine.optimizer.param_groups]
+        if self.zero_stage:
+            named_state.prime(self._engine.optimizer, updates)
+            named_state.write_partitioned(model, state)
+        else:
+            named_state.write_whole(model, self._engine.optimizer, state)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return torch.device(self._engine.device)
+
+    @property
+    def skipped_last(self) -> bool:
+        """Whether the last step changed nothing because a gradient was not finite."""
+        if self._guard is not None:
+            return self._guard.skipped
+        return bool(self._engine.optimizer.overflow)
+
+    @property
+    def gradient_norm(self) -> float | None:
+        """Of the last step, before clipping; DeepSpeed tells none at ZeRO 0."""
+        norm = self._engine.get_global_grad_norm() if self.zero_stage else None
+        return None if norm is None else float(norm)
+
+    def scale_learning_rates(self, share: float) -> None:
+        """Set every group's learning rate of the next step to ``share`` of its full one."""
+        for group, full in zip(self._engine.optimizer.param_groups, self._full_lr, strict=True):
+            group["lr"] = full * share
+
+    def accumulate(
+        self,
+        ids_BT: Tensor,
+        keep_B: Tensor | None = None,
+        before_step: Callable[[], None] | None = None,
+    ) -> Tensor:
+        """Forward and backward of one part of the batch, and the step after its last part.
+
+        ``keep_B`` False: a sequence that counts in the mean but teaches nothing. ``before_step`` is
+        called between the last part's backward pass and the step, where gradients can be read.
+        Returns the part's mean cross-entropy, not synchronised with the host.
+        """
+        if keep_B is not None:
+            keep_B = keep_B.to(self.device, non_blocking=True)
+        entropy, objective = self._engine(ids_BT.to(self.device, non_blocking=True), keep_B)
+        self._engine.backward(objective)
+        if before_step is not None and self._engine.is_gradient_accumulation_boundary():
+            before_step()
+        self._engine.step()
+        return entropy
+
+    def fragments(self) -> Fragments:
+        """What this rank holds of the training state, as views into it."""
+        return named_state.fragments(self.model, self._engine.optimizer, self.zero_stage)
+
+
+def zero_stage(params: TrainingParams, execution: Execution) -> int:
+    """The ZeRO stage to run with; raises ``UserError`` where the optimizer cannot be partitioned."""
+    wanted = execution.zero_stage
+    if params.optimizer == "muon":
+        if wanted:  # Muon orthogonalises whole matrices; ZeRO would cut them
+            raise UserError(f"REPO_ZERO is {wanted}: optimizer 'muon' needs 0; unset it")
+        wanted = 0
+    elif wanted == 0 and params.precision != "fp32":
+        raise UserError("REPO_ZERO is 0: precision 'bf16' needs 1, 2 or 3; unset it")
+    if execution.offload and wanted == 0:
+        raise UserError("REPO_OFFLOAD is 1: it needs REPO_ZERO 1, 2 or 3; unset it")
+    return 1 if wanted is None else wanted
+
+
+def _config(params: TrainingParams, execution: Execution, parts: int, stage: int) -> dict[str, Any]:
+    """DeepSpeed's settings."""
+    zero: dict[str, Any] = {"stage": stage}
+    if execution.offload:
+        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": execution.use_gpu}
+    return {
+        # Rows per pass vary with the length schedule; DeepSpeed only divides by the parts.
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": parts,
+        "gradient_clipping": params.grad_clip,
+        "bf16": {"enabled": params.precision == "bf16"},
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        # Its own Adam for the CPU is compiled for four minutes at first use.
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": 2**31,
+    }
+
+
+class _Objective(nn.Module):
+    """The model with its loss, so that one forward pass of the engine covers both."""
+
+    def __init__(
+        self, model: nn.Module, z_loss: float, masked_after: int | None, kernel: Kernel
+    ) -> None:
+        super().__init__()
+        self.model, self.z_loss, self.masked_after = model, z_loss, masked_after
+        self.kernel: Kernel = kernel
+
+    def forward(self, ids_BT: Tensor, keep_B: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        options = {}
+        if self.masked_after is not None:
+            options["position_ids"] = document_position_ids(ids_BT, self.masked_after)
+        hidden_BTD = self.model.model(
+            input_ids=ids_BT, use_cache=False, **options
+        ).last_hidden_state  # type: ignore[operator, union-attr]
+        head_VD = self.model.get_output_embeddings().weight  # type: ignore[operator]
+        return next_token_loss(hidden_BTD, head_VD, ids_BT, self.z_loss, keep_B, self.kernel)
+
+
+class _FiniteOnly:
+    """Keeps an optimizer from stepping on gradients that are not finite, as ZeRO's own do.
+
+    Costs one pass over the gradients and one look at the result.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.skipped = False
+        self._groups, self._step = optimizer.param_groups, optimizer.step
+        optimizer.step = self._guarded  # type: ignore[method-assign]
+
+    def _guarded(self, *arguments: Any, **options: Any) -> Any:
+        gradients = [p.grad for g in self._groups for p in g["params"] if p.grad is not None]
+        norms = torch.stack(torch._foreach_norm(gradients))
+        self.skipped = not bool(torch.isfinite(norms).all())
+        return None if self.skipped else self._step(*arguments, **options)

@@ -1,0 +1,129 @@
+"""How a training run is executed: read from the environment, never part of a result's identity."""
+
+import importlib.util
+import os
+from dataclasses import dataclass
+
+from stages.common.errors import UserError
+from stages.training.objective import Kernel
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Workers and their settings; the global batch stays the same whatever they are."""
+
+    workers: int
+    """``REPO_WORKERS``: Ray Train workers, one GPU each where there are GPUs; of ``1-2``, the most."""
+    use_gpu: bool
+    """``REPO_USE_GPU``: 1 or 0, by default whether Ray sees a GPU."""
+    least_workers: int | None = None
+    """``REPO_WORKERS=1-2``: train on with this few when nodes are gone; none: a fixed number."""
+    zero_stage: int | None = None
+    """``REPO_ZERO``: DeepSpeed ZeRO stage, 0 to 3; by default 1 (Muon: 0)."""
+    offload: bool = False
+    """``REPO_OFFLOAD``: 1 keeps master weights and moments in host memory."""
+    micro_batch_tokens: int = 16384
+    """``REPO_MICRO_BATCH_TOKENS``: tokens per forward pass and worker, at most."""
+    gradient_checkpointing: bool = False
+    """``REPO_GRADIENT_CHECKPOINTING``: 1 recomputes activations in the backward pass."""
+    compile: bool = False
+    """``REPO_COMPILE``: 1 compiles every block with torch.compile."""
+    loss: Kernel = "chunked"
+    """``REPO_LOSS``: ``chunked`` or ``liger``; by default Liger's kernels on a GPU that has them."""
+    checkpoint_seconds: float = 30.0
+    """``REPO_CHECKPOINT_SECONDS``: least time between checkpoints."""
+    checkpoint_steps: int = 0
+    """``REPO_CHECKPOINT_STEPS``: a checkpoint every that many steps instead; 0: by time."""
+    checkpoint_keep: int = 2
+    """``REPO_CHECKPOINT_KEEP``: how many of the last are kept."""
+    milestone_steps: int = 0
+    """``REPO_CHECKPOINT_MILESTONES``: checkpoints at multiples of that many steps stay; 0: none."""
+    hang_seconds: float = 900.0
+    """``REPO_HANG_SECONDS``: a worker that gets nowhere for so long is ended and started anew."""
+    spikes_in_a_row: int = 20
+    """``REPO_SPIKES``: training stops after that many bad steps in a row; 0: never."""
+    tensorboard: bool = False
+    """``REPO_TENSORBOARD``: 1 writes TensorBoard's files beside the metrics."""
+    wandb: str = ""
+    """``REPO_WANDB``: the Weights & Biases project to send metrics to; empty: none."""
+
+    dry_run: bool = False
+    """Leave no checkpoint and no model."""
+
+    @property
+    def worker_counts(self) -> range:
+        """Every number of workers that may run."""
+        return range(self.least_workers or self.workers, self.workers + 1)
+
+
+def from_environment(gpus: int) -> Execution:
+    """Read the ``REPO_*`` variables; ``gpus`` is how many the Ray session has."""
+    use_gpu = _flag("REPO_USE_GPU", gpus > 0)
+    least, most = _workers(max(gpus, 1) if use_gpu else 2)
+    execution = Execution(
+        workers=most,
+        least_workers=least,
+        use_gpu=use_gpu,
+        zero_stage=_number("REPO_ZERO", 1, 0, 3) if os.environ.get("REPO_ZERO") else None,
+        offload=_flag("REPO_OFFLOAD"),
+        micro_batch_tokens=_number("REPO_MICRO_BATCH_TOKENS", 16384, 1, 2**31),
+        gradient_checkpointing=_flag("REPO_GRADIENT_CHECKPOINTING"),
+        compile=_flag("REPO_COMPILE"),
+        loss=loss_kernel(os.environ.get("REPO_LOSS", ""), use_gpu),
+        checkpoint_seconds=float(_number("REPO_CHECKPOINT_SECONDS", 30, 0, 86400)),
+        checkpoint_steps=_number("REPO_CHECKPOINT_STEPS", 0, 0, 2**31),
+        checkpoint_keep=_number("REPO_CHECKPOINT_KEEP", 2, 1, 1000),
+        milestone_steps=_number("REPO_CHECKPOINT_MILESTONES", 0, 0, 2**31),
+        hang_seconds=float(_number("REPO_HANG_SECONDS", 900, 5, 86400)),
+        spikes_in_a_row=_number("REPO_SPIKES", 20, 0, 2**31),
+        tensorboard=_flag("REPO_TENSORBOARD"),
+        wandb=os.environ.get("REPO_WANDB", ""),
+    )
+    for wanted, name, package in (
+        (execution.tensorboard, "REPO_TENSORBOARD", "tensorboard"),
+        (bool(execution.wandb), "REPO_WANDB", "wandb"),
+    ):
+        if wanted and importlib.util.find_spec(package) is None:
+            raise UserError(f"{name} is set: it needs `pip install {package}`; install or unset it")
+    return execution
+
+
+def loss_kernel(wanted: str, use_gpu: bool) -> Kernel:
+    """The loss's kernel; empty: the best that is there."""
+    installed = importlib.util.find_spec("liger_kernel") is not None
+    if wanted == "chunked" or (wanted == "" and not (use_gpu and installed)):
+        return "chunked"
+    if wanted not in ("", "liger"):
+        raise UserError(f"REPO_LOSS is {wanted!r}: give 'chunked' or 'liger', or unset it")
+    if not use_gpu:
+        raise UserError("REPO_LOSS is 'liger': its kernels need a GPU; unset it")
+    if not installed:
+        raise UserError(
+            "REPO_LOSS is 'liger': it needs `pip install 'repo-pipeline[gpu]'`; install or unset it"
+        )
+    return "liger"
+
+
+def _workers(default: int) -> tuple[int | None, int]:
+    """Least (none: fixed) and most workers, of ``REPO_WORKERS`` as ``4`` or ``2-4``."""
+    low, dash, high = os.environ.get("REPO_WORKERS", "").partition("-")
+    if not dash:
+        return None, _number("REPO_WORKERS", default, 1, 65536)
+    if not (low.isdigit() and high.isdigit() and 1 <= int(low) <= int(high) <= 65536):
+        raise UserError(f"REPO_WORKERS is '{low}-{high}': give two numbers, the least first: 2-4")
+    return int(low), int(high)
+
+
+def _flag(name: str, default: bool = False) -> bool:
+    return bool(_number(name, int(default), 0, 1))
+
+
+def _number(name: str, default: int, least: int, most: int) -> int:
+    text = os.environ.get(name, "")
+    try:
+        value = int(text) if text else default
+    except ValueError:
+        value = least - 1
+    if not least <= value <= most:
+        raise UserError(f"{name} is {text!r}: give a whole number from {least} to {most}")
+    return value

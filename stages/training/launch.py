@@ -1,0 +1,169 @@
+"""A training run on Ray Train: the driver's side.
+
+Ray Train places the workers, joins them in a process group and starts them anew when one dies; the
+checkpoints are ours (``checkpoint.py``), so every attempt finds its own way back.
+"""
+
+import shutil
+import signal
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from stages.common.errors import TryAgain, UserError
+from stages.common.files import read_json, write_json
+from stages.common.ray_session import session
+from stages.common.tokens import TokenStore
+from stages.training.attempts import Attempts
+from stages.training.engine import zero_stage
+from stages.training.execution import Execution, from_environment
+from stages.training.loop import train
+from stages.training.order import DataOrder, parts_per_step
+from stages.training.run import LOG, MISTAKE, RESERVE, RESERVE_BYTES, STOP, STOPPED, Run
+from stages.training.screen import Screen
+from stages.training.share import takes_part
+
+MOST_RESTARTS = 1000
+"""For Ray; ``Attempts`` ends a run that dies without getting further."""
+STOP_NOTICE_S = 120.0
+"""After SIGTERM the workers have this long to save; whoever sent it may allow less."""
+
+
+def launch(name: str, run: Run, vocabulary: int, dry_run: bool = False) -> Path:
+    """Train ``run`` and return the folder of the finished model; one that is finished is not redone.
+
+    ``vocabulary``: rows of the model's embedding, to check the tokens against. ``dry_run``: take the
+    steps and leave only the metrics. Raises ``TryAgain``
+    when SIGTERM came and the workers saved and ended.
+    """
+    _check(run, vocabulary)
+    if not (run.folder / LOG).is_file():
+        _fit(name, run, dry_run)
+    return run.final
+
+
+def _check(run: Run, vocabulary: int) -> None:
+    """Find the user's mistakes before anything is started."""
+    store = TokenStore(run.tokens)
+    if store.vocab_size > vocabulary:
+        raise UserError(
+            f"{run.tokens} has a vocabulary of {store.vocab_size}, the model's embedding only "
+            f"{vocabulary} rows; use the base model's own tokenizer"
+        )
+    DataOrder(store, run.params, run.seed)
+
+
+def _fit(name: str, run: Run, dry_run: bool) -> None:
+    with session():
+        import ray
+
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        execution = replace(from_environment(gpus), dry_run=dry_run)
+        for workers in {execution.worker_counts[0], execution.workers}:
+            parts_per_step(run.params, workers, execution.micro_batch_tokens)
+        zero_stage(run.params, execution)
+        for old in (MISTAKE, STOP, STOPPED):
+            (run.folder / old).unlink(missing_ok=True)
+        Attempts(run.folder).forget()
+        (run.folder / RESERVE).write_bytes(bytes(RESERVE_BYTES))
+        storage = run.folder / "ray"
+        shutil.rmtree(storage, ignore_errors=True)
+        trainer = _trainer(run, execution, storage)
+        try:
+            with Screen(name, run), _saving_on_sigterm(run):
+                trainer.fit()
+        except Exception:
+            _raise_what_was_left(run)
+            raise
+        finally:
+            shutil.rmtree(storage, ignore_errors=True)
+        _raise_what_was_left(run)
+
+
+def _trainer(run: Run, execution: Execution, storage: Path) -> Any:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    resources = {"GPU": 1.0} if execution.use_gpu else {"CPU": 1.0}
+    fixed = execution.least_workers is None
+    return TorchTrainer(
+        worker,
+        train_loop_config={"run": run, "execution": execution},
+        torch_config=TorchConfig(
+            backend="nccl" if execution.use_gpu else "gloo",
+            timeout_s=int(execution.hang_seconds),
+        ),
+        scaling_config=ScalingConfig(
+            num_workers=execution.workers
+            if fixed
+            else (execution.worker_counts[0], execution.workers),
+            use_gpu=execution.use_gpu,
+            resources_per_worker=resources,
+        ),
+        run_config=RunConfig(
+            name=uuid.uuid4().hex,  # Ray resumes a known name from its own checkpoints
+            storage_path=str(storage),
+            failure_config=FailureConfig(max_failures=MOST_RESTARTS),
+        ),
+    )
+
+
+def worker(config: dict[str, Any]) -> None:
+    """What Ray Train runs on every worker.
+
+    A user's mistake goes home in a file: raised here, Ray would only try it again.
+    """
+    import torch
+
+    run, execution = config["run"], config["execution"]
+    if not execution.use_gpu:
+        # One core per worker is what was asked of Ray; more threads would fight over it.
+        torch.set_num_threads(1)
+    try:
+        if takes_part(run.params, execution):
+            train(run, execution)
+    except UserError as error:
+        (run.folder / RESERVE).unlink(missing_ok=True)
+        write_json(run.folder / MISTAKE, str(error))
+
+
+def _raise_what_was_left(run: Run) -> None:
+    if (run.folder / MISTAKE).is_file():
+        raise UserError(read_json(run.folder / MISTAKE))
+    if (run.folder / STOPPED).is_file():
+        step = read_json(run.folder / STOPPED)["step"]
+        raise TryAgain(f"stopped by SIGTERM, saved at step {step}; run again to go on from here")
+
+
+@contextmanager
+def _saving_on_sigterm(run: Run) -> Iterator[None]:
+    """While the block runs, SIGTERM asks the workers to save and end; a second one, or
+    ``STOP_NOTICE_S`` without an end, does what it did before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only there can a signal be caught
+        return
+    before = signal.getsignal(signal.SIGTERM)
+
+    def again(number: int, frame: FrameType | None) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGTERM, before)
+        signal.raise_signal(signal.SIGTERM)
+
+    def first(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, again)
+        signal.signal(signal.SIGALRM, again)
+        signal.setitimer(signal.ITIMER_REAL, STOP_NOTICE_S)
+        (run.folder / STOP).touch()
+        print("SIGTERM: saving a checkpoint, then ending", flush=True)
+
+    signal.signal(signal.SIGTERM, first)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,272 @@
+"""The training loop, as every worker runs it.
+
+A worker needs the tokens, a starting model and a folder; where a checkpoint lies in the folder the
+run goes on from it. Nothing of the result depends on how often that happened: a run that was killed
+and one that was not end with the same bytes (same workers, CPU).
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from filelock import FileLock
+from torch import Tensor
+
+from stages.common.errors import UserError
+from stages.common.files import write_json
+from stages.common.tokens import TokenStore
+from stages.training import checkpoint, health
+from stages.training.attempts import Attempts
+from stages.training.curve import Curve
+from stages.training.engine import Engine
+from stages.training.execution import Execution
+from stages.training.export import export
+from stages.training.eyes import Eyes
+from stages.training.flops import work_per_token
+from stages.training.meeting import Meetings
+from stages.training.moments import updates_of, with_moments
+from stages.training.named_state import State, shapes_of, weights_of
+from stages.training.notices import say
+from stages.training.optimizer import schedule
+from stages.training.order import DataOrder, parts_per_step, varied
+from stages.training.progress import Progress
+from stages.training.run import STOP, STOPPED, Run
+from stages.training.start import execution_line, start_line
+from stages.training.watchdog import Watchdog
+from stages.training.writer import CheckpointWriter
+
+CHECKPOINT_COST = 0.02
+"""Checkpoints may take this share of the time: the dearer they are, the seldomer they come."""
+
+
+def train(run: Run, execution: Execution) -> bool:
+    """Train to the end, or from the last checkpoint on; rank 0 leaves ``final/`` and ``log.jsonl``.
+
+    Returns whether the end was reached; not where the run was asked to stop: it is saved then.
+    """
+    rank = dist.get_rank()
+    # A killed run's rank 0 may outlive its driver by seconds: wait for its end before writing.
+    lock = FileLock(run.folder / ".writer.lock", timeout=120) if rank == 0 else nullcontext()
+    with Watchdog(execution.hang_seconds, partial(_say, run, rank)) as watchdog, lock:
+        _from_rank_0(lambda: Attempts(run.folder).begin(run.checkpoints))
+        return Loop(run, execution, rank, dist.get_world_size(), watchdog).go()
+
+
+class Loop:
+    """One worker's side of a run."""
+
+    def __init__(
+        self, run: Run, execution: Execution, rank: int, world: int, watchdog: Watchdog
+    ) -> None:
+        self.run, self.execution, self.rank, self.world = run, execution, rank, world
+        self.watchdog = watchdog
+        store = TokenStore(run.tokens)
+        self.order = DataOrder(store, run.params, run.seed)
+        self.parts = parts_per_step(run.params, world, execution.micro_batch_tokens)
+        model = run.build()
+        model.train()
+        found = self._last_checkpoint()
+        fresh = Progress(self.order.position(0))
+        progress = found.progress if found else fresh
+        self.step = self.saved_step = progress.position.step
+        state: State
+        if found:
+            progress.check(self.order.position(self.step), str(found.folder))
+            stored = checkpoint.Stored(found.folder)
+            stored.check(shapes_of(model))
+            state, updates = stored, updates_of(run.moments) + self.step - progress.skipped
+        else:
+            state, updates = with_moments(weights_of(model), run.moments), updates_of(run.moments)
+            if rank == 0:
+                say(run.folder, start_line(model, run.base, state, updates))
+        work = {p.length: work_per_token(model, p.length) for p in self.order.phases}
+        watchdog.beat("building the engine")
+        arguments = (model, run.params, execution, self.parts, state, updates, store.eos_id)
+        self.engine = Engine(*arguments)
+        if rank == 0:
+            say(run.folder, execution_line(execution, world, self.parts, self.engine.zero_stage))
+        self.curve = Curve(run.params.steps, progress, rank, self.engine.device)
+        self.writer = CheckpointWriter(
+            run.checkpoints,
+            rank,
+            world,
+            _from_rank_0(lambda: uuid.uuid4().hex[:8]),
+            execution.checkpoint_keep,
+            execution.milestone_steps,
+            self.engine.shapes,
+        )
+        self.meetings = Meetings(self.step)
+        self.eyes = Eyes(run, execution, self.order, world, self.step, work) if rank == 0 else None
+        self.look_every = health.cadence(run.params.steps)
+        self.saved_at = time.monotonic()
+        self.told: str | None = None
+
+    def go(self) -> bool:
+        """Train to the end; returns False where it was asked to stop first."""
+        while self.step < self.run.params.steps:
+            if not self.take_step():
+                return False
+        if self.execution.dry_run:
+            return True
+        if self.saved_step < self.step:
+            self.save()
+        self._finish_writing()
+        if self.eyes:
+            self.watchdog.beat("exporting the model")
+            export(self.run, checkpoint.whole(self.run.checkpoints, self.step), self.curve.points)
+            self.eyes.close()
+        dist.barrier()
+        return True
+
+    def take_step(self) -> bool:
+        """One optimizer step and all that belongs to it; returns whether to go on."""
+        self.watchdog.beat(f"step {self.step + 1}")
+        self._advance()
+        point = self.curve.at_point(self.step)
+        if point:
+            lr = self.run.params.lr * schedule(self.run.params, self.step - 1)
+            self.curve.close_point(self.step, self.order.tokens_before(self.step), lr)
+        due = point or self._milestone() or self.step >= self.meetings.next_step
+        return self._meet() if due else True
+
+    def save(self) -> None:
+        """Begin a checkpoint of this step; every rank calls it."""
+        self.watchdog.beat(f"saving step {self.step}")
+        progress = Progress(self.order.position(self.step), **self.curve.state())
+        self.writer.save(self.engine.fragments(), progress)
+        self.saved_step, self.saved_at = self.step, time.monotonic()
+
+    def _last_checkpoint(self) -> checkpoint.Good | None:
+        """Rank 0 looks for it and checks the hashes; all go on from the one it found."""
+        if self.rank == 0:
+            checkpoint.sweep(self.run.checkpoints)
+        good = _from_rank_0(lambda: checkpoint.latest(self.run.checkpoints))
+        if good and self.rank == 0:
+            for line in good.damaged:
+                say(self.run.folder, line)
+            position = good.progress.position
+            say(self.run.folder, f"resumed at step {position.step}, token {position.tokens}")
+        return good
+
+    def _advance(self) -> None:
+        """One optimizer step on this rank's rows of the global batch."""
+        self.engine.scale_learning_rates(schedule(self.run.params, self.step))
+        looking = (self.step + 1) % self.look_every == 0
+        gradients: health.Look = {}
+
+        def read_gradients() -> None:
+            gradients.update(health.map_gradients(self.engine.model))
+
+        before = read_gradients if looking else None
+        rows = self.order.rows(self.step) // (self.world * self.parts)
+        losses: list[Tensor] = []
+        for part in range(self.parts):
+            first = (self.rank * self.parts + part) * rows
+            ids = self.order.batch(self.step, first, rows)
+            rule = self.run.params.repetition
+            keep_B = torch.from_numpy(varied(ids, rule)) if rule else None
+            losses.append(self.engine.accumulate(torch.from_numpy(ids), keep_B, before))
+        phase = self.order.phase(self.step).index
+        self.curve.add(torch.stack(losses).mean(), phase, self.engine.skipped_last)
+        if looking and (self.eyes or self.engine.zero_stage == 3):
+            row = torch.from_numpy(self.order.batch(self.step, 0, 1)).to(self.engine.device)
+            look = health.positions(self.engine.model, row)
+            if self.eyes:
+                self.eyes.look(self.step + 1, {**look, **gradients})
+        self.step += 1
+
+    def _meet(self) -> bool:
+        """Count, show, agree whether to save or stop; returns whether to go on."""
+        self.curve.look()
+        if self.eyes:
+            self._tell_failed_write()
+            self.eyes.show(self.step, self.curve, self.engine, self.writer)
+        self._stop_if_broken()
+        asked = (self.run.folder / STOP).exists()
+        agreed = self.meetings.hold(self.step, self._due(), asked, self.engine.device)
+        if (agreed.save or agreed.stop) and self.step < self.run.params.steps:
+            self.save()
+        if not agreed.stop or self.step >= self.run.params.steps:
+            return True
+        self._finish_writing()
+        if self.rank == 0:
+            write_json(self.run.folder / STOPPED, {"step": self.step})
+        return False
+
+    def _milestone(self) -> bool:
+        every = self.execution.milestone_steps
+        return bool(every) and self.step % every == 0
+
+    def _due(self) -> bool:
+        """Whether rank 0 wants a checkpoint now; none while steps are bad: they would push out the
+        last good one."""
+        if self.curve.spikes.in_a_row or self.execution.dry_run:
+            return False
+        if self._milestone():
+            return True
+        if self.writer.busy:
+            return False
+        if every := self.execution.checkpoint_steps:
+            return self.step // every > self.saved_step // every
+        wait = max(self.execution.checkpoint_seconds, self.writer.last_stall_s / CHECKPOINT_COST)
+        return time.monotonic() - self.saved_at > wait
+
+    def _finish_writing(self) -> None:
+        """Wait for the last checkpoint; one that could not be written is the user's to mend."""
+        self.writer.wait()
+        dist.barrier()
+        line = _from_rank_0(lambda: self.writer.failure and self._not_written())
+        if line:
+            raise UserError(f"{line}; make room and run again")
+
+    def _tell_failed_write(self) -> None:
+        """Say once, until one is written, that a checkpoint could not be; training goes on."""
+        if not self.writer.busy and bool(self.writer.failure) != bool(self.told):
+            self.told = self.writer.failure
+            if self.told:
+                say(self.run.folder, f"{self._not_written()}; training goes on")
+
+    def _not_written(self) -> str:
+        return (
+            f"REPO_RUNS: the checkpoint of step {self.saved_step} could not be written to "
+            f"{self.run.checkpoints}: {self.writer.failure}; the earlier one stays good"
+        )
+
+    def _stop_if_broken(self) -> None:
+        limit, bad = self.execution.spikes_in_a_row, self.curve.spikes.in_a_row
+        if not limit or bad < limit:
+            return
+        self.writer.wait()
+        dist.barrier()
+        good = _from_rank_0(lambda: checkpoint.latest(self.run.checkpoints))
+        raise UserError(
+            f"lr is {self.run.params.lr}: {bad} bad steps in a row up to step {self.step} (loss "
+            f"{self.curve.last_loss:.4g}, {self.curve.skipped} skipped, {self.curve.spikes.total} "
+            f"spikes); lower it (REPO_SPIKES); last good checkpoint: {good.folder if good else 'none'}"
+        )
+
+
+Found = TypeVar("Found")
+
+
+def _from_rank_0(find: Callable[[], Found]) -> Found:
+    """What rank 0 found, on every rank; a ``UserError`` there is raised on all, so that none waits."""
+    found: list[Any] = [None]
+    if dist.get_rank() == 0:
+        try:
+            found = [find()]
+        except UserError as error:
+            found = [error]
+    dist.broadcast_object_list(found, src=0)
+    if isinstance(found[0], UserError):
+        raise found[0]
+    return found[0]
+
+
+def _say(run: Run, rank: int, line: str) -> None:
+    say(run.folder, f"rank {rank} {line}")

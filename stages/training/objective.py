@@ -1,0 +1,73 @@
+"""The loss: next-token cross-entropy with z-loss, logits never whole in fp32."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from stages.training import liger
+
+Kernel = Literal["chunked", "liger"]
+"""Who computes it: this file, or Liger's kernels (``liger``), which need a GPU."""
+CHUNK_LOGITS = 2**25
+"""Logits held at once (128 MiB in fp32): 334 tokens of a vocabulary of 100,352."""
+
+
+def next_token_loss(
+    hidden_BTD: Tensor,
+    head_VD: Tensor,
+    ids_BT: Tensor,
+    z_loss: float,
+    keep_B: Tensor | None = None,
+    kernel: Kernel = "chunked",
+) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy, and the same with ``z_loss * mean(logsumexp^2)`` added (to train on).
+
+    A sequence whose ``keep_B`` is False adds nothing to the sums and still counts in the mean, as
+    OLMo's instance mask has it. Memory does not grow with the batch, whatever the ``kernel``.
+    """
+    hidden_ND = hidden_BTD[:, :-1].reshape(-1, hidden_BTD.shape[-1])
+    target_N = ids_BT[:, 1:].reshape(-1)
+    count = target_N.numel()
+    keep_N = None if keep_B is None else keep_B[:, None].expand_as(ids_BT[:, 1:]).reshape(-1)
+    if kernel == "liger":
+        entropy, objective = liger.sums(hidden_ND, head_VD, target_N, z_loss, keep_N)
+        return entropy / count, objective / count
+    entropy, squares = _chunked(hidden_ND, head_VD, target_N, keep_N)
+    return entropy.detach() / count, (entropy + z_loss * squares) / count
+
+
+def _chunked(
+    hidden_ND: Tensor, head_VD: Tensor, target_N: Tensor, keep_N: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Sums of the cross-entropy and of the squared normaliser; chunks of tokens are recomputed in
+    the backward pass."""
+    size = max(1, CHUNK_LOGITS // head_VD.shape[0])
+    exact = torch.promote_types(hidden_ND.dtype, torch.float32)
+    entropy, squares = hidden_ND.new_zeros((2,), dtype=exact)
+    chunked = target_N.numel() > size
+    kept = [None] * len(target_N.split(size)) if keep_N is None else keep_N.split(size)
+    for rows_ND, rows_N, kept_N in zip(
+        hidden_ND.split(size), target_N.split(size), kept, strict=True
+    ):
+        if chunked:
+            sums = checkpoint(_sums, rows_ND, head_VD, rows_N, kept_N, use_reentrant=False)
+        else:
+            sums = _sums(rows_ND, head_VD, rows_N, kept_N)
+        entropy, squares = entropy + sums[0], squares + sums[1]
+    return entropy, squares
+
+
+def _sums(
+    hidden_ND: Tensor, head_VD: Tensor, target_N: Tensor, keep_N: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    logits_NV = F.linear(hidden_ND, head_VD)
+    logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
+    normaliser_N = logits_NV.logsumexp(-1)
+    picked_N = logits_NV.gather(-1, target_N[:, None]).squeeze(-1)
+    entropy_N, squares_N = normaliser_N - picked_N, normaliser_N.square()
+    if keep_N is not None:
+        entropy_N, squares_N = entropy_N[keep_N], squares_N[keep_N]
+    return entropy_N.sum(), squares_N.sum()

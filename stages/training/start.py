@@ -1,0 +1,59 @@
+"""What a run starts with and how it is executed, in words for the user."""
+
+from pathlib import Path
+
+from safetensors import safe_open
+from torch import nn
+
+from stages.training.execution import Execution
+from stages.training.named_state import State
+
+
+def start_line(model: nn.Module, base: Path | None, state: State, updates: int) -> str:
+    """What is loaded from ``base`` (none: from a seed) and what is fresh, weights and moments."""
+    sizes = {name: p.numel() for name, p in model.named_parameters()}
+    stored = _names(base)
+    fresh = [name for name in sizes if name not in stored]
+    line = f"starts from {sum(sizes.values()):,} parameters"
+    if base is None:
+        line += ", all fresh"
+    elif fresh:
+        line += f" of {base.name}, {sum(sizes[name] for name in fresh):,} fresh ({_layers(fresh)})"
+    else:
+        line += f" of {base.name}, none fresh"
+    moments = [state.get(f"{name}|exp_avg") for name in sizes]
+    if known := sum(value is not None and bool(value.any()) for value in moments):
+        line += f", Adam's moments of {known} of them by name after {updates:,} updates"
+        line += f" and {len(sizes) - known} without"
+    return line
+
+
+def execution_line(execution: Execution, workers: int, parts: int, zero: int) -> str:
+    """How the run is executed, as it came out."""
+    line = f"{workers} workers, ZeRO {zero}, {parts} passes a step, {execution.loss} loss"
+    for chosen, words in (
+        (execution.offload, "optimizer in host memory"),
+        (execution.gradient_checkpointing, "activations recomputed"),
+        (execution.compile, "blocks compiled"),
+    ):
+        line += f", {words}" if chosen else ""
+    return line
+
+
+def _names(base: Path | None) -> set[str]:
+    """Weights that the files in ``base`` hold."""
+    found: set[str] = set()
+    for file in sorted(base.glob("model*.safetensors")) if base else ():
+        with safe_open(file, framework="pt") as opened:
+            found |= set(opened.keys())
+    return found
+
+
+def _layers(names: list[str]) -> str:
+    """The fresh weights in short: the position maps of which layers, or the first name."""
+    parts = [name.split(".") for name in names]
+    if not all(part[-2].endswith("_map") for part in parts):
+        return f"{names[0]}, ..." if len(names) > 1 else names[0]
+    layers = sorted({int(part[2]) for part in parts})
+    which = f"layers {layers[0]} to {layers[-1]}" if len(layers) > 1 else f"layer {layers[0]}"
+    return f"the position maps of {which}"

@@ -1,0 +1,109 @@
+"""Training runs that several tests look at; each ``workers.run`` is one start of two processes."""
+
+import shutil
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages.common.files import read_json, write_json
+from stages.training.launch import worker
+from stages.training.moments import FILE, save_moments
+from stages.training.named_state import MOMENTS
+from stages.training.run import STOP, Run
+from tests.stages.training import recipes, workers
+from tests.stages.training.recipes import MUON, SHORT, STEPS, Runs
+from tests.stages.training.small import wider_model
+from tests.stages.training.workers import CPU
+
+ZERO = {stage: replace(CPU, zero_stage=stage) for stage in (0, 1, 2, 3)}
+EVERY_STEP = replace(CPU, checkpoint_steps=1)
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Two workers: uninterrupted runs, runs that were asked to stop, and some that met trouble."""
+    made = Runs(tmp_path_factory.mktemp("loop"))
+
+    def stopping(name: str, step: int, **changes: object) -> Run:
+        build = recipes.few_points if "sparse" in name else recipes.model
+        return made.run(name, partial(recipes.stop_at, step, made.folder / name, build), **changes)
+
+    (made.folder / "mistaken").mkdir()
+    given = partial(made.run, **SHORT)
+    bad = partial(recipes.poisoned, frozenset({10, 11}))
+    jobs: list[workers.Job] = [
+        *((made.run(f"zero{stage}"), execution) for stage, execution in ZERO.items()),
+        (made.run("kept"), replace(EVERY_STEP, checkpoint_keep=3, milestone_steps=20)),
+        (stopping("elastic", 17), ZERO[1]),
+        (
+            made.run("diverged", partial(recipes.diverging, 38), lengths=recipes.SHORT["lengths"]),
+            replace(EVERY_STEP, spikes_in_a_row=5),
+        ),
+        partial(worker, {"run": made.run("mistaken", recipes.wrong), "execution": CPU}),
+        (made.run("short", **SHORT), CPU),
+        (made.run("offload", **SHORT), replace(ZERO[2], offload=True)),
+        (made.run("recomputed", **SHORT), replace(CPU, gradient_checkpointing=True)),
+        (made.run("masked", document_mask=True, **SHORT), CPU),
+        (made.run("muon", **MUON), CPU),
+        (stopping("stopped muon", 11, **MUON), CPU),
+        (made.run("sparse", recipes.few_points, **SHORT), CPU),
+        (stopping("stopped sparse", 9, **SHORT), CPU),
+        *((replace(given(f"moments{s}"), moments=moments(made.folder)), ZERO[s]) for s in (0, 3)),
+        *((made.run(f"poisoned{s}", bad, **SHORT), ZERO[s]) for s in (0, 1, 3)),
+        (made.run("disk", partial(recipes.disk_full, 8, 16), **SHORT), EVERY_STEP),
+        (made.run("disk at the end", partial(recipes.disk_full, 16, 99), **SHORT), EVERY_STEP),
+    ]
+    workers.run(made.folder, [each for job in jobs for each in (job, recipes.undo)], world=2)
+    for name in ("stopped muon", "stopped sparse", "elastic"):
+        assert read_json(made.folder / name / "stopped.json")["step"] < STEPS
+        (made.folder / name / STOP).unlink()
+    return made
+
+
+@pytest.fixture(scope="session")
+def resumed(runs: Runs) -> Runs:
+    """What was stopped or damaged, gone on with: by one worker, then by two, at another ZeRO stage."""
+    stop = partial(recipes.stop_at, 16, runs.folder / "elastic")
+    workers.run(runs.folder, [(runs.run("elastic", stop), replace(CPU, workers=1))], world=1)
+    (runs.folder / "elastic" / STOP).unlink()
+    for name in ("flipped", "all flipped", "other model", "other data"):
+        shutil.copytree(runs.folder / "kept", runs.folder / name)
+        (runs.folder / name / "log.jsonl").unlink()
+    flip(runs.folder / "flipped/checkpoints/step-00000050/rank-00001.safetensors")
+    for file in (runs.folder / "all flipped").glob("checkpoints/*/rank-00000.safetensors"):
+        flip(file)
+    other = runs.run("other data")
+    tokens = shutil.copytree(runs.tokens, runs.folder / "other tokens")
+    write_json(tokens / "manifest.json", {**read_json(tokens / "manifest.json"), "eos_id": 1})
+    jobs: list[workers.Job] = [
+        (runs.run("elastic"), ZERO[3]),
+        (runs.run("stopped muon", **MUON), CPU),
+        (runs.run("stopped sparse", recipes.few_points, **SHORT), CPU),
+        (runs.run("disk at the end", **SHORT), CPU),
+        (runs.run("flipped"), CPU),
+        (runs.run("all flipped"), CPU),
+        (runs.run("other model", wider_model), CPU),
+        (replace(other, tokens=tokens), CPU),
+    ]
+    workers.run(runs.folder, [each for job in jobs for each in (job, recipes.undo)], world=2)
+    return runs
+
+
+def moments(folder: Path) -> Path:
+    """Moments of the norms alone: every other parameter is fresh, as RePo's maps would be."""
+    norms = {n: p for n, p in recipes.model().named_parameters() if p.ndim == 1}
+    found = {
+        f"{n}|{moment}": torch.full_like(p, 0.1) for n, p in norms.items() for moment in MOMENTS
+    }
+    save_moments(folder, found, updates=1000)
+    return folder / FILE
+
+
+def flip(file: Path) -> None:
+    """Change one bit in the middle of a file."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)

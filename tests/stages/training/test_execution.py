@@ -1,0 +1,112 @@
+"""Execution settings change no result: Liger's loss, compiled blocks, recomputed activations."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages.common.errors import UserError
+from stages.training import execution
+from stages.training.engine import _Objective
+from tests.stages.training import recipes, workers
+from tests.stages.training.recipes import SHORT, Runs
+from tests.stages.training.small import model
+from tests.stages.training.workers import CPU
+
+
+@pytest.mark.slow
+def test_liger_s_loss_trains_as_the_chunked_one(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("triton")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    run, settings = runs.run("liger", **SHORT), replace(CPU, workers=1, loss="liger")
+    workers.run(runs.folder, [recipes.check_liger, (run, settings)], world=1)
+    assert "liger loss" in runs.notices("liger")
+    assert runs.losses("liger") == pytest.approx(runs.losses("short"), abs=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_liger_s_loss_on_a_gpu() -> None:
+    pytest.importorskip("liger_kernel")
+    recipes.check_liger("cuda")
+
+
+def compiled(runs: Runs, name: str, monkeypatch: pytest.MonkeyPatch, recompute: bool) -> None:
+    """Train with compiled blocks, and compare with the run that is not."""
+    cache = (
+        runs.folder / f"inductor-{int(recompute)}"
+    )  # a space in it breaks the compiler's command
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(cache))
+    monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    settings = replace(CPU, compile=True, gradient_checkpointing=recompute)
+    jobs: Sequence[workers.Job] = [(runs.run(name, **SHORT), settings), recipes.check_compiled]
+    workers.run(runs.folder, jobs, world=2)
+    assert "blocks compiled" in runs.notices(name)
+    assert runs.losses(name) == pytest.approx(runs.losses("short"), abs=1e-4)
+    plain = runs.weights("short")
+    assert set(runs.weights(name)) == set(plain)  # no `_orig_mod` in a name
+    for parameter_name, value in runs.weights(name).items():
+        torch.testing.assert_close(value, plain[parameter_name], atol=1e-3, rtol=0)
+
+
+@pytest.mark.slow
+def test_compiled_blocks_train_as_plain_ones(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled(runs, "compiled", monkeypatch, recompute=False)
+
+
+@pytest.mark.slow
+@pytest.mark.stress
+def test_compiled_blocks_that_are_recomputed(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled(runs, "compiled and recomputed", monkeypatch, recompute=True)
+
+
+def test_recomputed_activations_change_no_bit(runs: Runs) -> None:
+    assert runs.equal("recomputed", "short")
+    assert "activations recomputed" in runs.notices("recomputed")
+    calls = []
+    for recompute in (False, True):
+        net, count = model().train(), [0]
+        if recompute:
+            net.gradient_checkpointing_enable()  # type: ignore[operator]
+
+        def called(*_: object, count: list[int] = count) -> None:
+            count[0] += 1
+
+        for layer in net.model.layers:  # type: ignore[union-attr]
+            layer.mlp.register_forward_hook(called)
+        _Objective(net, 1e-4, None, "chunked")(torch.randint(0, 64, (2, 16)))[1].backward()
+        calls.append(count[0])
+    assert calls == [2, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.stress
+def test_the_gpu_s_benchmark_goes_through_at_toy_size(project_root: Path) -> None:
+    options = ["--rehearse", "--eager", "--no-kills", "--rounds", "5"]
+    done = subprocess.run(
+        [sys.executable, "benchmarks/train_loop.py", *options],
+        cwd=project_root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for words in ("RePo / RoPE, whole steps: ", "MFU ", " causal, ", "peak memory", "K tok/s"):
+        assert words in done.stdout
+
+
+def test_the_best_kernel_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("liger_kernel")
+    assert execution.loss_kernel("", use_gpu=True) == "liger"
+    assert execution.loss_kernel("", use_gpu=False) == "chunked"
+    assert execution.loss_kernel("chunked", use_gpu=True) == "chunked"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert execution.loss_kernel("", use_gpu=True) == "chunked"
+    with pytest.raises(UserError, match=r"it needs `pip install 'repo-pipeline\[gpu\]'`"):
+        execution.loss_kernel("liger", use_gpu=True)
