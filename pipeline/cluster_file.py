@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from stages.common import variables
+from stages.common.findings import stop
 from stages.common.reading import parse, read_yaml
 from stages.common.schema import Count, NonNegative, Section, Share
 
@@ -45,4 +47,6 @@ class ClusterFile(Section):
 
 def read(path: Path) -> ClusterFile:
     """Read and check a cluster file; a mistake is a ``UserError``."""
-    return parse(ClusterFile, read_yaml(path), str(path))
+    described = parse(ClusterFile, read_yaml(path), str(path))
+    stop(variables.check(described.environment, f"{path}: environment."))
+    return described

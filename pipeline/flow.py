@@ -4,7 +4,6 @@ DVC decides whether a stage runs; Prefect orders, shows and retries; Ray compute
 """
 
 import itertools
-import os
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
@@ -34,9 +33,10 @@ from stages.common.errors import TRY_AGAIN
 from stages.common.guard import watch
 from stages.common.progress import parse
 from stages.common.runs import root as runs_root
+from stages.common.variables import whole
 
 prepare(Path.cwd())  # where Prefect's worker starts the flow, nobody else has
-PARALLEL = int(os.environ.get("REPO_PARALLEL_STAGES", "2"))
+PARALLEL = whole("REPO_PARALLEL_STAGES")
 """Stages at once; Ray shares out the cores among them."""
 
 

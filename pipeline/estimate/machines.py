@@ -8,6 +8,7 @@ from importlib.resources import files
 from pipeline.cluster_file import ClusterFile
 from stages.common.cost import Layout
 from stages.common.errors import UserError
+from stages.common.variables import flag, whole
 
 MFU_LOW, MFU_HIGH = 0.356, 0.50
 """Causal MFU that is assumed where none was measured: AI2's own OLMo-2 1B run, end to end (41.5 K
@@ -100,19 +101,13 @@ def machine(described: ClusterFile) -> Machine:
 
 def layout(described: ClusterFile, muon: bool) -> Layout:
     """How the work is shared out there: the cluster file's ``REPO_*``, else the environment's."""
+    settings = {**os.environ, **described.environment}
     return Layout(
         workers=max(described.gpus, 1),
-        zero_stage=0 if muon else _setting(described, "REPO_ZERO", 1),
-        micro_batch_tokens=_setting(described, "REPO_MICRO_BATCH_TOKENS", 16384),
-        gradient_checkpointing=bool(_setting(described, "REPO_GRADIENT_CHECKPOINTING", 0)),
-        eval_batch_tokens=_setting(described, "REPO_EVAL_BATCH_TOKENS", 16384),
-        offload=bool(_setting(described, "REPO_OFFLOAD", 0)),
-        checkpoints=_setting(described, "REPO_CHECKPOINT_KEEP", 2),
+        zero_stage=0 if muon else whole("REPO_ZERO", environment=settings),
+        micro_batch_tokens=whole("REPO_MICRO_BATCH_TOKENS", environment=settings),
+        gradient_checkpointing=flag("REPO_GRADIENT_CHECKPOINTING", environment=settings),
+        eval_batch_tokens=whole("REPO_EVAL_BATCH_TOKENS", environment=settings),
+        offload=flag("REPO_OFFLOAD", environment=settings),
+        checkpoints=whole("REPO_CHECKPOINT_KEEP", environment=settings),
     )
-
-
-def _setting(described: ClusterFile, name: str, default: int) -> int:
-    text = described.environment.get(name) or os.environ.get(name) or str(default)
-    if not text.isdecimal():
-        raise UserError(f"{name} is {text!r}: give a whole number")
-    return int(text)

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.common.errors import UserError
+from stages.common.variables import whole
 
-LIMIT_MB = 64
-"""Most that is sent, before compression; Ray's dashboard takes 100 MB (``REPO_SUBMIT_MB``)."""
 WISH = "submission.json"
 LOCK = "dvc.lock"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -109,10 +108,7 @@ class Tree:
 
 
 def _limit_mb() -> int:
-    text = os.environ.get("REPO_SUBMIT_MB") or str(LIMIT_MB)
-    if not text.isdecimal():
-        raise UserError(f"REPO_SUBMIT_MB is {text!r}: give a whole number of megabytes")
-    return int(text)
+    return whole("REPO_SUBMIT_MB")
 
 
 def _add(zipped: zipfile.ZipFile, name: str, content: bytes, mode: int) -> None:

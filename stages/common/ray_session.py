@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stages.common.variables import whole
+
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
@@ -89,7 +91,7 @@ def _own_sigterm() -> Iterator[None]:
 
 def cpus() -> int:
     """Cores that a local Ray may use: ``$REPO_CPUS``, by default those of this process."""
-    return int(os.environ.get("REPO_CPUS") or len(os.sched_getaffinity(0)))
+    return whole("REPO_CPUS", len(os.sched_getaffinity(0)))
 
 
 def _ensure_token() -> None:

@@ -6,7 +6,6 @@ identifies the work: the stage's params, the content of its inputs and its VERSI
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import BaseModel
 from stages.common.errors import TryAgain, UserError
 from stages.common.files import fingerprint, write_json
 from stages.common.stage import Job
+from stages.common.variables import value
 
 LOCK_WAIT_S = 60.0
 """A killed driver's Ray workers outlive it by 1-3 s; another live run takes its time."""
@@ -28,10 +28,7 @@ STATE = "state.json"
 
 def root() -> Path:
     """The folder of resumable state: ``$REPO_RUNS``, by default ``runs/``."""
-    value = os.environ.get("REPO_RUNS", "runs")
-    if "://" in value:
-        raise UserError(f"REPO_RUNS is {value!r}: a URL; give a folder on storage all nodes share")
-    return Path(value).absolute()
+    return Path(value("REPO_RUNS")).absolute()
 
 
 def key(job: Job, inputs: Sequence[Path]) -> str:

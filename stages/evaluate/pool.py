@@ -1,6 +1,5 @@
 """Shards on Ray actors: what is finished is on disk, what is lost is computed again."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from stages.common.errors import UserError
 from stages.common.files import read_json, write_json
 from stages.common.progress import Progress
 from stages.common.ray_session import session
+from stages.common.variables import flag, whole
 from stages.evaluate.shards import Shard
 
 _TRIES = 3
@@ -30,12 +30,12 @@ def finish(
 
 def actors() -> int:
     """How many actors hold the model: ``$REPO_EVAL_ACTORS``, by default 1."""
-    return _whole_number("REPO_EVAL_ACTORS", 1)
+    return whole("REPO_EVAL_ACTORS")
 
 
 def batch_tokens() -> int:
     """Tokens of a batch, prompts and budgets: ``$REPO_EVAL_BATCH_TOKENS``."""
-    return _whole_number("REPO_EVAL_BATCH_TOKENS", 16384)
+    return whole("REPO_EVAL_BATCH_TOKENS")
 
 
 def _compute(
@@ -83,15 +83,8 @@ def _compute(
 
 def _use_gpu(resources: Mapping[str, float]) -> bool:
     """``REPO_USE_GPU``, else whether Ray has a GPU now; one that grows on demand may have none yet."""
-    return os.environ.get("REPO_USE_GPU", str(int(resources.get("GPU", 0) > 0))) == "1"
+    return flag("REPO_USE_GPU", resources.get("GPU", 0) > 0)
 
 
 def _file(folder: Path, shard: Shard) -> Path:
     return folder / f"{shard.key}.json"
-
-
-def _whole_number(name: str, default: int) -> int:
-    text = os.environ.get(name) or str(default)
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"{name} is {text!r}: give a whole number from 1 up")
-    return int(text)

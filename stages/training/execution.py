@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 
 from stages.common.errors import UserError
+from stages.common.variables import flag, span, whole
 from stages.training.objective import Kernel
 
 
@@ -58,25 +59,25 @@ class Execution:
 
 def from_environment(gpus: int) -> Execution:
     """Read the ``REPO_*`` variables; ``gpus`` is how many the Ray session has."""
-    use_gpu = _flag("REPO_USE_GPU", gpus > 0)
+    use_gpu = flag("REPO_USE_GPU", gpus > 0)
     least, most = _workers(max(gpus, 1) if use_gpu else 2)
     execution = Execution(
         workers=most,
         least_workers=least,
         use_gpu=use_gpu,
-        zero_stage=_number("REPO_ZERO", 1, 0, 3) if os.environ.get("REPO_ZERO") else None,
-        offload=_flag("REPO_OFFLOAD"),
-        micro_batch_tokens=_number("REPO_MICRO_BATCH_TOKENS", 16384, 1, 2**31),
-        gradient_checkpointing=_flag("REPO_GRADIENT_CHECKPOINTING"),
-        compile=_flag("REPO_COMPILE"),
+        zero_stage=whole("REPO_ZERO") if os.environ.get("REPO_ZERO") else None,
+        offload=flag("REPO_OFFLOAD"),
+        micro_batch_tokens=whole("REPO_MICRO_BATCH_TOKENS"),
+        gradient_checkpointing=flag("REPO_GRADIENT_CHECKPOINTING"),
+        compile=flag("REPO_COMPILE"),
         loss=loss_kernel(os.environ.get("REPO_LOSS", ""), use_gpu),
-        checkpoint_seconds=float(_number("REPO_CHECKPOINT_SECONDS", 30, 0, 86400)),
-        checkpoint_steps=_number("REPO_CHECKPOINT_STEPS", 0, 0, 2**31),
-        checkpoint_keep=_number("REPO_CHECKPOINT_KEEP", 2, 1, 1000),
-        milestone_steps=_number("REPO_CHECKPOINT_MILESTONES", 0, 0, 2**31),
-        hang_seconds=float(_number("REPO_HANG_SECONDS", 900, 5, 86400)),
-        spikes_in_a_row=_number("REPO_SPIKES", 20, 0, 2**31),
-        tensorboard=_flag("REPO_TENSORBOARD"),
+        checkpoint_seconds=float(whole("REPO_CHECKPOINT_SECONDS")),
+        checkpoint_steps=whole("REPO_CHECKPOINT_STEPS"),
+        checkpoint_keep=whole("REPO_CHECKPOINT_KEEP"),
+        milestone_steps=whole("REPO_CHECKPOINT_MILESTONES"),
+        hang_seconds=float(whole("REPO_HANG_SECONDS")),
+        spikes_in_a_row=whole("REPO_SPIKES"),
+        tensorboard=flag("REPO_TENSORBOARD"),
         wandb=os.environ.get("REPO_WANDB", ""),
     )
     for wanted, name, package in (
@@ -106,24 +107,8 @@ def loss_kernel(wanted: str, use_gpu: bool) -> Kernel:
 
 def _workers(default: int) -> tuple[int | None, int]:
     """Least (none: fixed) and most workers, of ``REPO_WORKERS`` as ``4`` or ``2-4``."""
-    low, dash, high = os.environ.get("REPO_WORKERS", "").partition("-")
-    if not dash:
-        return None, _number("REPO_WORKERS", default, 1, 65536)
-    if not (low.isdigit() and high.isdigit() and 1 <= int(low) <= int(high) <= 65536):
-        raise UserError(f"REPO_WORKERS is '{low}-{high}': give two numbers, the least first: 2-4")
-    return int(low), int(high)
-
-
-def _flag(name: str, default: bool = False) -> bool:
-    return bool(_number(name, int(default), 0, 1))
-
-
-def _number(name: str, default: int, least: int, most: int) -> int:
-    text = os.environ.get(name, "")
-    try:
-        value = int(text) if text else default
-    except ValueError:
-        value = least - 1
-    if not least <= value <= most:
-        raise UserError(f"{name} is {text!r}: give a whole number from {least} to {most}")
-    return value
+    wanted = span("REPO_WORKERS")
+    if wanted is None:
+        return None, default
+    least, most = wanted
+    return (least if "-" in os.environ["REPO_WORKERS"] else None), most

@@ -1,6 +1,5 @@
 """Work of a training step, counted (PERFORMANCE.md gives OLMo-2 1B's), and what a device can do."""
 
-import os
 import resource
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from stages.common.errors import UserError
+from stages.common.variables import value
 
 PEAK_BF16 = {"H200": 989e12, "H100": 989e12, "GH200": 989e12, "A100": 312e12, "B200": 2250e12}
 """Dense bf16 FLOP/s by a part of the device's name, as their makers print them."""
@@ -52,16 +51,13 @@ def peak() -> float | None:
 
     ``REPO_PEAK_TFLOPS`` says it for any device.
     """
-    told = os.environ.get("REPO_PEAK_TFLOPS")
+    told = value("REPO_PEAK_TFLOPS")
     if told:
-        try:
-            return float(told) * 1e12
-        except ValueError:
-            raise UserError(f"REPO_PEAK_TFLOPS is {told!r}: give a number") from None
+        return float(told) * 1e12
     if not torch.cuda.is_available():
         return None
     name = torch.cuda.get_device_name()
-    return next((value for part, value in PEAK_BF16.items() if part in name), None)
+    return next((peak for part, peak in PEAK_BF16.items() if part in name), None)
 
 
 def peak_memory() -> int:

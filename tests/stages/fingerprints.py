@@ -22,9 +22,11 @@ STAGES = sorted(path.parent.name for path in (ROOT / "stages").glob("*/version.p
 PACKAGES = ("stages", "repo_model")
 NOT_THE_RESULT = {
     "stages.common.entry",
+    "stages.common.findings",
     "stages.common.guard",
     "stages.common.progress",
     "stages.common.status",
+    "stages.common.variables",
     "stages.params",
 }
 """How a stage is started and shown, and the schema: a param that matters is tracked by its value."""
