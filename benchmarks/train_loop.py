@@ -288,7 +288,7 @@ def measure(
 ) -> None:
     """Measure and print the tables. ``beside``: the loops to compare the product's with."""
     device = "cuda" if execution.use_gpu else "cpu"
-    with Watchdog(3600.0, print) as watchdog:
+    with Watchdog(3600.0, print, root, 0) as watchdog:
 
         def loop_of(name: str, settings: Execution, positions: str = "repo") -> Loop:
             run = Run(params, 7, tokens, root / name, partial(build, sizes, positions))

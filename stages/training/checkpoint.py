@@ -10,8 +10,9 @@ import os
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from stages.training.progress import Progress
 
 OTHER_RANKS_S = 600.0
 """How long rank 0 waits for the other ranks' files; storage that is slower than that is broken."""
+
+HASHES_AT_ONCE = 8
 
 
 def part(folder: Path, step: int, attempt: str) -> Path:
@@ -99,14 +102,15 @@ class Good:
     """One line for each newer one that is damaged."""
 
 
-def latest(folder: Path) -> Good | None:
+def latest(folder: Path, damage: Callable[[Path], str | None] | None = None) -> Good | None:
     """Find the newest good checkpoint; none where there is no checkpoint at all.
 
+    ``damage``: names a damaged file of a checkpoint; by default this process hashes all of them.
     Raises ``UserError`` where there are some and all are damaged.
     """
     damaged: list[str] = []
-    for found in reversed(_all(folder)):
-        if bad := _damage(found):
+    for found in newest_first(folder):
+        if bad := (damage or damage_of)(found):
             damaged.append(f"{found}: {bad} is damaged; going back to an earlier one")
             continue
         source = found / "progress.json"
@@ -122,29 +126,46 @@ def latest(folder: Path) -> Good | None:
 class Stored(Mapping[str, Tensor]):
     """The state in a checkpoint, read entry by entry: no rank ever holds all of it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, reading: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """``reading``: entered for every read; on slow storage these take their time."""
+        self.folder, self._reading = folder, reading
         self._shapes: dict[str, list[int]] = read_json(folder / "index.json")
-        self._parts: dict[str, list[tuple[int, str, Any]]] = defaultdict(list)
+        self.bytes_read = 0
+        """Of the entries; each rank reads no more than it holds, but for ZeRO 0."""
+        self._parts: dict[str, list[tuple[int, int, Any]]] = defaultdict(list)
         self._files = ExitStack()
         for file in sorted(folder.glob("rank-*.safetensors")):
             opened = self._files.enter_context(safe_open(file, framework="pt"))
             for key in opened.keys():  # noqa: SIM118  (not a mapping)
                 entry, _, start = key.rpartition("@")
-                self._parts[entry].append((int(start), key, opened))
+                held = opened.get_slice(key)
+                self._parts[entry].append((int(start), held.get_shape()[0], held))
 
     def __getitem__(self, entry: str) -> Tensor:
         if entry not in self._parts:
             raise KeyError(entry)
         shape = self.shape(entry)
-        values = [
-            file.get_tensor(key)
-            for _, key, file in sorted(self._parts[entry], key=lambda held: held[0])
-        ]
-        joined = torch.cat(values) if len(values) > 1 else values[0]
-        if joined.numel() != math.prod(shape):
+        return self.part(entry, 0, math.prod(shape)).view(shape)
+
+    def part(self, entry: str, start: int, count: int) -> Tensor:
+        """``count`` values of the flat entry from ``start`` on; nothing else is read."""
+        found, upto = [], start
+        for first, length, held in sorted(self._parts[entry], key=lambda piece: piece[0]):
+            low, high = max(upto, first), min(start + count, first + length)
+            if low < high and low == upto:
+                with self._reading():
+                    found.append(held[low - first : high - first])
+                upto = high
+        if upto != start + count:
             raise UserError(f"{self.folder}: {entry} is incomplete; remove this checkpoint")
-        return joined.view(shape)
+        joined = torch.cat(found) if len(found) > 1 else found[0]
+        self.bytes_read += joined.nbytes
+        return joined
+
+    def __contains__(self, entry: object) -> bool:
+        return entry in self._parts  # Mapping's own would read the entry
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._parts)
@@ -179,20 +200,38 @@ def _await_ranks(building: Path, world: int) -> None:
     raise OSError(f"a rank's part did not come within {OTHER_RANKS_S:.0f} s")
 
 
-def _damage(checkpoint: Path) -> str | None:
-    """Name of a file that is not as it was written."""
+def damage_of(checkpoint: Path, share: int = 0, of: int = 1) -> str | None:
+    """Name of a file that is not as it was written; of ``of`` processes, each looks at its share.
+
+    Hashing releases the interpreter's lock: several files at once.
+    """
     try:
-        hashes = read_json(checkpoint / "COMPLETE")
-        for name, expected in hashes.items():
-            if not (checkpoint / name).is_file() or sha256(checkpoint / name) != expected:
-                return str(name)
+        hashes = sorted(read_json(checkpoint / "COMPLETE").items())[share::of]
+        with ThreadPoolExecutor(min(HASHES_AT_ONCE, os.cpu_count() or 1)) as pool:
+            return next(
+                filter(None, pool.map(lambda item: _changed(checkpoint, *item), hashes)), None
+            )
     except (UserError, OSError, AttributeError, SafetensorError):
         return "COMPLETE"
-    return None
+
+
+def _changed(checkpoint: Path, name: str, expected: str) -> str | None:
+    file = checkpoint / name
+    return None if file.is_file() and sha256(file) == expected else name
 
 
 def _all(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("step-*/COMPLETE"))
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """Every checkpoint that was completed."""
+    return _all(folder)[::-1]
+
+
+def size(checkpoint: Path) -> int:
+    """Bytes of the tensors in it."""
+    return sum(file.stat().st_size for file in checkpoint.glob("rank-*.safetensors"))
 
 
 def _step(checkpoint: Path) -> int:

@@ -1,6 +1,5 @@
 """DeepSpeed's engine around a causal language model and its loss."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from repo_model.packing import document_position_ids
 from stages.common.errors import UserError
-from stages.training import named_state, optimizer
+from stages.training import named_state, optimizer, zero
 from stages.training.execution import Execution
 from stages.training.named_state import Fragments, State
 from stages.training.objective import Kernel, next_token_loss
@@ -34,17 +33,15 @@ class Engine:
         updates: int,
         eos_id: int,
     ) -> None:
-        if not execution.use_gpu:
-            os.environ["DS_ACCELERATOR"] = "cpu"
+        zero.settle(execution.use_gpu)
         import deepspeed
 
-        if not execution.use_gpu:
-            # A private table; without it a shared-memory operator is compiled for 38 s on CPU.
-            deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        self.zero_stage = zero_stage(params, execution)
         deepspeed.init_distributed("nccl" if execution.use_gpu else "gloo", verbose=False)
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(state[name])
+        if self.zero_stage == 0:
+            with torch.no_grad():
+                for name, parameter in model.named_parameters():
+                    parameter.copy_(state[name])
         if params.precision == "bf16":
             model.to(torch.bfloat16)
         if execution.gradient_checkpointing:
@@ -53,7 +50,6 @@ class Engine:
             for layer in model.model.layers:  # type: ignore[union-attr]
                 layer.compile()
         self.model, self.shapes = model, named_state.shapes_of(model)
-        self.zero_stage = zero_stage(params, execution)
         masked_after = eos_id if params.document_mask else None
         objective = _Objective(model, params.z_loss, masked_after, execution.loss)
         chosen = optimizer.build(model, params, fused=execution.use_gpu and not execution.offload)
@@ -65,8 +61,8 @@ class Engine:
         )
         self._full_lr = [group["lr"] for group in self._engine.optimizer.param_groups]
         if self.zero_stage:
-            named_state.prime(self._engine.optimizer, updates)
-            named_state.write_partitioned(model, state)
+            zero.prime(self._engine.optimizer, updates)
+            zero.write(model, self._engine.optimizer, self.zero_stage, state)
         else:
             named_state.write_whole(model, self._engine.optimizer, state)
 
@@ -80,7 +76,7 @@ class Engine:
         """Whether the last step changed nothing because a gradient was not finite."""
         if self._guard is not None:
             return self._guard.skipped
-        return bool(self._engine.optimizer.overflow)
+        return zero.overflowed(self._engine)
 
     @property
     def gradient_norm(self) -> float | None:
@@ -116,7 +112,9 @@ class Engine:
 
     def fragments(self) -> Fragments:
         """What this rank holds of the training state, as views into it."""
-        return named_state.fragments(self.model, self._engine.optimizer, self.zero_stage)
+        if self.zero_stage == 0:
+            return named_state.whole_fragments(self.model, self._engine.optimizer)
+        return zero.fragments(self.model, self.zero_stage)
 
 
 def zero_stage(params: TrainingParams, execution: Execution) -> int:
@@ -135,16 +133,16 @@ def zero_stage(params: TrainingParams, execution: Execution) -> int:
 
 def _config(params: TrainingParams, execution: Execution, parts: int, stage: int) -> dict[str, Any]:
     """DeepSpeed's settings."""
-    zero: dict[str, Any] = {"stage": stage}
+    settings: dict[str, Any] = {"stage": stage}
     if execution.offload:
-        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": execution.use_gpu}
+        settings["offload_optimizer"] = {"device": "cpu", "pin_memory": execution.use_gpu}
     return {
         # Rows per pass vary with the length schedule; DeepSpeed only divides by the parts.
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": parts,
         "gradient_clipping": params.grad_clip,
         "bf16": {"enabled": params.precision == "bf16"},
-        "zero_optimization": zero,
+        "zero_optimization": settings,
         "zero_allow_untested_optimizer": True,
         # Its own Adam for the CPU is compiled for four minutes at first use.
         "zero_force_ds_cpu_optimizer": False,

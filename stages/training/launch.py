@@ -26,7 +26,7 @@ from stages.training.loop import train
 from stages.training.order import DataOrder, parts_per_step
 from stages.training.run import LOG, MISTAKE, RESERVE, RESERVE_BYTES, STOP, STOPPED, Run
 from stages.training.screen import Screen
-from stages.training.share import takes_part
+from stages.training.share import COLLECTIVES_S, takes_part
 
 MOST_RESTARTS = 1000
 """For Ray; ``Attempts`` ends a run that dies without getting further."""
@@ -96,7 +96,7 @@ def _trainer(run: Run, execution: Execution, storage: Path) -> Any:
         train_loop_config={"run": run, "execution": execution},
         torch_config=TorchConfig(
             backend="nccl" if execution.use_gpu else "gloo",
-            timeout_s=int(execution.hang_seconds),
+            timeout_s=COLLECTIVES_S,
         ),
         scaling_config=ScalingConfig(
             num_workers=execution.workers
@@ -125,7 +125,7 @@ def worker(config: dict[str, Any]) -> None:
         # One core per worker is what was asked of Ray; more threads would fight over it.
         torch.set_num_threads(1)
     try:
-        if takes_part(run.params, execution):
+        if takes_part(run.params):
             train(run, execution)
     except UserError as error:
         (run.folder / RESERVE).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -52,7 +53,8 @@ def train(run: Run, execution: Execution) -> bool:
     rank = dist.get_rank()
     # A killed run's rank 0 may outlive its driver by seconds: wait for its end before writing.
     lock = FileLock(run.folder / ".writer.lock", timeout=120) if rank == 0 else nullcontext()
-    with Watchdog(execution.hang_seconds, partial(_say, run, rank)) as watchdog, lock:
+    watch = Watchdog(execution.hang_seconds, partial(_say, run, rank), run.folder, rank)
+    with watch as watchdog, lock:
         _from_rank_0(lambda: Attempts(run.folder).begin(run.checkpoints))
         return Loop(run, execution, rank, dist.get_world_size(), watchdog).go()
 
@@ -68,7 +70,8 @@ class Loop:
         store = TokenStore(run.tokens)
         self.order = DataOrder(store, run.params, run.seed)
         self.parts = parts_per_step(run.params, world, execution.micro_batch_tokens)
-        model = run.build()
+        with watchdog.own_work("building the model"):
+            model = run.build()
         model.train()
         found = self._last_checkpoint()
         fresh = Progress(self.order.position(0))
@@ -77,7 +80,8 @@ class Loop:
         state: State
         if found:
             progress.check(self.order.position(self.step), str(found.folder))
-            stored = checkpoint.Stored(found.folder)
+            reading = partial(watchdog.own_work, "reading the checkpoint")
+            stored = checkpoint.Stored(found.folder, reading)
             stored.check(shapes_of(model))
             state, updates = stored, updates_of(run.moments) + self.step - progress.skipped
         else:
@@ -116,11 +120,11 @@ class Loop:
         if self.saved_step < self.step:
             self.save()
         self._finish_writing()
-        if self.eyes:
-            self.watchdog.beat("exporting the model")
-            export(self.run, checkpoint.whole(self.run.checkpoints, self.step), self.curve.points)
-            self.eyes.close()
-        dist.barrier()
+        if self.eyes:  # the other ranks are done and wait for nobody
+            with self.watchdog.own_work("exporting the model"):
+                last = checkpoint.whole(self.run.checkpoints, self.step)
+                export(self.run, last, self.curve.points)
+                self.eyes.close()
         return True
 
     def take_step(self) -> bool:
@@ -138,14 +142,24 @@ class Loop:
         """Begin a checkpoint of this step; every rank calls it."""
         self.watchdog.beat(f"saving step {self.step}")
         progress = Progress(self.order.position(self.step), **self.curve.state())
-        self.writer.save(self.engine.fragments(), progress)
+        with self.watchdog.own_work(f"copying step {self.step}"):
+            self.writer.save(self.engine.fragments(), progress)
         self.saved_step, self.saved_at = self.step, time.monotonic()
 
     def _last_checkpoint(self) -> checkpoint.Good | None:
-        """Rank 0 looks for it and checks the hashes; all go on from the one it found."""
+        """All look for it, each at its share of the hashes, and go on from the one that was found."""
         if self.rank == 0:
             checkpoint.sweep(self.run.checkpoints)
-        good = _from_rank_0(lambda: checkpoint.latest(self.run.checkpoints))
+        verdicts: dict[Path, str | None] = {}
+        for found in _from_rank_0(lambda: checkpoint.newest_first(self.run.checkpoints)):
+            with self.watchdog.own_work(f"checking {found.name}"):
+                mine = checkpoint.damage_of(found, self.rank, self.world)
+            said: list[str | None] = [None] * self.world
+            dist.all_gather_object(said, mine)
+            verdicts[found] = next(filter(None, said), None)
+            if verdicts[found] is None:
+                break
+        good = _from_rank_0(lambda: checkpoint.latest(self.run.checkpoints, verdicts.__getitem__))
         if good and self.rank == 0:
             for line in good.damaged:
                 say(self.run.folder, line)
@@ -218,7 +232,8 @@ class Loop:
 
     def _finish_writing(self) -> None:
         """Wait for the last checkpoint; one that could not be written is the user's to mend."""
-        self.writer.wait()
+        with self.watchdog.own_work("writing the checkpoint"):
+            self.writer.wait()
         dist.barrier()
         line = _from_rank_0(lambda: self.writer.failure and self._not_written())
         if line:
@@ -241,7 +256,8 @@ class Loop:
         limit, bad = self.execution.spikes_in_a_row, self.curve.spikes.in_a_row
         if not limit or bad < limit:
             return
-        self.writer.wait()
+        with self.watchdog.own_work("writing the checkpoint"):
+            self.writer.wait()
         dist.barrier()
         good = _from_rank_0(lambda: checkpoint.latest(self.run.checkpoints))
         raise UserError(

@@ -6,7 +6,7 @@ reads only the part it holds, as fragments: nothing is gathered, on no host lies
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -29,37 +29,24 @@ def shapes_of(model: nn.Module) -> dict[str, list[int]]:
     return {name: list(getattr(p, "ds_shape", p.shape)) for name, p in model.named_parameters()}
 
 
-def prime(zero: Any, step: int) -> None:
-    """Create Adam's state before the first step, so that it can be read and written at any time.
+@runtime_checkable
+class Ranged(Protocol):
+    """A state that reads a part of an entry without the rest of it."""
 
-    DeepSpeed links its fragments to the optimizer's state once; torch makes that state lazily.
-    """
-    flat = getattr(zero, "fp32_partitioned_groups_flat", None)  # ZeRO 3
-    for partition in flat or zero.single_partition_of_fp32_groups:
-        zero.optimizer.state[partition] = {
-            "step": torch.tensor(float(step)),
-            **{moment: torch.zeros_like(partition) for moment in MOMENTS},
-        }
-    if flat is None:
-        zero._lazy_init_hp_params_optimizer_state()
+    def part(self, entry: str, start: int, count: int) -> Tensor:
+        """``count`` values of the flat entry, from ``start`` on."""
 
 
-def fragments(model: nn.Module, optimizer: Any, zero_stage: int) -> Fragments:
-    """What this rank holds, as views (ZeRO 0: rank 0 holds all and the others nothing)."""
-    if zero_stage == 0:
-        return dict(_whole(model, optimizer)) if dist.get_rank() == 0 else {}
-    return dict(_thirds(model) if zero_stage == 3 else _partitions(model))
+def part(state: State, entry: str, start: int, count: int) -> Tensor:
+    """``count`` values of a flat entry of ``state``, from ``start`` on."""
+    if isinstance(state, Ranged):
+        return state.part(entry, start, count)
+    return state[entry].flatten()[start : start + count]
 
 
-def write_partitioned(model: nn.Module, state: State) -> None:
-    """Give each rank its part of ``state``; ``prime`` must have come before."""
-    from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
-
-    for name, parameter in model.named_parameters():
-        safe_set_full_fp32_param(parameter, state[name].to(parameter.device))
-        for moment in MOMENTS:
-            if (value := state.get(f"{name}|{moment}")) is not None:
-                safe_set_full_optimizer_state(parameter, value.to(parameter.device), moment)
+def whole_fragments(model: nn.Module, optimizer: Any) -> Fragments:
+    """Without ZeRO: rank 0 holds all, as views, and the others nothing."""
+    return dict(_whole(model, optimizer)) if dist.get_rank() == 0 else {}
 
 
 def write_whole(model: nn.Module, optimizer: Any, state: State) -> None:
@@ -68,8 +55,11 @@ def write_whole(model: nn.Module, optimizer: Any, state: State) -> None:
         prefix = f"{name}|"
         for entry in [entry for entry in state if entry.startswith(prefix)]:
             key = entry.removeprefix(prefix)
-            device = "cpu" if key == "step" else parameter.device  # where torch keeps it
-            _entries(optimizer, parameter)[key] = state[entry].to(device).clone()
+            if key == "step":
+                value = step_count(optimizer, parameter, float(state[entry]))
+            else:
+                value = state[entry].to(parameter.device).clone()
+            _entries(optimizer, parameter)[key] = value
 
 
 def _whole(model: nn.Module, optimizer: Any) -> Iterator[tuple[str, Tensor]]:
@@ -79,32 +69,11 @@ def _whole(model: nn.Module, optimizer: Any) -> Iterator[tuple[str, Tensor]]:
             yield f"{name}|{key}@0", value.detach().flatten()
 
 
-def _partitions(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """ZeRO 1 and 2: a rank's slice of the flat group cuts parameters anywhere."""
-    for name, parameter in model.named_parameters():
-        held = parameter._hp_mapping  # type: ignore[attr-defined]
-        if held is None:
-            continue
-        start = held.lp_fragment_address.start
-        yield f"{name}@{start}", held.get_hp_fragment().detach()
-        for moment in MOMENTS:
-            yield f"{name}|{moment}@{start}", held.get_hp_fragment(moment).detach()
-
-
-def _thirds(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """ZeRO 3: every parameter is cut evenly, the last part padded."""
-    from deepspeed.utils import safe_get_local_fp32_param, safe_get_local_optimizer_state
-
-    for name, parameter in model.named_parameters():
-        part = safe_get_local_fp32_param(parameter)
-        start = part.numel() * dist.get_rank()
-        held = min(part.numel(), parameter.ds_numel - start)  # type: ignore[attr-defined]
-        if held <= 0:
-            continue
-        yield f"{name}@{start}", part.flatten()[:held]
-        for moment in MOMENTS:
-            value = safe_get_local_optimizer_state(parameter, moment)
-            yield f"{name}|{moment}@{start}", value.flatten()[:held]
+def step_count(optimizer: Any, parameter: Tensor, value: float) -> Tensor:
+    """Adam's ``step`` as torch itself would make it: a fused kernel reads it on the device."""
+    groups = optimizer.param_groups
+    on_device = any(group.get("fused") or group.get("capturable") for group in groups)
+    return torch.tensor(value, device=parameter.device if on_device else "cpu")
 
 
 def _entries(optimizer: Any, parameter: Tensor) -> dict[str, Tensor]:

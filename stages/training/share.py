@@ -10,9 +10,12 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
-from stages.training.execution import Execution
 from stages.training.order import phases
 from stages.training.params import TrainingParams
+
+COLLECTIVES_S = 86_400
+"""The process group's own limit of a collective. It is not what finds a hang: it cannot tell one from
+a rank that waits while another reads or writes for long; ``watchdog`` can."""
 
 
 def useful(params: TrainingParams, workers: int) -> int:
@@ -21,7 +24,7 @@ def useful(params: TrainingParams, workers: int) -> int:
     return max(n for n in range(1, workers + 1) if not any(count % n for count in rows))
 
 
-def takes_part(params: TrainingParams, execution: Execution) -> bool:
+def takes_part(params: TrainingParams) -> bool:
     """Whether this worker trains; all call it. Those that do are a process group of their own then."""
     world, rank = dist.get_world_size(), dist.get_rank()
     trained_by = useful(params, world)
@@ -39,7 +42,7 @@ def takes_part(params: TrainingParams, execution: Execution) -> bool:
         init_method=told[0],
         rank=rank,
         world_size=trained_by,
-        timeout=timedelta(seconds=execution.hang_seconds),
+        timeout=timedelta(seconds=COLLECTIVES_S),
     )
     return True
 

@@ -87,6 +87,7 @@ def resumed(runs: Runs) -> Runs:
         (runs.run("all flipped"), CPU),
         (runs.run("other model", wider_model), CPU),
         (replace(other, tokens=tokens), CPU),
+        *(partial(recipes.read_from, runs.run("zero1"), stage, 2) for stage in (1, 2, 3)),
     ]
     workers.run(runs.folder, [each for job in jobs for each in (job, recipes.undo)], world=2)
     return runs

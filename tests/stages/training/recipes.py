@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from stages.common.errors import UserError
-from stages.common.files import read_jsonl
-from stages.training import curve, meeting, notices
+from stages.common.files import read_jsonl, write_json
+from stages.training import checkpoint, curve, meeting, notices
 from stages.training.engine import Engine
+from stages.training.execution import Execution
 from stages.training.objective import next_token_loss
 from stages.training.params import TrainingParams
 from stages.training.run import STOP, Run
@@ -258,3 +259,16 @@ def _naive_loss(
 def check_compiled() -> None:
     """The runs before this job in this process did compile the blocks."""
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+
+
+def read_from(run: Run, stage: int, world: int) -> None:
+    """Build an engine from the run's last checkpoint and leave how much was read and is held."""
+    found = checkpoint.latest(run.checkpoints)
+    assert found is not None
+    stored, net = checkpoint.Stored(found.folder), model()
+    updates = found.progress.position.step
+    execution = Execution(workers=world, use_gpu=False, zero_stage=stage)
+    engine = Engine(net, run.params, execution, 1, stored, updates, 0)
+    held = sum(value.nbytes for value in engine.fragments().values())
+    read = {"read": stored.bytes_read, "held": held, "of": checkpoint.size(found.folder)}
+    write_json(run.folder / f"read-{stage}-{dist.get_rank()}of{world}.json", read)

@@ -13,6 +13,7 @@ from stages.common.errors import UserError
 from stages.training import flops, health, notices
 from stages.training.attempts import LIMIT, Attempts
 from stages.training.spikes import ENOUGH, Spikes
+from stages.training.watchdog import BUSY, Watchdog
 from tests.stages.training.small import model
 
 
@@ -136,27 +137,70 @@ def test_positions_of_a_model() -> None:
 
 
 HANG = """
-import time
+import sys, time
 from pathlib import Path
 from stages.training.watchdog import Watchdog
-with Watchdog(0.5, lambda line: print(line, flush=True)) as watchdog:
+doing, folder, rank = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+with Watchdog(0.5, lambda line: print(line, flush=True), folder, rank) as watchdog:
     for _ in range(4):
         watchdog.beat("step 1")
         time.sleep(0.2)
     print("alive", flush=True)
-    watchdog.beat("step 2")
-    time.sleep(60)
+    if doing == "own work":
+        with watchdog.own_work("exporting"):
+            time.sleep(3)
+    elif doing == "waits":
+        time.sleep(2)
+    else:
+        watchdog.beat("step 2")
+        time.sleep(60)
+    print("done", flush=True)
 """
 
 
-def test_the_watchdog_ends_a_process_that_hangs(project_root: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", HANG], cwd=project_root, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 70
-    assert done.stdout.splitlines()[0] == "alive"
-    assert "hangs: nothing for 0 s at step 2 (REPO_HANG_SECONDS)" in done.stdout
-    assert "most recent call first" in done.stderr
+def hanging(root: Path, folder: Path, doing: str, rank: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", HANG, doing, str(folder), str(rank)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=root, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_the_watchdog_ends_a_process_that_hangs(project_root: Path, tmp_path: Path) -> None:
+    (tmp_path / f"{BUSY}00001").write_text("of a rank that was killed")
+    hung = hanging(project_root, tmp_path, "step 2", 0)
+    out, err = hung.communicate(timeout=60)
+    assert hung.returncode == 70
+    assert out.splitlines()[0] == "alive"
+    assert "hangs: nothing for 0 s at step 2 (REPO_HANG_SECONDS)" in out
+    assert "most recent call first" in err
+
+
+def test_a_ranks_own_work_may_last_and_the_others_may_wait_for_it(
+    project_root: Path, tmp_path: Path
+) -> None:
+    works = hanging(project_root, tmp_path, "own work", 0)
+    assert works.stdout is not None
+    assert works.stdout.readline() == "alive\n"
+    waits = hanging(project_root, tmp_path, "waits", 1)
+    told, _ = works.communicate(timeout=60)
+    assert (works.returncode, told.splitlines()[-1]) == (0, "done")
+    assert "is still exporting, for " in told
+    assert not (tmp_path / f"{BUSY}00000").exists()
+    assert waits.wait(timeout=60) in (0, 70)  # 70 where it began too late to see the work
+
+
+def test_others_work_is_seen_by_a_change_not_by_a_clock(tmp_path: Path) -> None:
+    ours, other = tmp_path / f"{BUSY}00000", tmp_path / f"{BUSY}00001"
+    watchdog = Watchdog(60.0, print, tmp_path, 0)
+    look = watchdog._others_work
+    ours.write_text("mine does not count")
+    assert not look()
+    other.write_text("1 5.0")
+    assert look()
+    assert not look()  # frozen, or killed
+    other.write_text("1 6.0")
+    assert look()
+    other.unlink()
+    assert not look()
 
 
 def test_a_run_that_only_dies_is_ended_and_one_that_gets_on_is_not(tmp_path: Path) -> None:

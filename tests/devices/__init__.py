@@ -1,0 +1,1 @@
+"""Our own functions on fake CUDA tensors: device faults without a GPU."""
