@@ -1,9 +1,9 @@
 """From token ids to token ids: greedy decoding of batches, and losses of windows.
 
-transformers' ``generate`` on one prompt is the reference: batches must give the same tokens.
+transformers' ``generate`` on one prompt is the reference: batches must give the same tokens. Where a
+batch of ours would not, ``suited`` names the way that does, and that one is taken.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +11,9 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import Cache, GenerationConfig
 
+from stages.common.errors import UserError
 from stages.evaluate import prefill
+from stages.evaluate.suited import Suited, suited
 
 _LOGITS = 1 << 25
 """Most logits at a time (128 MiB in fp32): 16K tokens of dolma2's vocabulary would be 6.5 GB."""
@@ -45,8 +47,9 @@ def generate(
     one is 1.6 times as fast at 1,024 tokens on a CPU as with the mask that left padding needs. In
     decoding the mask hides the padding. What has ended leaves the batch. What several prompts begin
     with is read once. ``marks`` are places of tokens, one a prompt, whose learned positions are wanted.
+    A model for which this is wrong is decoded by ``by_generate``.
     """
-    if min(len(prompt) for prompt in prompts) < 2 or not _takes_positions(model):
+    if way(model).way != "own" or min(len(prompt) for prompt in prompts) < 2:
         return by_generate(model, prompts, max_new_tokens, eos_id, stop)
     with torch.inference_mode():
         cache, positions = prefill.read(
@@ -56,8 +59,33 @@ def generate(
         return [row._replace(position=z) for row, z in zip(found, positions, strict=True)]
 
 
-def _takes_positions(model: Any) -> bool:
-    return "position_ids" in inspect.signature(model.forward).parameters
+def way(model: Any) -> Suited:
+    """The fastest way of decoding that gives this model's own tokens."""
+    return suited(model, {"own": _own_logits, "static": _static_logits, "alone": _static_logits})
+
+
+def _own_logits(model: Any, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Logits after each prompt, BV, as this engine reads it."""
+    with torch.inference_mode():
+        cache, _ = prefill.read(model, prompts, [None] * len(prompts), 1)
+        width = max(map(len, prompts)) - 1
+        lengths_B = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
+        place_T = torch.arange(width + 1, device=model.device)
+        mask_BT = ((place_T[None] < lengths_B[:, None] - 1) | (place_T[None] >= width)).long()
+        logits_B1V: torch.Tensor = model(
+            input_ids=torch.tensor([[prompt[-1]] for prompt in prompts], device=model.device),
+            attention_mask=mask_BT,
+            position_ids=(lengths_B - 1)[:, None],
+            past_key_values=cache,
+            use_cache=True,
+        ).logits
+        return logits_B1V[:, -1]
+
+
+def _static_logits(model: Any, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Logits after each prompt, BV, as ``generate`` reads it."""
+    out = _generated(model, prompts, greedy(1, 0), output_logits=True, return_dict_in_generate=True)
+    return torch.as_tensor(out.logits[0])
 
 
 def _decode(
@@ -124,21 +152,33 @@ def by_generate(
 ) -> list[Completion]:
     """The reference: transformers' ``generate`` on a batch that is padded on the left.
 
-    What ``stop`` would have ended is cut there; ``marks`` stay unanswered.
+    A model that takes no notice of padding reads its prompts one by one. What ``stop`` would have
+    ended is cut there; ``marks`` stay unanswered.
     """
-    width = max(len(prompt) for prompt in prompts)
+    batches = [[prompt] for prompt in prompts] if way(model).way == "alone" else [prompts]
+    rows: list[list[int]] = []
+    for some in batches:
+        output = _generated(model, some, greedy(max_new_tokens, eos_id))
+        rows += output[:, max(map(len, some)) :].tolist()
+    return [completion(row, ids, eos_id, stop) for row, ids in enumerate(rows)]
+
+
+def _generated(
+    model: Any, prompts: Sequence[Sequence[int]], config: GenerationConfig, **more: Any
+) -> Any:
+    """What ``generate`` returns for prompts padded on the left."""
+    width = max(map(len, prompts))
     padding = [width - len(prompt) for prompt in prompts]
-    input_ids = [[eos_id] * pad + list(p) for pad, p in zip(padding, prompts, strict=True)]
+    pad_id = config.pad_token_id
+    input_ids = [[pad_id] * pad + list(p) for pad, p in zip(padding, prompts, strict=True)]
     mask = [[0] * pad + [1] * (width - pad) for pad in padding]
     with torch.inference_mode():
-        output = model.generate(
+        return model.generate(
             input_ids=torch.tensor(input_ids, device=model.device),
             attention_mask=torch.tensor(mask, device=model.device),
-            generation_config=greedy(max_new_tokens, eos_id),
+            generation_config=config,
+            **more,
         )
-    return [
-        completion(row, ids, eos_id, stop) for row, ids in enumerate(output[:, width:].tolist())
-    ]
 
 
 def greedy(max_new_tokens: int, eos_id: int) -> GenerationConfig:
@@ -169,8 +209,9 @@ def window_losses(model: Any, windows: Sequence[Sequence[int]]) -> list[float]:
     with torch.inference_mode():
         ids_BT = torch.tensor([list(window) for window in windows], device=model.device)
         hidden_BTD = model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
-        head, length = model.get_output_embeddings(), ids_BT.shape[1]
-        chunk = max(1, _LOGITS // (head.weight.shape[0] * len(windows)))
+        head, length = _head(model), ids_BT.shape[1]
+        vocabulary = head(hidden_BTD[:, :1]).shape[-1]
+        chunk = max(1, _LOGITS // (vocabulary * len(windows)))
         losses = []
         for start in range(0, length - 1, chunk):
             end = min(start + chunk, length - 1)
@@ -179,3 +220,24 @@ def window_losses(model: Any, windows: Sequence[Sequence[int]]) -> list[float]:
             losses.append(cross_entropy(logits_BVC, targets_BC, reduction="none"))
         means: list[float] = torch.cat(losses, dim=1).double().mean(dim=1).tolist()
     return means
+
+
+def _head(model: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """From hidden states to logits, as the model makes them; an unknown way is refused.
+
+    Gemma-2 caps its logits, Cohere and Granite scale them: each way is tried on two tokens.
+    """
+    linear: Callable[[torch.Tensor], torch.Tensor] = model.get_output_embeddings()
+    ids_BT = torch.tensor([[3, 4]], device=model.device)
+    hidden_BTD = model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
+    logits_BTV, plain_BTV = model(input_ids=ids_BT, use_cache=False).logits, linear(hidden_BTD)
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    scale = (logits_BTV.float() / plain_BTV.float()).median().to(plain_BTV.dtype)
+    for head in (
+        *([lambda hidden: cap * torch.tanh(linear(hidden) / cap)] if cap else []),
+        linear,
+        lambda hidden: linear(hidden) * scale,
+    ):
+        if torch.allclose(logits_BTV.float(), head(hidden_BTD).float(), rtol=1e-2, atol=1e-3):
+            return head
+    raise UserError(f"{type(model).__name__}: its logits are not made from its last layer alone")

@@ -6,6 +6,7 @@ slower than this project's own engine (``benchmarks/evaluate.py`` prints by how 
 the default.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,8 +33,13 @@ def generate(
     """
     from transformers import ContinuousBatchingConfig
 
-    from stages.evaluate.engine import completion, greedy
+    from stages.evaluate.engine import completion, greedy, way
 
+    reason = way(model).reason
+    if not reason and "position_ids" not in inspect.signature(model.forward).parameters:
+        reason = "its positions come from the mask"  # Bloom's tokens were others, nothing said
+    if reason:
+        raise UserError(f"--engine {ENGINE}: not for this model ({reason}); leave it out")
     pages = sum(-(-(len(prompt) + max_new_tokens) // _PAGE) for prompt in prompts)
     found = model.generate_batch(
         [list(prompt) for prompt in prompts],

@@ -17,6 +17,13 @@ from stages.evaluate import generate_batch, vllm_engine
 from stages.evaluate.models import settings
 from stages.evaluate.shards import OWN_ENGINE, SPLIT, STATIC_ENGINE, Model, Shard
 
+DECODERS = {
+    "own": OWN_ENGINE,
+    "static": "generate, padded on the left",
+    "alone": "generate, prompt by prompt",
+}
+"""How a way of ``stages.evaluate.suited`` is called in results."""
+
 
 class Worker:
     """Computes shards one at a time; keeps the last model and file, for shards come in order."""
@@ -55,7 +62,13 @@ class Worker:
             stream = TokenStore(self._tokens).stream(SPLIT, [shard.source])
             windows = [stream.read(row * shard.length, shard.length).tolist() for row in shard.rows]
             return engine.window_losses(model, windows)
-        return self._continue(shard, partial(by[shard.engine], model))
+        found = self._continue(shard, partial(by[shard.engine], model))
+        if shard.engine not in (OWN_ENGINE, STATIC_ENGINE):
+            return found
+        name, reason = engine.way(model)
+        if reason:
+            print(f"decoded by {DECODERS[name]}: {reason}", flush=True)
+        return [row | {"decoded": DECODERS[name], "because": reason} for row in found]
 
     def _continue(self, shard: Shard, generate: Callable[..., list[Any]]) -> list[dict[str, Any]]:
         """Completions by an engine, ``generate(prompts, budget, eos, stop, marks)``."""
