@@ -10,7 +10,7 @@ from typing import Any
 
 from .configuration_repo import YARN_LAYERS
 from .loading import load
-from .yarn import put_factor
+from .yarn import put_factor, trained_length
 
 
 def extend(
@@ -28,7 +28,7 @@ def extend(
     Args:
         model_or_folder: a RePo model (changed in place), or a path or hub id for `repo_model.load`.
         factor: length multiple, > 1; 4 takes 4,096 to 16,384 tokens.
-        original: trained length in tokens. Default `config.max_position_embeddings`.
+        original: trained length in tokens. Default: as recorded by training, else the window.
         layers: `all` as the official code (RoPE and RePo layers), `rope` as the paper's wording.
         beta_fast, beta_slow: YaRN's ramp, in rotations over the trained length.
         **load_kwargs: for `load`, where a folder is given.
@@ -56,7 +56,7 @@ def extend(
         raise ValueError(f"the model's frequencies are already scaled (rope_type={rope_type!r})")
     if layers not in YARN_LAYERS:
         raise ValueError(f"layers={layers!r} is unknown; choose one of {', '.join(YARN_LAYERS)}")
-    original = config.max_position_embeddings if original is None else original
+    original = trained_length(config) if original is None else original
     if original < 1:
         raise ValueError(f"original={original} must be a length in tokens")
     config.rope_parameters = {

@@ -2,6 +2,15 @@
 
 from typing import Any
 
+RECORD = "repo_training"
+"""Key of a configuration: what training left there (`trained_length`, `window`, in tokens)."""
+
+
+def trained_length(config: Any) -> int:
+    """The length that was trained, in tokens: as recorded, else the window."""
+    recorded = getattr(config, RECORD, None) or {}
+    return int(recorded.get("trained_length", config.max_position_embeddings))
+
 
 def set_yarn_factor(config: Any, factor: float) -> None:
     """Change the factor of an extended configuration, in place; 1 gives the unextended one.
@@ -17,7 +26,7 @@ def set_yarn_factor(config: Any, factor: float) -> None:
     original = rope["original_max_position_embeddings"]
     if factor == 1:
         config.rope_parameters = {"rope_type": "default", "rope_theta": rope["rope_theta"]}
-        config.max_position_embeddings = original
+        config.max_position_embeddings = _window(config, original)
     else:
         put_factor(config, factor, original)
 
@@ -28,3 +37,9 @@ def put_factor(config: Any, factor: float, original: int) -> None:
         raise ValueError(f"factor={factor} must be above 1")
     config.rope_parameters = {**config.rope_parameters, "factor": float(factor)}
     config.max_position_embeddings = int(original * factor)
+
+
+def _window(config: Any, original: int) -> int:
+    """What the model read before it was extended: a base's window can be wider than `original`."""
+    recorded = getattr(config, RECORD, None) or {}
+    return int(recorded.get("window", original))

@@ -43,19 +43,18 @@ class Params(Section):
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} names one twice: {list(values)}")
         shape = self.base.architecture
-        if shape is not None:
-            if self.train.start_layer >= shape.num_hidden_layers:
-                raise ValueError(
-                    f"train.start_layer is {self.train.start_layer}, but "
-                    f"base.architecture.num_hidden_layers is {shape.num_hidden_layers}: "
-                    "no layer would learn positions"
-                )
-            window = shape.max_position_embeddings * self.extend.factor
-            if max(self.benchmarks.lengths) > window:
-                raise ValueError(
-                    f"benchmarks.lengths has {max(self.benchmarks.lengths)}, beyond the extended "
-                    f"window of {window:g} (max_position_embeddings x extend.factor)"
-                )
+        if shape is not None and self.train.start_layer >= shape.num_hidden_layers:
+            raise ValueError(
+                f"train.start_layer is {self.train.start_layer}, but "
+                f"base.architecture.num_hidden_layers is {shape.num_hidden_layers}: "
+                "no layer would learn positions"
+            )
+        window = self.train.longest * self.extend.factor
+        if max(self.benchmarks.lengths) > window:
+            raise ValueError(
+                f"benchmarks.lengths has {max(self.benchmarks.lengths)}, beyond the extended "
+                f"window of {window:g} (the longest of train.lengths x extend.factor)"
+            )
         return self
 
 

@@ -12,12 +12,14 @@ def probes(benchmarks: Path) -> list[dict[str, Any]]:
     return list(read_jsonl(benchmarks / "probes.jsonl"))
 
 
-def retrieval(benchmarks: Path, count: int) -> list[dict[str, Any]]:
-    """``count`` needle-in-a-haystack samples at the trained length, the tasks in turn.
+def retrieval(benchmarks: Path, count: int, trained: int) -> list[dict[str, Any]]:
+    """``count`` needle-in-a-haystack samples, the tasks in turn.
 
-    None where the benchmarks have no such task.
+    They have the greatest length that is not beyond ``trained`` tokens, else the shortest. None
+    where the benchmarks have no such task.
     """
-    length = read_json(benchmarks / "manifest.json")["lengths"][0]
+    lengths = read_json(benchmarks / "manifest.json")["lengths"]
+    length = max((n for n in lengths if n <= trained), default=min(lengths))
     files = sorted((benchmarks / "ruler").glob(f"niah_*-{length}.jsonl"))
     tasks = [islice(read_jsonl(file), count) for file in files]
     in_turn = chain.from_iterable(zip_longest(*tasks))

@@ -21,7 +21,7 @@ from stages.analyze.attention import mean_mass, sample_mass
 from stages.analyze.params import AnalyzeParams
 from stages.analyze.positions import PatternCounts, heads
 from stages.analyze.version import VERSION
-from stages.common import paths
+from stages.common import paths, trained
 from stages.common.errors import UserError
 from stages.common.files import write_json
 from stages.common.models import load_model
@@ -41,12 +41,13 @@ def run(job: Job) -> None:
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: no model there; run the stage train@{job.item}")
     model = _load(folder.as_posix())
+    length = trained.of_folder(folder).length
     with torch.inference_mode():
         probes = {
             probe["id"]: _positions(model, probe["prompt_ids"], params.epsilon)
             for probe in samples.probes(paths.BENCHMARKS)
         }
-        shares, attention = _answers(model, job.label, params)
+        shares, attention = _answers(model, job.label, params, length)
     analysis = {
         "variant": job.variant,
         "seed": job.seed,
@@ -84,10 +85,10 @@ def _rounded(z_KN: Tensor) -> list[list[float]]:
 
 
 def _answers(
-    model: Any, label: str, params: AnalyzeParams
+    model: Any, label: str, params: AnalyzeParams, trained_length: int
 ) -> tuple[dict[str, float | int] | None, dict[str, Any] | None]:
     """Pattern shares and attention mass over the retrieval samples; none where there is nothing."""
-    chosen = samples.retrieval(paths.BENCHMARKS, params.samples)
+    chosen = samples.retrieval(paths.BENCHMARKS, params.samples, trained_length)
     progress = Progress(label, len(chosen), "samples")
     counts, masses = PatternCounts(params.chunk_tokens, params.epsilon), []
     for number, sample in enumerate(chosen, start=1):

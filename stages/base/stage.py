@@ -12,7 +12,7 @@ import repo_model
 from stages.base.native_moments import add_moments
 from stages.base.params import Architecture, BaseParams, Start
 from stages.base.version import VERSION
-from stages.common import paths
+from stages.common import paths, trained
 from stages.common.errors import UserError
 from stages.common.files import read_json
 from stages.common.models import copy_tokenizer, load_model
@@ -78,13 +78,14 @@ def _train(job: Job, params: BaseParams) -> None:
     config = config_of(params.architecture, vocabulary, tokenizer["eos_id"], tokenizer["pad_id"])
     build = functools.partial(scratch, config, params.start, params.seed)
     with workspace(job, [paths.TOKENS]) as folder:
-        trained = launch(
+        result = launch(
             job.label,
             Run(params.training, params.seed, paths.TOKENS.absolute(), folder, build),
             vocabulary,
         )
         with building(paths.BASE) as out:
-            shutil.copytree(trained, out)
+            shutil.copytree(result, out)
+            trained.record(out, params.training.longest)
             _add_tokenizer(out)
 
 

@@ -14,6 +14,8 @@ from stages.common.files import fingerprint, read_json
 
 DTYPE = np.dtype("<u4")
 Ids = NDArray[np.uint32]
+SPLIT = "validation"
+"""The part whose loss is measured and which nothing trains on."""
 
 
 class TokenStream:

@@ -20,11 +20,12 @@ from stages.common import runs
 from stages.common.command import Parser, ended
 from stages.common.errors import TryAgain, UserError
 from stages.common.files import sha256
+from stages.common.trained import KEY
 from stages.evaluate import general, generate_batch, measured, pool, table, vllm_engine
 from stages.evaluate.chosen import chosen
 from stages.evaluate.extras import require
 from stages.evaluate.hub import model_folder, tokenizer_folder
-from stages.evaluate.models import identified, settings, trained_window, window
+from stages.evaluate.models import extension, identified, settings, trained_window, window
 from stages.evaluate.parts import Cutting, cut
 from stages.evaluate.shards import OWN_ENGINE, STATIC_ENGINE, Model
 from stages.evaluate.worker import Worker
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser = Parser(prog="repo-pipeline evaluate", description=__doc__)
     parser.add_argument("model", help="folder, or hub id, of a causal model")
     parser.add_argument("--suite", choices=SUITES, default=ruler.SUITE)
-    parser.add_argument("--lengths", help="tokens, with commas; default: the model's window")
+    parser.add_argument("--lengths", help="tokens, with commas; default: the trained length")
     parser.add_argument("--tasks", help="with commas; default: all of the suite")
     parser.add_argument("--num", type=int, help="samples a cell (nvidia: 500, repo-paper: 100)")
     parser.add_argument("--protocol", choices=official.PROTOCOLS, default="nvidia")
@@ -46,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--data", help="folder of LongBench, NLGraph or HybridQA")
     parser.add_argument("--out", type=Path, help="folder for metrics.json and the records")
     parser.add_argument("--against", type=Path, help="an earlier --out folder to compare with")
-    parser.add_argument("--yarn", action="store_true", help="extend it beyond its window by YaRN")
+    parser.add_argument(
+        "--yarn", action="store_true", help="extend it beyond its trained length by YaRN"
+    )
     parser.add_argument("--full", action="store_true", help="write on after all answers are found")
     parser.add_argument(
         "--engine",
@@ -105,6 +108,7 @@ def _evaluate(options: Any) -> None:
             "seed": options.seed,
             "opening_ids": encoder.opening(),
             "stop_when_answered": not options.full,
+            "trained": _trained(config),
             "samples": {f"{p.task}-{p.length}": p.shards[0].source_sha256 for p in parts},
             **({} if options.engine == OWN_ENGINE else {"engine": options.engine}),
         },
@@ -134,9 +138,11 @@ def _lengths(options: Any, config: dict[str, Any]) -> list[int]:
     """The lengths asked for; one beyond the model's window is refused, unless YaRN extends it."""
     widest = window(config)
     if options.lengths is None:
-        if widest is None:
+        # An extended folder reads its whole window; any other what it was trained at.
+        default = widest if extension(config) else trained_window(config)
+        if default is None:
             raise UserError("--lengths is missing, and the model's config.json names no window")
-        return [widest]
+        return [default]
     texts = [text.strip() for text in options.lengths.split(",")]
     if not all(text.isdecimal() and int(text) >= 16 for text in texts):
         raise UserError(
@@ -151,8 +157,15 @@ def _lengths(options: Any, config: dict[str, Any]) -> list[int]:
     return lengths
 
 
+def _trained(config: dict[str, Any]) -> dict[str, Any] | None:
+    """The trained length, and whether it is recorded or only the window; none where neither is."""
+    length = trained_window(config)
+    recorded = bool(config.get(KEY))
+    return None if length is None else {"length": length, "recorded": recorded}
+
+
 def _at(model: Model, length: int, config: dict[str, Any], yarn: bool) -> Model:
-    """The model for a length: with YaRN, by the factor that the length is beyond its window."""
+    """The model for a length: with YaRN, by the factor that the length is beyond what was trained."""
     trained = trained_window(config)
     if not yarn or trained is None:
         return model

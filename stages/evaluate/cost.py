@@ -1,5 +1,6 @@
 """Prefill, decoding and validation windows of one model (PERFORMANCE.md, Evaluation)."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stages.benchmarks.cost import cells
@@ -11,14 +12,26 @@ if TYPE_CHECKING:
 
 
 def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
-    """Prefill takes the last token's logits only; validation takes all, on one source or more."""
+    """Lengths beyond the trained one that the base's window holds are read plain and extended."""
+    shape, trained = base_shape(params), params.train.longest
+    window = trained if shape is None else shape.window
+    both = [length for length in params.benchmarks.lengths if trained < length <= window]
+    return work(params, variant or "rope", layout, both)
+
+
+def work(params: "Params", variant: str, layout: Layout, both_ways: Sequence[int]) -> Cost:
+    """Prefill takes the last token's logits only; validation takes all, on one source or more.
+
+    ``both_ways``: lengths that are read twice.
+    """
     shape = base_shape(params)
     if shape is None:
         return unknown(params)
-    layers = map_layers(variant or "rope", shape.layers, params.train.start_layer)
+    layers = map_layers(variant, shape.layers, params.train.start_layer)
     parameters = shape.parameters + shape.map_parameters(layers)
     tokens, flops, passes, read = 0, 0.0, 0.0, 0.0
-    for length, samples, new_tokens in cells(params):
+    for length, count, new_tokens in cells(params):
+        samples = count * (1 + (length in both_ways))
         batch = max(1, layout.eval_batch_tokens // length)
         per_token = shape.flops_per_token(length, FORWARD, layers)
         tokens += samples * length
@@ -28,7 +41,7 @@ def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
         passes += steps
         read += 2 * steps * parameters + samples * new_tokens * length * shape.cache_bytes
     sources = max(1, len(params.corpus.generated) + (params.corpus.python is not None))
-    for length in (*params.benchmarks.lengths, params.benchmarks.lengths[0]):  # once more: the base
+    for length in (*params.benchmarks.lengths, *both_ways):
         windows = sources * params.evaluate.perplexity_tokens
         tokens += windows
         flops += windows * shape.flops_per_token(length, FORWARD, layers)

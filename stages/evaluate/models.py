@@ -1,11 +1,16 @@
-"""Which model reads a length: the trained one, or the extended one with that length's factor."""
+"""Which model reads a length: the trained one, or an extended one with that length's factor.
+
+The trained length is what ``train`` recorded in the model's folder, whatever window the base has.
+Lengths beyond it are read with YaRN. Those of them that the base's own window still holds are read
+plain as well: which of the two is better is measured, not assumed.
+"""
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.common import paths
+from stages.common import paths, trained
 from stages.common.errors import UserError
 from stages.common.files import read_json, sha256
 from stages.evaluate.shards import Model
@@ -15,31 +20,58 @@ _WINDOWS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length
 
 
 class Models:
-    """The trained, the extended and the base model of one job."""
+    """A trained model: in ``models/<item>``, and extended in ``models/<item>-extended``."""
 
     def __init__(self, item: str) -> None:
-        self.trained = identified(paths.model(item))
-        self.base = identified(paths.BASE)
-        self._extended = identified(paths.extended(item))
-        self.trained_tokens = int(settings(paths.model(item))["max_position_embeddings"])
+        self.folder = paths.model(item)
+        self._model, self._extended = identified(self.folder), identified(paths.extended(item))
+        self.trained = trained.of_folder(self.folder)
         config = settings(paths.extended(item))
-        self._window = int(config["max_position_embeddings"])
+        self._reach = int(config["max_position_embeddings"])
+        self.extension = {
+            "layers": config.get("yarn_layers", "all"),
+            "steps": int(config.get("extension_steps") or 0),
+        }
         self._own_factor = None
         if config.get("extension_steps") and (rope := extension(config)):
             self._own_factor = float(rope["factor"])
 
     def at(self, length: int) -> Model:
         """The model for a length in tokens; refuses one beyond the extended window."""
-        if length <= self.trained_tokens:
-            return self.trained
-        if length > self._window:
+        if length <= self.trained.length:
+            return self._model
+        if length > self._reach:
             raise UserError(
                 f"benchmarks.lengths: {length} is beyond the window of {self._extended.folder}, "
-                f"{self._window} tokens; raise extend.factor or drop the length"
+                f"{self._reach} tokens; raise extend.factor or drop the length"
             )
         # A fine-tuned extension was trained with its factor; a zero-shot one takes the length's.
-        factor = self._own_factor or length / self.trained_tokens
+        factor = self._own_factor or length / self.trained.length
         return Model(self._extended.folder, self._extended.sha256, factor)
+
+    def plain(self, length: int) -> Model | None:
+        """The unextended model beyond its trained length, where the base's window holds it."""
+        return self._model if self.trained.length < length <= self.trained.window else None
+
+
+class Base:
+    """``models/base``, which has no extended copy: YaRN is put on when it is loaded."""
+
+    def __init__(self) -> None:
+        self.folder = paths.BASE
+        self._model = identified(self.folder)
+        self.extension = {"layers": "all", "steps": 0}
+        self.trained = trained.of_folder(self.folder)
+
+    def at(self, length: int) -> Model:
+        """The model for a length in tokens: with the length's factor beyond the trained length."""
+        if length <= self.trained.length:
+            return self._model
+        return Model(self._model.folder, self._model.sha256, length / self.trained.length)
+
+    def plain(self, length: int) -> Model | None:
+        """As ``Models.plain``."""
+        return self._model if self.trained.length < length <= self.trained.window else None
 
 
 def weights_sha256(folder: Path) -> str:
@@ -83,9 +115,10 @@ def window(config: Mapping[str, Any]) -> int | None:
 
 
 def trained_window(config: Mapping[str, Any]) -> int | None:
-    """Tokens a model reads without extension."""
-    original = (extension(config) or {}).get("original_max_position_embeddings")
-    return int(original) if original else window(config)
+    """Tokens a model was trained to read: as recorded, else what it reads without extension."""
+    if trained.KEY in config or extension(config):
+        return trained.of_config(config).length
+    return window(config)
 
 
 def _config_file(folder: Path) -> Path:

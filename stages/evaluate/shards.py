@@ -16,8 +16,6 @@ OWN_ENGINE = "own"
 """``stages.evaluate.engine``; the others' results are kept apart."""
 STATIC_ENGINE = "static"
 """transformers' ``generate`` on padded batches: the reference."""
-SPLIT = "validation"
-"""The part of data/tokens whose loss is taken."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Shard:
     """``samples``: a file under data/benchmarks; ``windows``: a source of validation tokens."""
     source_sha256: str
     rows: tuple[int, ...]
-    """Lines of the file; numbers of the non-overlapping windows."""
+    """Lines of the file; of windows the places of their first tokens in the source's stream."""
     length: int
     """Tokens: the most that a sample takes with its budget, or exactly a window's."""
     max_new_tokens: int

@@ -19,6 +19,7 @@ def lines(outcome: Measured, against: Measured | None = None) -> Iterator[str]:
     yield f"{'mean over tasks':{width}}" + "".join(
         _score(means.get(str(length))) for length in lengths
     )
+    yield from _readings(outcome)
     yield from _over_lengths(outcome, lengths)
     yield from _buckets(outcome)
     yield from _odd(outcome)
@@ -32,6 +33,24 @@ def _score(cell: dict[str, float | None] | None) -> str:
     error = "" if cell["stderr"] is None else f" ± {cell['stderr']:.1f}"
     text = f"{cell['score']:.2f}{error}"
     return f"{text:>15}"
+
+
+def _readings(outcome: Measured) -> Iterator[str]:
+    """How each length was read, by the cells' own factors."""
+    trained = outcome.metrics.get("trained")
+    if trained is None:
+        return
+    factors = {
+        int(length): cell["yarn_factor"]
+        for row in outcome.cells.values()
+        for length, cell in row.items()
+    }
+    known = "recorded" if trained["recorded"] else "its window; none is recorded"
+    ways = ", ".join(
+        f"{length} x{factor:g}" if factor > 1 else f"{length} plain"
+        for length, factor in sorted(factors.items())
+    )
+    yield f"trained length {trained['length']} ({known}); YaRN: {ways}"
 
 
 def _over_lengths(outcome: Measured, lengths: list[int]) -> Iterator[str]:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from stages.common.files import read_jsonl
-from stages.common.tokens import TokenStore
+from stages.common.tokens import SPLIT, TokenStore
 from stages.evaluate import generate_batch, vllm_engine
 from stages.evaluate.models import settings
-from stages.evaluate.shards import OWN_ENGINE, SPLIT, STATIC_ENGINE, Model, Shard
+from stages.evaluate.shards import OWN_ENGINE, STATIC_ENGINE, Model, Shard
 
 DECODERS = {
     "own": OWN_ENGINE,
@@ -60,7 +60,7 @@ class Worker:
         model = self._model(shard.model)
         if shard.kind == "windows":
             stream = TokenStore(self._tokens).stream(SPLIT, [shard.source])
-            windows = [stream.read(row * shard.length, shard.length).tolist() for row in shard.rows]
+            windows = [stream.read(row, shard.length).tolist() for row in shard.rows]
             return engine.window_losses(model, windows)
         found = self._continue(shard, partial(by[shard.engine], model))
         if shard.engine not in (OWN_ENGINE, STATIC_ENGINE):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import repo_model
-from stages.common import paths
+from stages.common import paths, trained
 from stages.common.errors import UserError
 from stages.common.files import read_json, write_json
 from stages.common.models import copy_tokenizer, load_model
@@ -31,15 +31,22 @@ def run(job: Job) -> None:
     model = extended(source, params.factor, params.scope)
     with building(paths.extended(job.item)) as out:
         model.save_pretrained(out)
+        found = trained.of_folder(source)
+        if found.recorded:  # what an older folder does not tell is not made up
+            trained.record(out, found.length, factor=params.factor)
         copy_tokenizer(source, out)
-    print(f"{job.label}: x{params.factor:g}", flush=True)
+    print(f"{job.label}: x{params.factor:g}, from {found.said()}", flush=True)
 
 
 def extended(source: Path, factor: float, scope: str) -> Any:
     """The model of ``source`` with YaRN's frequencies."""
     model = load_model(source, str(source))
-    repo_model.extend(model, factor, layers=SCOPES[scope])
-    return model
+    try:
+        return repo_model.extend(
+            model, factor, trained.of_folder(source).length, layers=SCOPES[scope]
+        )
+    except ValueError as error:  # a base whose frequencies are scaled already
+        raise UserError(f"extend.factor is {factor:g}: {source}: {error}") from None
 
 
 def _fine_tune(job: Job, params: TrainingParams, source: Path) -> None:
@@ -47,22 +54,22 @@ def _fine_tune(job: Job, params: TrainingParams, source: Path) -> None:
     assert job.seed is not None
     chosen = job.params.extend
     build = functools.partial(extended, source.absolute(), chosen.factor, chosen.scope)
-    config = read_json(source / "config.json")
-    window = int(config["max_position_embeddings"] * chosen.factor)
-    longest = max(phase.length for phase in params.lengths)
-    if longest > window:
+    config, length = read_json(source / "config.json"), trained.of_folder(source).length
+    window = int(length * chosen.factor)
+    if params.longest > window:
         raise UserError(
-            f"extend.training.lengths has {longest}, beyond the extended window of {window} tokens; "
-            "raise extend.factor or shorten it"
+            f"extend.training.lengths has {params.longest}, beyond the extended window of {window} "
+            "tokens; raise extend.factor or shorten it"
         )
     with workspace(job, [source, paths.TOKENS]) as folder:
         tokens = paths.TOKENS.absolute()
         run = Run(params, job.seed, tokens, folder, build, source.absolute())
-        trained = launch(job.label, run, vocabulary=config["vocab_size"])
+        tuned = launch(job.label, run, vocabulary=config["vocab_size"])
         with building(paths.extended(job.item)) as out:
-            shutil.copytree(trained, out)
+            shutil.copytree(tuned, out)
             written = read_json(out / "config.json")
             write_json(out / "config.json", {**written, "extension_steps": params.steps})
+            trained.record(out, length, factor=chosen.factor, tuned=params.longest)
             copy_tokenizer(source, out)
 
 

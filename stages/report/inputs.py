@@ -58,6 +58,8 @@ def _read(variant: str, seed: int) -> Item:
     for file, stage in ((results, "evaluate"), (curve, "train"), (analysis, "analyze")):
         if not file.is_file():
             raise UserError(f"{file}: no such file; run the stage {stage}@{name}")
+    if "base" not in read_json(results):
+        raise UserError(f"{results}: made by an earlier version; run the stage evaluate@{name}")
     return Item(variant, seed, read_json(results), read_json(analysis), read_curve(curve))
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from stages.evaluate.comparison import suite_means, summary
 from stages.evaluate.statistics import error_of_equals
 from stages.report.inputs import Item
-from stages.report.paired import comparisons
+from stages.report.paired import comparisons, paired_losses
+from stages.report.readings import reading
 
 Cells = dict[str, dict[str, dict[str, dict[str, Any]]]]
 """Suite -> task -> length -> figures."""
@@ -34,14 +35,22 @@ def collect(items: Sequence[Item]) -> dict[str, Any]:
         return {variant: value for variant, value in found.items() if value}
 
     scores = each(_scores)
-    base = items[0].results["base_validation"]
+    base = items[0].results["base"]
     return {
         "scores": scores,
         "suites": each(_suites),
         "difference": difference(scores, "repo", "rope"),
         "paired": comparisons(items),
-        "base_validation": {source: round(entry["loss"], 6) for source, entry in base.items()},
+        "paired_losses": paired_losses(items),
         "validation": each(_validation),
+        "base": {
+            "scores": base["cells"],
+            "suites": base["suites"],
+            "validation": base["validation"],
+            "reading": reading(base),
+        },
+        "readings": each(lambda group: reading(group[0].results)),
+        "plain": each(_plain),
         "training": each(_training),
         "attention_mass": each(_attention),
         "patterns": each(_patterns),
@@ -82,8 +91,14 @@ def _map_cells(cells: Cells, value: Callable[[str, str, str], dict[str, Any]]) -
 
 
 def _scores(group: list[Item]) -> Cells:
+    return _merged([item.results["cells"] for item in group])
+
+
+def _merged(seeds: Sequence[Cells]) -> Cells:
+    """The cells of one variant over its seeds."""
+
     def merge(suite: str, task: str, length: str) -> dict[str, Any]:
-        cells = [item.results["cells"][suite][task][length] for item in group]
+        cells = [seed[suite][task][length] for seed in seeds]
         first = cells[0]
         score, stderr, spread = _over_seeds(cells, "score")
         if stderr == 0.0:
@@ -107,7 +122,7 @@ def _scores(group: list[Item]) -> Cells:
             "yarn_factor": first["yarn_factor"],
         }
 
-    return _map_cells(group[0].results["cells"], merge)
+    return _map_cells(seeds[0], merge)
 
 
 def _suites(group: list[Item]) -> dict[str, Any]:
@@ -149,23 +164,54 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _validation(group: list[Item]) -> dict[str, Any]:
+    found = _losses([item.results["validation"] for item in group])
+    for source, lengths in found.items():
+        for length, entry in lengths.items():
+            entry["difference"] = _from_base(group, source, length)
+            entry["below_base"] = _below(entry["difference"])
+    return found
+
+
+def _from_base(group: list[Item], source: str, length: str) -> dict[str, Any] | None:
+    """Loss minus the base's, window by window, mean over seeds; none where it was not measured."""
+    cells = [item.results["base"]["validation"].get(source, {}).get(length) for item in group]
+    found = [cell["difference"] for cell in cells if cell and cell["difference"]]
+    if len(found) < len(group):
+        return None
+    value, stderr, spread = _over_seeds(found, "value")
+    return {"n": found[0]["n"], "value": value, "noise": _noise(stderr, spread, len(found))}
+
+
+def _below(difference: dict[str, Any] | None) -> bool | None:
+    """Whether a difference is below 0 beyond noise; none where there is no error to judge by."""
+    if difference is None or difference["noise"] is None:
+        return None
+    return bool(difference["value"] < -BEYOND_NOISE * difference["noise"])
+
+
+def _plain(group: list[Item]) -> dict[str, Any]:
+    """What was read without YaRN beyond the trained length; empty where nothing was."""
+    found = [item.results["plain"] for item in group]
+    if not found[0]["cells"] and not found[0]["validation"]:
+        return {}
+    return {
+        "scores": _merged([ways["cells"] for ways in found]),
+        "validation": _losses([ways["validation"] for ways in found]),
+    }
+
+
+def _losses(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Source -> length -> loss over seeds."""
     found: dict[str, Any] = {}
-    base = group[0].results["base_validation"]
-    for source, lengths in group[0].results["validation"].items():
+    for source, lengths in seeds[0].items():
         found[source] = {}
         for length, first in lengths.items():
-            entries = [item.results["validation"][source][length] for item in group]
-            loss, stderr, spread = _over_seeds(entries, "loss")
-            below = None
-            if first["yarn_factor"] in (None, 1) and source in base:
-                below = loss < base[source]["loss"]  # the base was measured unextended only
+            loss, stderr, spread = _over_seeds([seed[source][length] for seed in seeds], "loss")
             found[source][length] = {
+                **first,
                 "loss": loss,
                 "stderr": stderr,
                 "spread": spread,
-                "below_base": below,
-                "tokens": first["tokens"],
-                "yarn_factor": first["yarn_factor"],
             }
     return found
 

@@ -10,10 +10,9 @@ from markupsafe import Markup
 from ruamel.yaml import YAML
 
 from stages.params import Params
-from stages.report import figures, paper_tables, tables
+from stages.report import figures, paper_tables, readings, tables
 from stages.report.formats import label
 from stages.report.inputs import Item
-from stages.report.statements import yarn
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -42,7 +41,7 @@ def render(metrics: dict[str, Any], items: Sequence[Item], params: Params) -> st
         learned=f"{label(learned.variant)}, seed {learned.seed}" if learned else "",
         tables=_tables(metrics),
         paper_tables=paper_tables.paper_tables(metrics),
-        yarn=yarn(params),
+        extension=list(readings.sentences(metrics)),
         params=as_yaml(params),
         analyze=params.analyze,
     )
@@ -55,6 +54,9 @@ def _tables(metrics: dict[str, Any]) -> dict[str, tables.Table | None]:
         "suites": tables.suites(metrics),
         "cells": tables.cells(metrics),
         "validation": tables.validation(metrics) if metrics["validation"] else None,
+        "losses": tables.differences(metrics) if metrics["validation"] else None,
+        "plain_scores": tables.plain_scores(metrics) if metrics["plain"] else None,
+        "plain_losses": tables.plain_losses(metrics) if metrics["plain"] else None,
         "training": tables.training(metrics),
         "positions": tables.heads(metrics) if metrics["positions"] else None,
         "attention": paper_tables.attention(metrics),

@@ -7,7 +7,9 @@ from typing import Any
 
 from stages.common import paths
 from stages.common.files import read_jsonl
+from stages.evaluate import perplexity
 from stages.evaluate.comparison import paired
+from stages.evaluate.records import window_records
 from stages.report.formats import label, listing
 from stages.report.inputs import Item
 
@@ -36,6 +38,37 @@ def comparisons(items: Sequence[Item]) -> dict[str, Any]:
             "verdict": difference.verdict,
         }
     return found
+
+
+def paired_losses(items: Sequence[Item]) -> dict[str, Any]:
+    """Source -> length -> validation loss of ``ONE`` minus ``OTHER``'s, window by window.
+
+    A window's loss is its mean over the seeds; ``noise`` is the standard error over windows, not over
+    training runs. Empty where a variant or the records are missing.
+    """
+    one, other = (_window_losses(items, variant) for variant in (ONE, OTHER))
+    found = perplexity.differences(one, other)
+    return {
+        source: {
+            length: {"n": cell["n"], "value": cell["value"], "noise": cell["stderr"]}
+            for length, cell in lengths.items()
+        }
+        for source, lengths in found.items()
+    }
+
+
+def _window_losses(items: Sequence[Item], variant: str) -> list[dict[str, Any]]:
+    """A record a window, its loss the mean over seeds."""
+    losses: dict[tuple[str, int, int], list[float]] = defaultdict(list)
+    for item in items:
+        if item.variant == variant:
+            samples = paths.results(f"{item.variant}-{item.seed}") / "samples"
+            for row in window_records(samples):
+                losses[row["source"], row["length"], row["start"]].append(row["loss"])
+    return [
+        {"source": source, "length": length, "start": start, "loss": fmean(found), "yarn_factor": 1}
+        for (source, length, start), found in losses.items()
+    ]
 
 
 def _scores(items: Sequence[Item], variant: str) -> dict[tuple[str, str, str], dict[str, float]]:

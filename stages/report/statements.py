@@ -4,17 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from stages.params import Params
-from stages.report import paired
+from stages.report import paired, readings
 from stages.report.formats import each_cell, label, listing
 from stages.report.metrics import BEYOND_NOISE
 
 CHANCE_BEYOND = 0.05
 """Share of differences that pass two standard errors by chance alone."""
-
-YARN_SCOPES = {
-    "rope_and_repo": "on RoPE and RePo layers, as the official code does",
-    "rope": "on RoPE layers only, as the paper words it",
-}
 
 
 def statements(metrics: dict[str, Any], params: Params) -> list[str]:
@@ -27,18 +22,6 @@ def statements(metrics: dict[str, Any], params: Params) -> list[str]:
         *paired.sentences(metrics),
         *_heads(metrics),
     ]
-
-
-def yarn(params: Params) -> str:
-    """How the context was extended."""
-    scope = YARN_SCOPES[params.extend.scope]
-    tuned = params.extend.training
-    how = (
-        f"with {tuned.tokens:,} tokens of training at that length"
-        if tuned
-        else ("without further training")
-    )
-    return f"YaRN x{params.extend.factor:g} {scope}, {how}"
 
 
 def _what_was_done(metrics: dict[str, Any], params: Params) -> Iterator[str]:
@@ -55,10 +38,7 @@ def _what_was_done(metrics: dict[str, Any], params: Params) -> Iterator[str]:
         f"{base}. Its pre-training was continued on {params.train.tokens:,} tokens as {variants}: "
         "same data, same order, same number of steps; only the positions differ."
     )
-    yield (
-        f"Trained at {params.benchmarks.lengths[0]} tokens and measured at "
-        f"{listing(params.benchmarks.lengths)}; beyond the trained length with {yarn(params)}."
-    )
+    yield from readings.sentences(metrics)
     if params.corpus.generated:
         yield (
             "The training text is partly generated: documents that state facts and ask for them "
@@ -118,24 +98,21 @@ def _cells(cells: list[tuple[str, str]]) -> str:
 
 
 def _validation(metrics: dict[str, Any]) -> Iterator[str]:
-    """Whether each variant's loss fell below the base model's, text by text."""
-    fell: dict[str, list[str]] = {}
-    rose: dict[str, list[str]] = {}
+    """Where each variant's loss is below the base model's, window by window."""
+    below: dict[str, list[str]] = {}
+    judged = 0
     for variant, sources in metrics["validation"].items():
         for source, lengths in sources.items():
-            for entry in lengths.values():
-                if entry["below_base"] is not None:
-                    side = fell if entry["below_base"] else rose
-                    side.setdefault(label(variant), []).append(source)
-    text = "Validation loss at the trained length"
-    below, above = (
-        listing(f"{name} ({', '.join(sources)})" for name, sources in side.items())
-        for side in (fell, rose)
-    )
-    if fell:
-        yield f"{text} fell below the base model's on the same text for {below}."
-    if rose:
-        yield f"{text} did not fall below the base model's on the same text for {above}."
+            found = [(source, length) for length, entry in lengths.items() if entry["below_base"]]
+            judged += sum(entry["below_base"] is not None for entry in lengths.values())
+            if found:
+                below.setdefault(label(variant), []).append(_cells(found))
+    if judged:
+        cells = listing(f"{name} on {listing(texts)}" for name, texts in below.items())
+        yield (
+            "Compared with the base model on the same windows, validation loss is lower by more "
+            f"than {BEYOND_NOISE:g} standard errors for {cells or 'no variant'}; nowhere else."
+        )
 
 
 def _difference(metrics: dict[str, Any]) -> Iterator[str]:

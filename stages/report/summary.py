@@ -7,19 +7,29 @@ from stages.common.files import read_json
 from stages.report.formats import NONE, each_cell, label, plus_minus
 
 WIDTH = 100
-_NAME, _LENGTH, _SHORTCUT = 16, 7, 9
+_NAME, _LENGTH, _SHORTCUT, _BASE = 16, 7, 9, 7
+_LEAST = 13
+"""Columns of ``100.0 ± 12.3*``."""
 
 
 def lines(metrics: dict[str, Any]) -> list[str]:
-    """Scores per task and length and losses per text, at most ``WIDTH`` columns wide."""
-    variants = metrics["variants"]
-    width = min(16, (WIDTH - _NAME - _LENGTH - _SHORTCUT) // len(variants))
+    """Scores per task and length and losses per text, at most ``WIDTH`` columns wide.
 
-    def row(name: str, length: str, beside: str, cells: list[str]) -> str:
+    The base's scores stand beside them where there is room: up to four variants.
+    """
+    variants = metrics["variants"]
+    room = WIDTH - _NAME - _LENGTH - _SHORTCUT
+    base_width = _BASE if room - _BASE >= _LEAST * len(variants) else 0
+    width = min(16, (room - base_width) // len(variants))
+
+    def row(name: str, length: str, beside: str, base: str, cells: list[str]) -> str:
         head = f"{name[: _NAME - 1]:<{_NAME}}{length:>{_LENGTH}}{beside:>{_SHORTCUT}}"
+        head += f"{base:>{base_width}}" if base_width else ""
         return head + "".join(f"{cell:>{width}}" for cell in cells)
 
-    found = [row("score, %", "length", "shortcut", [label(variant) for variant in variants])]
+    found = [
+        row("score, %", "length", "shortcut", "base", [label(variant) for variant in variants])
+    ]
     for suite, task, length, first in each_cell(metrics["scores"][variants[0]]):
         cells = []
         for variant in variants:
@@ -27,18 +37,19 @@ def lines(metrics: dict[str, Any]) -> list[str]:
             mark = "*" if cell["above_shortcut"] else " "
             cells.append(plus_minus(cell["score"], cell["noise"], 1) + mark)
         shortcut = NONE if first["shortcut"] is None else f"{first['shortcut']:.1f}"
-        found.append(row(task, length, shortcut, cells))
+        base = metrics["base"]["scores"].get(suite, {}).get(task, {}).get(length)
+        beside = NONE if base is None else f"{base['score']:.1f}"
+        found.append(row(task, length, shortcut, beside, cells))
     if metrics["validation"]:
-        found += ["", row("loss, nats", "length", "base", [""] * len(variants)).rstrip()]
+        found += ["", row("loss, nats", "length", "base", "", [""] * len(variants)).rstrip()]
         sources = metrics["validation"][variants[0]]
         for source, lengths in sources.items():
             for length in sorted(lengths, key=int):
                 entries = [metrics["validation"][name][source][length] for name in variants]
-                base = metrics["base_validation"].get(source)
-                unextended = entries[0]["below_base"] is not None
-                beside = f"{base:.3f}" if base is not None and unextended else NONE
+                base = metrics["base"]["validation"].get(source, {}).get(length)
+                beside = NONE if base is None else f"{base['loss']:.3f}"
                 cells = [f"{entry['loss']:.3f} " for entry in entries]
-                found.append(row(source, length, beside, cells))
+                found.append(row(source, length, beside, "", cells))
     return [*found, "", "* above the score of naming any one candidate value (2 standard errors)"]
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from stages.evaluate.comparison import EFFECTIVE
 from stages.report import formats
-from stages.report.formats import NONE, label, number
+from stages.report.formats import NONE, label, number, plus_minus
 
 
 class Cell(NamedTuple):
@@ -48,7 +48,7 @@ class Table:
 _RULER_TASKS = 13
 ABOVE = ("▲", "above its shortcut")
 BEYOND = ("●", "beyond noise")
-BELOW = ("▼", "below the base model")
+BELOW = ("▼", "below the base model, beyond noise")
 
 
 def plain(caption: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> Table:
@@ -58,7 +58,7 @@ def plain(caption: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequen
 
 
 def scores(metrics: dict[str, Any]) -> Table:
-    """Task by length: shortcut, every variant, and RePo minus RoPE."""
+    """Task by length: shortcut, the base, every variant, and RePo minus RoPE."""
     variants, compared = list(metrics["scores"]), metrics["difference"]
     first = metrics["scores"][variants[0]]
     groups = []
@@ -66,7 +66,11 @@ def scores(metrics: dict[str, Any]) -> Table:
         for task, lengths in first[suite].items():
             rows = []
             for length in sorted(lengths, key=int):
-                cells = [Cell(number(lengths[length]["shortcut"], 1))]
+                base = metrics["base"]["scores"].get(suite, {}).get(task, {}).get(length)
+                cells = [
+                    Cell(number(lengths[length]["shortcut"], 1)),
+                    Cell(NONE if base is None else plus_minus(base["score"], base["stderr"], 1)),
+                ]
                 for variant in variants:
                     found = metrics["scores"][variant][suite][task][length]
                     mark = ABOVE if found["above_shortcut"] else ()
@@ -77,7 +81,7 @@ def scores(metrics: dict[str, Any]) -> Table:
                     cells.append(Cell(text, *(BEYOND if found["beyond_noise"] else ())))
                 rows.append(Row(length, cells))
             groups.append(Group(formats.task_name(suite, task), rows))
-    columns = ["task", "length", "shortcut", *map(label, variants)]
+    columns = ["task", "length", "shortcut", "base", *map(label, variants)]
     return Table(
         "Score in percent ± standard error, per task (RULER's, where no suite is named) and length "
         "in tokens. ▲ above its shortcut, ● a difference beyond two standard errors.",
@@ -156,18 +160,104 @@ def validation(metrics: dict[str, Any]) -> Table:
     for source, lengths in metrics["validation"][variants[0]].items():
         rows = []
         for length in sorted(lengths, key=int):
-            unextended = lengths[length]["below_base"] is not None
-            base = metrics["base_validation"].get(source) if unextended else None
-            row = [Cell(number(base, 3))]
+            base = metrics["base"]["validation"].get(source, {}).get(length)
+            row = [Cell(NONE if base is None else plus_minus(base["loss"], base["stderr"], 3))]
             for variant in variants:
                 found = metrics["validation"][variant][source][length]
                 row.append(Cell(formats.loss(found), *(BELOW if found["below_base"] else ())))
             rows.append(Row(length, row))
         groups.append(Group(source, rows))
     return Table(
-        "Validation loss in nats per token ± standard error. ▼ below the base model, which was "
-        "measured at the trained length only.",
+        "Validation loss in nats per token ± standard error over windows. ▼ below the base model's "
+        "by more than two standard errors of the difference, window by window.",
         ["text", "length", "base", *map(label, variants)],
+        groups,
+    )
+
+
+def differences(metrics: dict[str, Any]) -> Table:
+    """Loss minus the base's on the same windows, and RePo's minus RoPE's."""
+    variants, compared = list(metrics["validation"]), metrics["paired_losses"]
+    groups = []
+    for source, lengths in metrics["validation"][variants[0]].items():
+        rows = []
+        for length in sorted(lengths, key=int):
+            found = [metrics["validation"][name][source][length] for name in variants]
+            pairs = [entry["difference"] for entry in found]
+            if compared:
+                pairs.append(compared.get(source, {}).get(length))
+            row = [Cell(f"{found[0]['windows']}")]
+            for pair in pairs:
+                text = NONE if pair is None else formats.signed(pair["value"], pair["noise"], 3)
+                row.append(Cell(text))
+            rows.append(Row(length, row))
+        groups.append(Group(source, rows))
+    columns = ["text", "length", "windows", *(f"{label(name)} − base" for name in variants)]
+    return Table(
+        "Difference in validation loss, nats per token, window by window ± its standard error: what "
+        "makes a window easy or hard for both models cancels out. Below 0 is better.",
+        [*columns, "RePo − RoPE"] if compared else columns,
+        groups,
+    )
+
+
+def plain_scores(metrics: dict[str, Any]) -> Table:
+    """Lengths that were read both ways: each variant's score plain, and extended."""
+    plain, found = metrics["plain"], metrics["scores"]
+    texts = {
+        variant: {
+            (formats.task_name(suite, task), length): (
+                formats.score(cell),
+                formats.score(found[variant][suite][task][length]),
+                found[variant][suite][task][length]["yarn_factor"],
+            )
+            for suite, task, length, cell in formats.each_cell(ways["scores"])
+        }
+        for variant, ways in plain.items()
+    }
+    return _both_ways("Score in percent", "task", texts)
+
+
+def plain_losses(metrics: dict[str, Any]) -> Table:
+    """The same of validation losses."""
+    found = metrics["validation"]
+    texts = {
+        variant: {
+            (source, length): (
+                formats.loss(ways["validation"][source][length]),
+                formats.loss(found[variant][source][length]),
+                found[variant][source][length]["yarn_factor"],
+            )
+            for source, lengths in ways["validation"].items()
+            for length in sorted(lengths, key=int)
+        }
+        for variant, ways in metrics["plain"].items()
+    }
+    return _both_ways("Validation loss in nats per token", "text", texts)
+
+
+def _both_ways(
+    what: str, first: str, texts: dict[str, dict[tuple[str, str], tuple[str, str, float]]]
+) -> Table:
+    groups = [
+        Group(
+            name,
+            [
+                Row(
+                    f"{length}, {label(variant)}",
+                    [Cell(plain), Cell(extended), Cell(f"{factor:g}")],
+                )
+                for variant, cells in texts.items()
+                for (group, length), (plain, extended, factor) in cells.items()
+                if group == name
+            ],
+        )
+        for name in dict.fromkeys(key[0] for cells in texts.values() for key in cells)
+    ]
+    return Table(
+        f"{what} at lengths beyond the trained one that the base's own window holds: read without "
+        "YaRN, and extended.",
+        [first, "length, variant", "plain", "extended", "YaRN"],
         groups,
     )
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from stages.common import paths
+from stages.common import paths, windows
 from stages.common.files import fingerprint, read_json, write_json
 from stages.common.outs import building
 from stages.common.progress import Progress
@@ -44,6 +44,7 @@ def run(job: Job) -> None:
                     "shards": shards,
                 },
             )
+            windows.write(out)
     print(f"tokenize: {sum(shard['tokens'] for shard in shards):,} tokens", flush=True)
 
 

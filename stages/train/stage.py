@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from stages.base.stage import TOKENIZER_MANIFEST
-from stages.common import paths
+from stages.common import paths, trained
 from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, replacing, sha256
 from stages.common.models import copy_tokenizer, load_model
@@ -37,7 +37,7 @@ def run(job: Job) -> None:
     check_tokenizer(base, TokenStore(paths.TOKENS))
     build = functools.partial(start, base, job.variant, params.start_layer, job.seed)
     with workspace(job, [paths.BASE, paths.TOKENS]) as folder:
-        trained = launch(
+        result = launch(
             job.label,
             Run(
                 params,
@@ -53,7 +53,8 @@ def run(job: Job) -> None:
         )
         write_curve(paths.curve(job.item), read_jsonl(folder / "log.jsonl"))
         with building(paths.model(job.item)) as out:
-            shutil.copytree(trained, out)
+            shutil.copytree(result, out)
+            trained.record(out, params.longest)
             copy_tokenizer(base, out)
 
 

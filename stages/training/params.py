@@ -65,6 +65,11 @@ class TrainingParams(Section):
         return round(self.tokens * phase.share) // self.batch_of(phase)
 
     @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence: the trained length."""
+        return max(phase.length for phase in self.lengths)
+
+    @property
     def steps(self) -> int:
         """Optimizer steps of the whole run."""
         return sum(self.steps_of(phase) for phase in self.lengths)

@@ -12,7 +12,7 @@ from stages.common.files import read_json
 from tests.e2e.checkouts import Project, checkout
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-STAGES = 14
+STAGES = 15
 
 
 def test_every_link_left_its_out(project: Project) -> None:

@@ -116,8 +116,10 @@ def test_the_same_bytes_twice(project):
 
 
 def test_retrieval_samples_come_from_the_tasks_in_turn_at_the_trained_length(project):
-    ids = [sample["id"] for sample in retrieval(project / "data/benchmarks", 3)]
+    ids = [sample["id"] for sample in retrieval(project / "data/benchmarks", 3, 127)]
     assert ids == ["niah_multikey_1-64-0", "niah_single_1-64-0", "niah_multikey_1-64-1"]
+    longer = [sample["id"] for sample in retrieval(project / "data/benchmarks", 3, 128)]
+    assert longer == [f"niah_single_1-128-{i}" for i in range(3)]
 
 
 def test_benchmarks_without_needles_leave_positions(project):

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 import repo_model
 from stages.benchmarks.encoder import Encoder
-from stages.common import paths
+from stages.common import paths, windows
 from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, sha256, write_json, write_jsonl
 from stages.common.stage import Job
@@ -20,6 +20,7 @@ from stages.evaluate import engine, pool
 from stages.evaluate.params import EvaluateParams
 from stages.evaluate.stage import STAGE, run
 from stages.evaluate.worker import Worker
+from stages.evaluate_base import stage as base_stage
 from stages.params import Params
 
 LENGTHS = (64, 128)
@@ -57,6 +58,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_model) -> Path
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     make_model("rope").save_pretrained(paths.BASE)
+    tokenizer.save(str(paths.BASE / "tokenizer.json"))
     for variant in ("rope", "repo"):
         model = make_model(variant, seed=1)
         model.save_pretrained(paths.model(f"{variant}-1"))
@@ -80,7 +82,28 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_model) -> Path
         rng.integers(2, 300, tokens).astype(DTYPE).tofile(paths.TOKENS / name)
         shards.append({"file": name, "split": split, "source": source, "tokens": tokens})
     write_json(paths.TOKENS / "manifest.json", {"shards": shards, "eos_id": 0, "vocab_size": 300})
+    windows.write(paths.TOKENS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "_compute", in_this_process([]))
+        run_base()
     return tmp_path
+
+
+def run_base(tokens: int = 512) -> None:
+    params = Params.model_construct(evaluate=EvaluateParams(perplexity_tokens=tokens))
+    base_stage.run(Job(base_stage.STAGE, params))
+
+
+def in_this_process(computed: list[Any]) -> Any:
+    """What computes shards without Ray, and names them in ``computed``."""
+
+    def compute(missing, folder, worker, arguments) -> None:
+        maker = worker(*arguments)
+        for shard in missing:
+            write_json(folder / f"{shard.key}.json", maker.run(shard))
+            computed.append(shard)
+
+    return compute
 
 
 def _vocabulary() -> dict[str, int]:
@@ -101,14 +124,7 @@ def write_manifest() -> None:
 def here(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Shards computed in this process, without Ray; the list names them."""
     computed: list[Any] = []
-
-    def compute(missing, folder, worker, arguments) -> None:
-        maker = worker(*arguments)
-        for shard in missing:
-            write_json(folder / f"{shard.key}.json", maker.run(shard))
-            computed.append(shard)
-
-    monkeypatch.setattr(pool, "_compute", compute)
+    monkeypatch.setattr(pool, "_compute", in_this_process(computed))
     return computed
 
 
@@ -124,7 +140,8 @@ def test_records_and_metrics(project: Path, here: list[Any]) -> None:
     run(job())
     out = paths.results("repo-1")
     names = {f"{suite}-{n}" for suite in ("ruler-vt", "longbench-qa") for n in LENGTHS}
-    assert {file.stem for file in (out / "samples").iterdir()} == names
+    assert {file.stem for file in (out / "samples").glob("*.jsonl")} == names
+    assert not (out / "samples/plain").exists()
     metrics = read_json(out / "metrics.json")
     assert (metrics["variant"], metrics["seed"]) == ("repo", 1)
     assert metrics["model"] == sha256(paths.model("repo-1") / "model.safetensors")
@@ -165,18 +182,31 @@ def test_validation_loss_per_source_and_length(project: Path, here: list[Any]) -
     run(job(tokens=512))
     metrics = read_json(paths.results("repo-1") / "metrics.json")
     text = metrics["validation"]["text"]
-    assert text["64"]["tokens"] == 8 * 63
+    assert (text["64"]["windows"], text["64"]["tokens"]) == (8, 8 * 63)
     assert text["128"]["tokens"] == 4 * 127
     assert text["128"]["yarn_factor"] == 2.0
     stream = np.fromfile(paths.TOKENS / "validation-text.npy", dtype=DTYPE)
-    windows = stream[: 8 * 64].reshape(8, 64).tolist()
-    for folder, found in (
-        (paths.model("repo-1"), text["64"]),
-        (paths.BASE, metrics["base_validation"]["text"]),
-    ):
-        losses = engine.window_losses(repo_model.load(folder), windows)
+    chosen = [
+        window["start"]
+        for window in read_json(paths.TOKENS / "windows.json")["windows"]
+        if (window["source"], window["length"]) == ("text", 64)
+    ]
+    texts = [stream[start : start + 64].tolist() for start in chosen[:8]]
+    base = metrics["base"]["validation"]["text"]["64"]
+    ours, theirs = (
+        np.array(engine.window_losses(repo_model.load(folder), texts))
+        for folder in (paths.model("repo-1"), paths.BASE)
+    )
+    for losses, found in ((ours, text["64"]), (theirs, base)):
         assert found["loss"] == pytest.approx(np.mean(losses), abs=1e-6)
         assert found["stderr"] == pytest.approx(np.std(losses, ddof=1) / 8**0.5, abs=1e-6)
+    paired = base["difference"]
+    assert paired["n"] == 8
+    assert paired["value"] == pytest.approx(np.mean(ours - theirs), abs=1e-6)
+    assert paired["stderr"] == pytest.approx(np.std(ours - theirs, ddof=1) / 8**0.5, abs=1e-6)
+    rows = list(read_jsonl(paths.results("repo-1") / "samples/windows/text-64.jsonl"))
+    assert [row["start"] for row in rows] == chosen[:8]
+    assert [row["loss"] for row in rows] == pytest.approx(list(ours), abs=1e-5)
     assert set(metrics["validation"]["short"]) == {"64"}  # 100 tokens hold no window of 128
     assert metrics["validation"]["short"]["64"]["stderr"] is None
 

@@ -99,9 +99,25 @@ def _results(variant: str, seed: int, rng: random.Random) -> dict[str, Any]:
     def loss(length: int) -> dict[str, Any]:
         value = round(2.2 + offset + 0.1 * rng.random(), 6)
         factor = length / LENGTHS[0]
-        return {"tokens": 20_000, "loss": value, "stderr": 0.012345, "yarn_factor": factor}
+        return {
+            "windows": 40,
+            "tokens": 20_000,
+            "loss": value,
+            "stderr": 0.012345,
+            "yarn_factor": factor,
+        }
 
+    validation = {
+        source: {str(length): loss(length) for length in LENGTHS}
+        for source in ("generated", "python")
+    }
+    facts = {
+        "trained": {"length": LENGTHS[0], "window": LENGTHS[0], "recorded": True},
+        "extension": {"layers": "all", "steps": 0},
+        "plain": {"cells": {}, "validation": {}},
+    }
     return {
+        **facts,
         "variant": variant,
         "seed": seed,
         "model": f"{rng.getrandbits(256):064x}",
@@ -112,11 +128,42 @@ def _results(variant: str, seed: int, rng: random.Random) -> dict[str, Any]:
             }
             for suite, tasks in TASKS.items()
         },
-        "validation": {
-            source: {str(length): loss(length) for length in LENGTHS}
-            for source in ("generated", "python")
+        "validation": validation,
+        "base": {**facts, **_base(validation)},
+    }
+
+
+def _base(validation: dict[str, Any]) -> dict[str, Any]:
+    """The base's figures, equal for every item but for the difference."""
+    rng = random.Random("base")
+    return {
+        "model": "0" * 64,
+        "suites": {},
+        "cells": {
+            suite: {
+                task: {
+                    str(length): {**_cell(task, length, rng), "difference": None}
+                    for length in LENGTHS
+                }
+                for task in tasks
+            }
+            for suite, tasks in TASKS.items()
         },
-        "base_validation": {"generated": {"loss": 2.25}, "python": {"loss": 2.25}},
+        "validation": {
+            source: {
+                length: {
+                    **entry,
+                    "loss": 2.25,
+                    "difference": {
+                        "n": 40,
+                        "value": round(entry["loss"] - 2.25, 6),
+                        "stderr": 0.004,
+                    },
+                }
+                for length, entry in lengths.items()
+            }
+            for source, lengths in validation.items()
+        },
     }
 
 

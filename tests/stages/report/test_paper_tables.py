@@ -6,7 +6,7 @@ CELL = {"score": 26.84}
 
 
 def metrics(**suites: object) -> dict:
-    return {"lengths": [256, 512], "scores": {"repo": {"ruler": {}, **suites}}}
+    return {"lengths": [256, 512], "readings": {}, "scores": {"repo": {"ruler": {}, **suites}}}
 
 
 def test_hybridqa_stands_beside_the_papers_figures() -> None:

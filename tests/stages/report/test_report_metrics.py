@@ -108,10 +108,20 @@ def test_without_repo_there_is_no_difference(folder):
     assert metrics["positions"] == metrics["patterns"] == metrics["heads"] == {}
 
 
-def test_only_the_trained_length_is_compared_with_the_base(folder):
+@pytest.mark.parametrize(
+    ("value", "stderr", "below"),
+    [(-0.1, 0.01, True), (-0.1, 0.06, False), (0.1, 0.01, False), (-0.1, None, None)],
+)
+def test_a_loss_is_below_the_base_by_the_paired_difference(folder, value, stderr, below):
     write_run(("nope",), (1,))
+    file = Path("results/nope-1/metrics.json")
+    results = read_json(file)
+    for entry in results["base"]["validation"]["python"].values():
+        entry["difference"] = {"n": 40, "value": value, "stderr": stderr}
+    write_json(file, results)
     lengths = collect(read_items(("nope",), (1,)))["validation"]["nope"]["python"]
-    assert [lengths[str(n)]["below_base"] for n in LENGTHS] == [False, None, None]
+    assert [lengths[str(n)]["below_base"] for n in LENGTHS] == [below] * len(LENGTHS)
+    assert lengths["256"]["difference"] == {"n": 40, "value": value, "noise": stderr}
 
 
 def test_a_suite_s_means_over_two_seeds_by_hand(folder):

@@ -90,7 +90,7 @@ def page(text) -> Page:
 def test_every_score_stands_in_its_row_beside_its_shortcut(page, metrics):
     head, *rows = page.table("Score in percent")
     names = [LABELS[name] for name in VARIANTS]
-    assert head == ["task", "length", "shortcut", *names, "RePo − RoPE"]
+    assert head == ["task", "length", "shortcut", "base", *names, "RePo − RoPE"]
     rows = [row if len(row) == len(head) else ["", *row] for row in rows]
     task, seen = "", 0
     for row in rows:
@@ -99,9 +99,11 @@ def test_every_score_stands_in_its_row_beside_its_shortcut(page, metrics):
         cells = [metrics["scores"][name][suite][task][row[1]] for name in VARIANTS]
         shortcut = cells[0]["shortcut"]
         assert row[2] == ("–" if shortcut is None else f"{shortcut:.1f}")
-        assert row[3:8] == [f"{cell['score']:.1f} ± {cell['stderr']:.1f}" for cell in cells]
+        base = metrics["base"]["scores"][suite][task][row[1]]
+        assert row[3] == f"{base['score']:.1f} ± {base['stderr']:.1f}"
+        assert row[4:9] == [f"{cell['score']:.1f} ± {cell['stderr']:.1f}" for cell in cells]
         difference = cells[-1]["score"] - cells[0]["score"]
-        assert row[8].startswith(f"{difference:+.1f} ± ".replace("-", "−"))
+        assert row[9].startswith(f"{difference:+.1f} ± ".replace("-", "−"))
         seen += 1
     assert seen == 4 * len(LENGTHS)
 
@@ -110,7 +112,7 @@ def test_losses_stand_beside_the_base(page, metrics):
     rows = page.table("Validation loss")[1:]
     first = next(row for row in rows if row[0] == "generated")
     entry = metrics["validation"]["rope"]["generated"]["128"]
-    assert first[1:4] == ["128", "2.250", f"{entry['loss']:.3f} ± {entry['stderr']:.3f}"]
+    assert first[1:4] == ["128", "2.250 ± 0.012", f"{entry['loss']:.3f} ± {entry['stderr']:.3f}"]
 
 
 def test_attention_stands_beside_the_papers(page, metrics):

@@ -133,16 +133,17 @@ def test_the_terminal_shows_every_cell_within_its_width(folder, variants):
     run(job(params(variants, seeds)))
     metrics = read_json(Path("report/metrics.json"))
     found = lines(metrics)
+    first = 4 if len(variants) < 5 else 3  # the base stands before them where there is room
     assert max(map(len, found)) <= WIDTH
     for suite, tasks in TASKS.items():
         for task in tasks:
             for length in map(str, LENGTHS):
                 row = next(x.split() for x in found if x.split()[:2] == [task, length])
                 cells = [metrics["scores"][name][suite][task][length] for name in variants]
-                assert [row[3 + 3 * i] for i in range(len(variants))] == [
+                assert [row[first + 3 * i] for i in range(len(variants))] == [
                     f"{cell['score']:.1f}" for cell in cells
                 ]
-                marks = [text.endswith("*") for text in row[5::3]]
+                marks = [text.endswith("*") for text in row[first + 2 :: 3]]
                 assert marks == [bool(cell["above_shortcut"]) for cell in cells]
 
 

@@ -14,7 +14,8 @@ def _cell(shortcut, above):
 
 
 def _metrics(**changes):
-    nothing = {"scores": {}, "validation": {}, "difference": {}, "paired": {}, "heads": {}}
+    names = ("scores", "validation", "difference", "paired", "heads", "readings", "plain", "base")
+    nothing = {name: {} for name in names}
     return {**nothing, **changes}
 
 
@@ -57,14 +58,62 @@ def test_lengths_are_ordered_as_numbers():
 @pytest.mark.parametrize(
     ("below", "said"),
     [
-        (True, "fell below the base model's on the same text for RePo (python)"),
-        (False, "did not fall below the base model's on the same text for RePo (python)"),
+        (True, "lower by more than 2 standard errors for RePo on python (128); nowhere else"),
+        (False, "lower by more than 2 standard errors for no variant; nowhere else"),
         (None, None),
     ],
 )
-def test_validation_says_which_fell(below, said):
+def test_validation_says_where_it_is_lower(below, said):
     text = _said(_metrics(validation={"repo": {"python": {"128": {"below_base": below}}}}))
-    assert (said in text) if said else ("Validation" not in text)
+    assert (said in text) if said else ("validation loss" not in text)
+
+
+def _reading(factors, **more):
+    facts = {"length": 256, "window": 256, "recorded": True}
+    extension = {"layers": "all", "steps": 0}
+    return {**facts, "extension": extension, "factors": factors, **more}
+
+
+PLAIN = {"256": 1.0, "512": 1.0, "1024": 1.0}
+EXTENDED = {"256": 1.0, "512": 2.0, "1024": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            _reading(EXTENDED),
+            "Trained at 256 tokens and measured at 256 as trained, 512 with YaRN x2 and 1,024 with "
+            "YaRN x4 (on RoPE and RePo layers, as the official code does, without further training).",
+        ),
+        (
+            _reading(PLAIN, length=131072, window=131072, recorded=False),
+            "Trained at 131,072 tokens (the model's window: its folder records no trained length) "
+            "and measured at 256 as trained, 512 as trained and 1,024 as trained.",
+        ),
+        (
+            _reading({"512": 4.0}, window=131072, extension={"layers": "rope", "steps": 7}),
+            "Trained at 256 tokens (the base's window is 131,072) and measured at 512 with YaRN x4 "
+            "(on RoPE layers only, as the paper words it, after 7 steps of training).",
+        ),
+    ],
+)
+def test_lengths_and_factors_are_those_of_the_records(found, said):
+    """The params' lengths and factor are other ones: they are not what is told."""
+    assert said in _said(_metrics(readings={"rope": found, "repo": found}))
+
+
+def test_variants_that_were_read_differently_are_told_apart():
+    said = _said(_metrics(readings={"rope": _reading(EXTENDED), "repo": _reading(PLAIN)}))
+    assert "RoPE: Trained at 256 tokens and measured at 256 as trained, 512 with YaRN x2" in said
+    assert "RePo: Trained at 256 tokens and measured at 256 as trained, 512 as trained" in said
+    assert PARAMS.extend.factor == 4.0
+
+
+def test_both_ways_are_told_with_their_lengths():
+    ways = {"scores": {"ruler": {"vt": {"512": {}}}}, "validation": {"python": {"1024": {}}}}
+    said = _said(_metrics(plain={"rope": ways, "repo": ways}))
+    assert "RoPE and RePo read 512 and 1,024 also without YaRN" in said
 
 
 def _difference(value, beyond):

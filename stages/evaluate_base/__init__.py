@@ -1,0 +1,1 @@
+"""The base model, measured once on the same samples, lengths and windows as the variants."""

@@ -1,0 +1,3 @@
+"""Identity of the code of ``evaluate_base``: raise VERSION when its results change."""
+
+VERSION = 1
