@@ -78,12 +78,24 @@ def plan(
 
 @app.command()
 def use(
-    profile: Annotated[str, typer.Argument(help="A profile's name.")], set_: Set = None
+    profile: Annotated[str | None, typer.Argument(help="A profile's name.")] = None,
+    set_: Set = None,
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="Rewrite params.yaml in today's schema instead.")
+    ] = False,
 ) -> None:
     """Replace params.yaml by a profile; refuses over edits that are not committed."""
     from pipeline.overrides import compose
+    from pipeline.use import migrate as rewrite
     from pipeline.use import use as put
 
+    if migrate:
+        if profile or set_:
+            raise UserError("use --migrate takes no profile and no --set; do one after the other")
+        print(rewrite(Path.cwd()))
+        return
+    if profile is None:
+        raise UserError("use: name a profile, or --migrate")
     put(compose(Path.cwd(), profile, set_ or []), Path.cwd())
     print(f"params.yaml is now the profile {profile!r}{' with changes' if set_ else ''}")
 

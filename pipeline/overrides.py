@@ -10,6 +10,7 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.use import PARAMS, profiles
 from stages.common.errors import UserError
+from stages.common.migration import complete, migrate
 from stages.common.reading import parse
 from stages.params import Params
 
@@ -26,14 +27,15 @@ def compose(root: Path, profile: str | None, overrides: Sequence[str]) -> str:
         raise UserError(f"{root / PARAMS}: no such file; name a --profile, or change to a project")
     text = read_profile(profile) if profile else (root / PARAMS).read_text(encoding="utf-8")
     changes = read_overrides(overrides)
-    if not changes:
+    if not changes and profile:
         return text
     yaml = YAML()
     yaml.width = 4096
-    document = yaml.load(text)
+    document = migrate(yaml.load(text))
     for key, value in changes.items():
         _put(document, key, value)
     _settle(document, changes, root)
+    complete(document)
     parse(Params, YAML(typ="safe", pure=True).load(_dump(yaml, document)), "--set")
     return _dump(yaml, document)
 

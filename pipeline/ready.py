@@ -8,7 +8,7 @@ from pipeline.checkout import Checkout, checkout, link_inputs
 from pipeline.graph import Graph, read_graph
 from pipeline.heal import heal
 from pipeline.plan import Decision, plan, refuse_absent
-from pipeline.use import PARAMS
+from pipeline.use import PARAMS, refuse_old
 from stages.params import load
 
 
@@ -36,6 +36,7 @@ def make_ready(
     for line in heal(here.root):
         print(line, flush=True)
     load(here.root / PARAMS)
+    refuse_old(here.root)
     graph = read_graph(here.root)
     link_inputs(graph, main, here)
     graph.refuse_missing(here.root)

@@ -4,8 +4,13 @@ import subprocess
 from importlib.resources import files
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from stages.common.errors import UserError
 from stages.common.files import replacing
+from stages.common.migration import SCHEMA, version_of
+from stages.common.migration import migrate as migrate_document
+from stages.common.reading import read_yaml
 
 PARAMS = "params.yaml"
 
@@ -19,6 +24,32 @@ def profiles() -> dict[str, str]:
         if file.name.endswith(".yaml")
     }
     return dict(sorted(found.items()))
+
+
+def migrate(root: Path) -> str:
+    """Rewrite ``root/params.yaml`` in today's schema, its comments kept; says what was done."""
+    target = root / PARAMS
+    if not target.is_file():
+        raise UserError(f"{target}: no such file; change to a project")
+    yaml = YAML()
+    yaml.width = 4096
+    document = yaml.load(target.read_text(encoding="utf-8"))
+    before = version_of(document)
+    if before == SCHEMA:
+        return f"{PARAMS} is of schema {SCHEMA} already"
+    migrated = migrate_document(document)
+    with replacing(target) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        yaml.dump(migrated, file)
+    return f"{PARAMS} was of schema {before} and is now of schema {SCHEMA}"
+
+
+def refuse_old(root: Path) -> None:
+    """Raise ``UserError`` for a params file that DVC could not track as the graph asks."""
+    if (before := version_of(read_yaml(root / PARAMS))) != SCHEMA:
+        raise UserError(
+            f"{PARAMS} is of schema {before}; `repo-pipeline use --migrate` rewrites it as schema "
+            f"{SCHEMA}, comments kept"
+        )
 
 
 def use(text: str, root: Path) -> None:

@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from stages.analyze.params import AnalyzeParams
 from stages.base.params import BaseParams
 from stages.benchmarks.params import BenchmarksParams
+from stages.common.migration import migrate
 from stages.common.reading import parse, read_yaml
 from stages.common.schema import Section
+from stages.common.variants import NAME, PATTERNS, Definition, positions_of, refuse_undefined
 from stages.corpus.params import CorpusParams
 from stages.evaluate.params import EvaluateParams
 from stages.extend.params import ExtendParams
@@ -17,16 +19,22 @@ from stages.tokenize.params import TokenizeParams
 from stages.tokenizer.params import TokenizerParams
 from stages.train.params import TrainParams
 
-Variant = Literal["rope", "nope", "r2n1", "n2r1", "repo"]
+Variant = Annotated[str, StringConstraints(pattern=NAME)]
 
 
 class Params(Section):
     """Everything that identifies an experiment."""
 
+    schema_version: Literal[2] = Field(alias="schema")
+    """Version of this file (``stages.common.migration``)."""
     profile: str
     """Name of the profile this file started from; a label, tracked by no stage but the report."""
     variants: tuple[Variant, ...] = Field(min_length=1, strict=False)
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1, strict=False)
+    reference: Variant
+    """The variant that the others are compared with."""
+    definitions: dict[Variant, Definition]
+    """What each variant is; a preset's entry may be empty."""
     corpus: CorpusParams
     tokenizer: TokenizerParams
     tokenize: TokenizeParams
@@ -42,13 +50,11 @@ class Params(Section):
         for name, values in (("variants", self.variants), ("seeds", self.seeds)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} names one twice: {list(values)}")
+        self._variants_are_defined()
         shape = self.base.architecture
-        if shape is not None and self.train.start_layer >= shape.num_hidden_layers:
-            raise ValueError(
-                f"train.start_layer is {self.train.start_layer}, but "
-                f"base.architecture.num_hidden_layers is {shape.num_hidden_layers}: "
-                "no layer would learn positions"
-            )
+        if shape is not None:
+            for name in self.variants:
+                self.positions(name, shape.num_hidden_layers)
         window = self.train.longest * self.extend.factor
         if max(self.benchmarks.lengths) > window:
             raise ValueError(
@@ -57,7 +63,41 @@ class Params(Section):
             )
         return self
 
+    def _variants_are_defined(self) -> None:
+        for name in self.variants:
+            if name == "base":
+                raise ValueError("variants has 'base', the name of the model they start from")
+            if name not in self.definitions:
+                raise ValueError(f"definitions.{name}: missing; every variant needs an entry")
+        for name, one in self.definitions.items():
+            refuse_undefined(name, one.train)
+            self.train.with_overrides(one.train.overrides, f"definitions.{name}.train.overrides")
+            for entry in one.evaluate.softmax_scale:
+                if entry.length not in self.benchmarks.lengths:
+                    raise ValueError(
+                        f"definitions.{name}.evaluate.softmax_scale has length {entry.length}, "
+                        f"but benchmarks.lengths are {list(self.benchmarks.lengths)}"
+                    )
+        if self.reference not in (*self.variants, *self.definitions, *PATTERNS):
+            raise ValueError(
+                f"reference is {self.reference!r}, which is no variant; "
+                f"there are {', '.join(self.variants)}"
+            )
+
+    def positions(self, variant: str, layers: int) -> list[str]:
+        """The variant's position type for each of ``layers`` layers."""
+        defined = self.definitions[variant].train
+        return positions_of(variant, defined, layers, self.train.start_layer)
+
+    def train_of(self, variant: str) -> TrainParams:
+        """``train`` with the variant's overrides."""
+        overrides = self.definitions[variant].train.overrides
+        return self.train.with_overrides(overrides, f"definitions.{variant}.train.overrides")
+
 
 def load(path: Path) -> Params:
-    """Read and check a params file; a mistake is a ``UserError`` that names key, value and mend."""
-    return parse(Params, read_yaml(path), str(path))
+    """Read and check a params file of this schema or an earlier one.
+
+    A mistake is a ``UserError`` that names key, value and fix.
+    """
+    return parse(Params, migrate(read_yaml(path)), str(path))

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from stages.common.cost import Cost, Layout, base_shape, unknown
-from stages.common.shape import FORWARD, map_layers
+from stages.common.cost import Cost, Layout, base_shape, learned_layers, unknown
+from stages.common.shape import FORWARD
 
 if TYPE_CHECKING:
     from stages.params import Params
@@ -15,7 +15,7 @@ def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
     if shape is None:
         return unknown(params)
     length = params.benchmarks.lengths[0]
-    layers = map_layers(variant or "rope", shape.layers, params.train.start_layer)
+    layers = learned_layers(params, variant, shape)
     tokens = params.analyze.samples * length
     flops = tokens * shape.flops_per_token(length, FORWARD, layers)
     return Cost(tokens=tokens, flops=flops, parameters=shape.parameters)

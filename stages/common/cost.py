@@ -85,6 +85,11 @@ def base_shape(params: "Params") -> Shape | None:
     )
 
 
+def learned_layers(params: "Params", variant: str | None, shape: Shape) -> int:
+    """Layers with learned positions in a variant (none: of the base)."""
+    return 0 if variant is None else params.positions(variant, shape.layers).count("repo")
+
+
 def vocabulary(params: "Params") -> int | None:
     """Tokens of the tokenizer, where that can be known offline."""
     if params.tokenizer.source == "train":

@@ -26,7 +26,7 @@ def main(stage: Stage, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run ``stage`` in the working directory and exit with the code that says how it ended."""
     parser = argparse.ArgumentParser(prog=f"python -m stages.{stage.name}")
     if stage.matrix:
-        parser.add_argument("--variant", required=True, help="position preset, of params variants")
+        parser.add_argument("--variant", required=True, help="one of the params' variants")
         parser.add_argument("--seed", required=True, type=int, help="seed, of params seeds")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
@@ -48,7 +48,7 @@ def attempt(stage: Stage, variant: str | None = None, seed: int | None = None) -
         ):
             if stage.matrix and value not in known:
                 raise UserError(f"--{name} {value} is not among the params' {name}s {list(known)}")
-        stage.run(Job(stage, only(params, stage.reads), variant, seed))
+        stage.run(job_of(stage, params, variant, seed))
     except UserError as error:
         return Status(USER_MISTAKE, str(error))
     except (TryAgain, KeyboardInterrupt) as error:
@@ -60,6 +60,16 @@ def attempt(stage: Stage, variant: str | None = None, seed: int | None = None) -
         traceback.print_exc()
         return Status(FAILED, f"{type(error).__name__}: {str(error).strip() or 'no message'}")
     return Status(DONE, "done")
+
+
+def job_of(
+    stage: Stage, params: Params, variant: str | None = None, seed: int | None = None
+) -> Job:
+    """A run of ``stage`` that holds what the stage may read of ``params``, and nothing else."""
+    part = None
+    if stage.defines and variant is not None:
+        part = getattr(params.definitions[variant], stage.defines)
+    return Job(stage, only(params, stage.reads), variant, seed, part, params.reference)
 
 
 def only(params: Params, sections: Sequence[str]) -> Params:

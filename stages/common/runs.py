@@ -6,7 +6,7 @@ identifies the work: the stage's params, the content of its inputs and its VERSI
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from stages.common.errors import TryAgain, UserError
 from stages.common.files import fingerprint, write_json
+from stages.common.schema import is_new
 from stages.common.stage import Job
 from stages.common.variables import value
 
@@ -32,15 +33,37 @@ def root() -> Path:
 
 
 def key(job: Job, inputs: Sequence[Path]) -> str:
-    """Hash of what identifies the job's work (16 hexadecimal digits)."""
+    """Hash of what identifies the job's work (16 hexadecimal digits).
+
+    Params at their default are left out, so that a new param orphans nothing that can be resumed
+    (a default that changes raises the stage's VERSION).
+    """
+    return _hash(job, _contents(inputs), _said)
+
+
+def _hash(job: Job, inputs: Mapping[str, Any], plain: Callable[[Any], Any]) -> str:
     identity = {
         "version": job.stage.version,
         "variant": job.variant,
         "seed": job.seed,
-        "params": {name: _plain(getattr(job.params, name)) for name in job.stage.reads},
-        "inputs": {path.as_posix(): fingerprint(path) for path in inputs},
+        "params": {name: plain(getattr(job.params, name)) for name in job.stage.reads},
+        "inputs": inputs,
     }
+    if job.definition is not None and (defined := _said(job.definition)):
+        identity["definition"] = defined
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _contents(inputs: Sequence[Path]) -> dict[str, Any]:
+    return {path.as_posix(): fingerprint(path) for path in inputs}
+
+
+def _folder(job: Job, inputs: Sequence[Path]) -> Path:
+    """The job's folder; one that schema 1 left under its own key goes on being used."""
+    parent, contents = root() / job.stage.name, _contents(inputs)
+    folder = parent / _hash(job, contents, _said)
+    before = parent / _hash(job, contents, _schema_1)
+    return before if before.is_dir() and not folder.is_dir() else folder
 
 
 @contextmanager
@@ -49,7 +72,7 @@ def workspace(job: Job, inputs: Sequence[Path]) -> Iterator[Path]:
 
     Raises ``TryAgain`` when another live run holds it, ``UserError`` when it cannot be written.
     """
-    folder = root() / job.stage.name / key(job, inputs)
+    folder = _folder(job, inputs)
     lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,5 +91,23 @@ def workspace(job: Job, inputs: Sequence[Path]) -> Iterator[Path]:
         lock.release()
 
 
-def _plain(value: Any) -> Any:
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+def _said(value: Any) -> Any:
+    """What of a section is not at its default."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    return value
+
+
+def _schema_1(value: Any) -> Any:
+    """A section as schema 1 wrote it into keys: whole, without the fields that came later."""
+    if isinstance(value, BaseModel):
+        return {
+            name: _schema_1(getattr(value, name))
+            for name, field in type(value).model_fields.items()
+            if not (is_new(field) and getattr(value, name) == field.get_default())
+        }
+    if isinstance(value, (tuple, list)):
+        return [_schema_1(one) for one in value]
+    if isinstance(value, Mapping):
+        return {str(name): _schema_1(one) for name, one in value.items()}
+    return value

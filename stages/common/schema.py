@@ -1,13 +1,25 @@
 """The base of every params section: strict types, no unknown keys, frozen once read."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
+
+
+def new(default: Any, **constraints: Any) -> Any:
+    """A field that schema 1 did not have: at its default, state keyed by schema 1 is still found."""
+    return Field(default, json_schema_extra={"since": 2}, **constraints)
+
+
+def is_new(field: FieldInfo) -> bool:
+    """Whether the field came with schema 2."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and extra.get("since") == 2
 
 
 class Section(BaseModel):

@@ -101,11 +101,6 @@ def known(source: str) -> Shape | None:
     return _of_config(json.loads(config.read_text(encoding="utf-8"))) if config.is_file() else None
 
 
-def map_layers(variant: str, layers: int, start_layer: int) -> int:
-    """Layers with learned positions in a variant."""
-    return layers - start_layer if variant == "repo" else 0
-
-
 def _of_config(config: dict[str, Any]) -> Shape | None:
     kind = str(config.get("model_type", ""))
     family = next((name for name in FAMILIES if name in kind), None)

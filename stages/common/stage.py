@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from stages.common.schema import Section
     from stages.params import Params
 
 
@@ -19,6 +20,10 @@ class Job:
     """Holds only the sections that the stage reads; any other is an ``AttributeError``."""
     variant: str | None = None
     seed: int | None = None
+    definition: Section | None = None
+    """The part of the variant's definition that the stage reads (``Stage.defines``)."""
+    reference: str | None = None
+    """The variant that others are compared with: for alarms, never for a result."""
 
     @property
     def label(self) -> str:
@@ -45,3 +50,5 @@ class Stage:
     run: Callable[[Job], None]
     matrix: bool = False
     """Whether it runs once for each variant and seed."""
+    defines: Literal["train", "evaluate"] | None = None
+    """The part of a variant's definition that it reads; dvc.yaml tracks the same part."""

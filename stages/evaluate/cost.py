@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stages.benchmarks.cost import cells
-from stages.common.cost import Cost, Layout, base_shape, unknown
-from stages.common.shape import FORWARD, map_layers
+from stages.common.cost import Cost, Layout, base_shape, learned_layers, unknown
+from stages.common.shape import FORWARD
 
 if TYPE_CHECKING:
     from stages.params import Params
@@ -27,7 +27,7 @@ def work(params: "Params", variant: str, layout: Layout, both_ways: Sequence[int
     shape = base_shape(params)
     if shape is None:
         return unknown(params)
-    layers = map_layers(variant, shape.layers, params.train.start_layer)
+    layers = learned_layers(params, variant, shape)
     parameters = shape.parameters + shape.map_parameters(layers)
     tokens, flops, passes, read = 0, 0.0, 0.0, 0.0
     for length, count, new_tokens in cells(params):

@@ -11,6 +11,23 @@ from stages.common.models import load_model
 from stages.evaluate.models import extension, settings
 
 
+def scale_softmax(model: Any, scale: float) -> None:
+    """Multiply the attention logits of every layer by ``scale``, in place.
+
+    Raises ``UserError`` where the layers do not tell the factor they use (``scaling``, as transformers
+    names it).
+    """
+    if scale == 1.0:
+        return
+    attention = [module for module in model.modules() if hasattr(module, "scaling")]
+    if not attention:
+        raise UserError(
+            f"softmax_scale is {scale:g}, but {type(model).__name__} has no `scaling` to change"
+        )
+    for module in attention:
+        module.scaling *= scale
+
+
 def load_any(folder: Path, field: str, yarn_factor: float | None, dtype: Any) -> Any:
     """A causal model in eval mode; what is wrong with it is one line that names ``field``.
 

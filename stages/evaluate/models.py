@@ -6,7 +6,8 @@ plain as well: which of the two is better is measured, not assumed.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ _WINDOWS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length
 class Models:
     """A trained model: in ``models/<item>``, and extended in ``models/<item>-extended``."""
 
-    def __init__(self, item: str) -> None:
+    def __init__(
+        self, item: str, softmax_scale: Callable[[int], float] = lambda length: 1.0
+    ) -> None:
+        self._softmax_scale = softmax_scale
         self.folder = paths.model(item)
         self._model, self._extended = identified(self.folder), identified(paths.extended(item))
         self.trained = trained.of_folder(self.folder)
@@ -38,8 +42,9 @@ class Models:
 
     def at(self, length: int) -> Model:
         """The model for a length in tokens; refuses one beyond the extended window."""
+        scale = self._softmax_scale(length)
         if length <= self.trained.length:
-            return self._model
+            return replace(self._model, softmax_scale=scale)
         if length > self._reach:
             raise UserError(
                 f"benchmarks.lengths: {length} is beyond the window of {self._extended.folder}, "
@@ -47,11 +52,13 @@ class Models:
             )
         # A fine-tuned extension was trained with its factor; a zero-shot one takes the length's.
         factor = self._own_factor or length / self.trained.length
-        return Model(self._extended.folder, self._extended.sha256, factor)
+        return Model(self._extended.folder, self._extended.sha256, factor, scale)
 
     def plain(self, length: int) -> Model | None:
         """The unextended model beyond its trained length, where the base's window holds it."""
-        return self._model if self.trained.length < length <= self.trained.window else None
+        if not self.trained.length < length <= self.trained.window:
+            return None
+        return replace(self._model, softmax_scale=self._softmax_scale(length))
 
 
 class Base:

@@ -25,6 +25,8 @@ class Model:
     folder: str
     sha256: str
     yarn_factor: float | None = None
+    softmax_scale: float = 1.0
+    """Factor on the attention logits, a setting of the variant's at test time."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Shard:
         """Name of the result file, without suffix."""
         identity: dict[str, Any] = asdict(self) | {"version": VERSION}
         del identity["model"]["folder"]  # a place, not content
+        if self.model.softmax_scale == 1.0:
+            del identity["model"]["softmax_scale"]  # keys are what they were before there was one
         if self.engine == OWN_ENGINE:
             del identity["engine"]  # keys are what they were before there was another
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]

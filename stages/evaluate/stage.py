@@ -13,6 +13,7 @@ from stages.common.files import write_json
 from stages.common.outs import building
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
+from stages.common.variants import EvaluateDefinition
 from stages.evaluate.beside import beside
 from stages.evaluate.everything import everything, inputs, lines
 from stages.evaluate.models import Models
@@ -21,8 +22,10 @@ from stages.evaluate.version import VERSION
 
 def run(job: Job) -> None:
     """Evaluate the job's model."""
+    defined = job.definition or EvaluateDefinition()
+    assert isinstance(defined, EvaluateDefinition)
     item, out = job.item, paths.results(job.item)
-    models = Models(item)
+    models = Models(item, defined.scale_at)
     work_of = inputs(paths.model(item), paths.extended(item))
     with (
         workspace(job, work_of) as work,
@@ -42,4 +45,6 @@ def run(job: Job) -> None:
         print(line, flush=True)
 
 
-STAGE = Stage(name="evaluate", version=VERSION, reads=("evaluate",), run=run, matrix=True)
+STAGE = Stage(
+    name="evaluate", version=VERSION, reads=("evaluate",), run=run, matrix=True, defines="evaluate"
+)

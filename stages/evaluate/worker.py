@@ -97,11 +97,12 @@ class Worker:
 def _load(root: Path, model: Model) -> Any:
     import torch
 
-    from stages.evaluate.loading import load_any
+    from stages.evaluate.loading import load_any, scale_softmax
 
     on_gpu = torch.cuda.is_available()
     dtype = torch.bfloat16 if on_gpu else torch.float32
     loaded = load_any(root / model.folder, model.folder, model.yarn_factor, dtype)
+    scale_softmax(loaded, model.softmax_scale)
     return loaded.to("cuda" if on_gpu else "cpu").eval()
 
 

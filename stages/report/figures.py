@@ -10,14 +10,38 @@ from matplotlib.ticker import EngFormatter
 
 from stages.report.formats import label, suites, task_name
 from stages.report.inputs import Item, Point
-from stages.report.svg import FAINT, SERIES, drawing, inline
+from stages.report.svg import FAINT, OTHERS, SERIES, drawing, inline
 
 MARKERS = {"rope": "o", "nope": "s", "r2n1": "^", "n2r1": "v", "repo": "D"}
 DASHES = {"rope": "-", "nope": ":", "r2n1": "--", "n2r1": "-.", "repo": "-"}
+OTHER_MARKERS, OTHER_DASHES = "PX*pdh", ("--", "-.", ":", "-")
 MOST_PANELS = 192
 """Heads whose positions are drawn; deeper models show evenly spread layers (1B: all 176)."""
 MOST_POINTS = 100_000
 """Points of all position plots together, some 1.5 MB of SVG; longer inputs are thinned."""
+
+
+class Look(NamedTuple):
+    """How a variant is drawn."""
+
+    series: str
+    """Its colour, a key of ``SERIES``."""
+    dash: str
+    marker: str
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """A look for every variant: a preset's own, the others' in the order in which they are named."""
+    found: dict[str, Look] = {}
+    number = 0
+    for name in names:
+        if name in DASHES:
+            found[name] = Look(name, DASHES[name], MARKERS[name])
+            continue
+        color, dash = number % len(OTHERS), (number + number // len(OTHERS)) % len(OTHER_DASHES)
+        found[name] = Look(OTHERS[color], OTHER_DASHES[dash], OTHER_MARKERS[color])
+        number += 1
+    return found
 
 
 class Panel(NamedTuple):
@@ -36,13 +60,17 @@ class Series(NamedTuple):
 
 
 def legend(names: Iterable[str]) -> list[Series]:
-    """Legend in HTML, one for a group of panels; dashes as SVG writes them."""
+    """Legend in HTML of the variants, one for a group of panels; dashes as SVG writes them."""
     dashes = {"-": "", ":": "2 2", "--": "6 3", "-.": "6 2 1 2"}
     return [
-        Series(label(name), f"var(--{name})", dashes[DASHES.get(name, "-")])
-        for name in names
-        if name in SERIES
+        Series(label(name), f"var(--{look.series})", dashes[look.dash])
+        for name, look in looks(names).items()
     ]
+
+
+def probe_legend(names: Iterable[str]) -> list[Series]:
+    """Legend in HTML of the inputs whose positions are drawn."""
+    return [Series(name, f"var(--{name})", "") for name in names if name in SERIES]
 
 
 def scores(metrics: dict[str, Any]) -> list[Panel]:
@@ -62,14 +90,15 @@ def _score_panel(suite: str, task: str, by_variant: dict[str, dict[str, Any]]) -
     with drawing(name, 2.9, 2.1) as figure:
         axes = figure.add_subplot()
         places = range(len(lengths))
+        drawn = looks(by_variant)
         for variant, cells in by_variant.items():
             axes.errorbar(
                 places,
                 [cells[length]["score"] for length in lengths],
                 yerr=[cells[length]["noise"] or 0.0 for length in lengths],
-                color=SERIES[variant],
-                linestyle=DASHES[variant],
-                marker=MARKERS[variant],
+                color=SERIES[drawn[variant].series],
+                linestyle=drawn[variant].dash,
+                marker=drawn[variant].marker,
                 elinewidth=0.8,
                 capsize=2,
             )
@@ -92,13 +121,14 @@ def losses(items: Sequence[Item]) -> Panel:
         curves[item.variant].append(item.curve)
     with drawing("loss", 4.6, 2.8) as figure:
         axes = figure.add_subplot()
+        drawn = looks(curves)
         for variant, found in curves.items():
             for curve in found:
                 axes.plot(
                     [point.tokens for point in curve],
                     [point.loss for point in curve],
-                    color=SERIES[variant],
-                    linestyle=DASHES[variant],
+                    color=SERIES[drawn[variant].series],
+                    linestyle=drawn[variant].dash,
                     linewidth=1.2,
                 )
         axes.set(xlabel="tokens", ylabel="training loss, nats per token")

@@ -1,9 +1,13 @@
 """How numbers are written in the report's tables and sentences."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
-from stages.report.paper import LABELS
+from stages.report.paper import LABELS as PRESETS
+
+_labels: ContextVar[Mapping[str, str]] = ContextVar("labels", default=PRESETS)
 
 NONE = "–"
 """Stands where there is nothing to show."""
@@ -39,8 +43,18 @@ def loss(entry: Mapping[str, Any]) -> str:
 
 
 def label(variant: str) -> str:
-    """``RePo`` for ``repo``."""
-    return LABELS.get(variant, variant)
+    """``RePo`` for ``repo``; a variant of the user's own is shown as ``definitions`` says."""
+    return _labels.get().get(variant, variant)
+
+
+@contextmanager
+def labelled(labels: Mapping[str, str]) -> Iterator[None]:
+    """Show the variants by ``labels`` (``metrics["labels"]``) until the block ends."""
+    token = _labels.set({**PRESETS, **labels})
+    try:
+        yield
+    finally:
+        _labels.reset(token)
 
 
 def listing(words: Iterable[object]) -> str:

@@ -34,7 +34,7 @@ def render(metrics: dict[str, Any], items: Sequence[Item], params: Params) -> st
         label=label,
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
         variants=figures.legend(metrics["variants"]),
-        probes=figures.legend(probes),
+        probes=figures.probe_legend(probes),
         score_panels=figures.scores(metrics),
         loss_panel=figures.losses(items),
         position_panels=figures.positions(learned) if learned else {},

@@ -15,7 +15,7 @@ from stages.common.outs import building
 from stages.common.stage import Job, Stage
 from stages.params import Params
 from stages.report import paper
-from stages.report.formats import each_cell
+from stages.report.formats import each_cell, labelled
 from stages.report.inputs import Item, read_items
 from stages.report.metrics import collect
 from stages.report.page import render
@@ -28,8 +28,9 @@ def run(job: Job) -> None:
     """Write the report of all variants and seeds."""
     params = job.params
     items = read_items(params.variants, params.seeds)
-    metrics = everything(items, params)
-    page = render(metrics, items, params)
+    with labelled(labels(params)):
+        metrics = everything(items, params)
+        page = render(metrics, items, params)
     with building(paths.REPORT) as out:
         (out / "plots").mkdir(parents=True)
         (out / "index.html").write_text(page, encoding="utf-8")
@@ -48,6 +49,8 @@ def everything(items: Sequence[Item], params: Params) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         "profile": params.profile,
         "variants": list(params.variants),
+        "labels": labels(params),
+        "reference": params.reference,
         "seeds": list(params.seeds),
         "lengths": list(params.benchmarks.lengths),
         **collect(items),
@@ -55,6 +58,12 @@ def everything(items: Sequence[Item], params: Params) -> dict[str, Any]:
         "provenance": provenance(items),
     }
     return {**metrics, "summary": statements(metrics, params)}
+
+
+def labels(params: Params) -> dict[str, str]:
+    """What each variant is called on the page, where its definition says so."""
+    defined = {name: params.definitions[name].report.label for name in params.variants}
+    return {name: label for name, label in defined.items() if label}
 
 
 def _curves(items: Sequence[Item]) -> Iterable[Sequence[object]]:
@@ -76,4 +85,6 @@ def _write_csv(file: Path, columns: str, rows: Iterable[Sequence[object]]) -> No
         writer.writerows(rows)
 
 
-STAGE = Stage(name="report", version=VERSION, reads=tuple(Params.model_fields), run=run)
+READS = tuple(name for name in Params.model_fields if name != "schema_version")
+
+STAGE = Stage(name="report", version=VERSION, reads=READS, run=run)

@@ -4,7 +4,7 @@ from typing import Any
 
 from stages.common import paths
 from stages.common.files import read_json
-from stages.report.formats import NONE, each_cell, label, plus_minus
+from stages.report.formats import NONE, each_cell, label, labelled, plus_minus
 
 WIDTH = 100
 _NAME, _LENGTH, _SHORTCUT, _BASE = 16, 7, 9, 7
@@ -54,4 +54,6 @@ def lines(metrics: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(lines(read_json(paths.REPORT / "metrics.json"))))
+    measured = read_json(paths.REPORT / "metrics.json")
+    with labelled(measured.get("labels", {})):
+        print("\n".join(lines(measured)))

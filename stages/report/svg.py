@@ -16,6 +16,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK, FAINT = "#010101", "#010102"
+OTHERS = ("other1", "other2", "other3", "other4", "other5", "other6")
+"""Colours of variants that are no preset, in the order in which the params name them."""
 SERIES = {
     "rope": "#010103",
     "nope": "#010104",
@@ -24,6 +26,7 @@ SERIES = {
     "repo": "#010107",
     "structured": "#010108",
     "noisy": "#010109",
+    **{name: f"#01010{digit}" for name, digit in zip(OTHERS, "abcdef", strict=True)},
 }
 _CSS = {INK: "currentColor", FAINT: "var(--faint)"} | {
     color: f"var(--{name})" for name, color in SERIES.items()

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from stages.common.cost import Cost, Layout, base_shape, unknown
-from stages.common.shape import map_layers
+from stages.common.cost import Cost, Layout, base_shape, learned_layers, unknown
 from stages.training import cost as training
 
 if TYPE_CHECKING:
@@ -15,5 +14,7 @@ def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
     shape = base_shape(params)
     if shape is None:
         return unknown(params)
-    layers = map_layers(variant or "rope", shape.layers, params.train.start_layer)
-    return training.cost(params.train, shape, layers, layout)
+    layers = learned_layers(params, variant, shape)
+    return training.cost(
+        params.train_of(variant) if variant else params.train, shape, layers, layout
+    )

@@ -23,7 +23,9 @@ def main(arguments: Sequence[str]) -> int:
     """Rehearse one variant and say how it went; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m stages.train --dry-run")
     parser.add_argument("--dry-run", action="store_true", required=True)
-    parser.add_argument("--variant", help="position preset; the last of the params' by default")
+    parser.add_argument(
+        "--variant", help="one of the params' variants; the last of the params' by default"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
@@ -44,31 +46,31 @@ def rehearsal(params: Params, variant: str, seed: int) -> None:
     config = base / "config.json"
     if config.is_file():
         vocabulary = read_json(config)["vocab_size"]
-        build = functools.partial(start, base, variant, params.train.start_layer, seed)
+        layers = read_json(config)["num_hidden_layers"]
+        build = functools.partial(start, base, params.positions(variant, layers), seed)
     elif params.base.architecture is not None:
         vocabulary = params.tokenizer.vocab_size or OLMO2_VOCABULARY
         shape = params.base.architecture
-        build = functools.partial(fresh, shape, vocabulary, variant, params.train.start_layer)
+        positions = params.positions(variant, shape.num_hidden_layers)
+        build = functools.partial(fresh, shape, vocabulary, positions)
     else:
         raise UserError(
             f"{config}: no such file, and the params have no base.architecture; run base"
         )
     loaded = base if config.is_file() else None
-    rehearse(f"train@{variant}-{seed}", params.train, build, vocabulary, loaded)
+    rehearse(f"train@{variant}-{seed}", params.train_of(variant), build, vocabulary, loaded)
 
 
 OLMO2_VOCABULARY = 100352
 """Rows of OLMo-2's embedding, for a tokenizer that is not there yet."""
 
 
-def fresh(shape: Architecture, vocabulary: int, variant: str, start_layer: int) -> nn.Module:
+def fresh(shape: Architecture, vocabulary: int, positions: list[str]) -> nn.Module:
     """A model of this shape with random weights."""
     torch.manual_seed(0)
-    layers = shape.num_hidden_layers
-    start = start_layer if variant == "repo" else None
     values = shape.model_dump(exclude={"rope_theta"})
     config = repo_model.RepoOlmo2Config(
-        positions=repo_model.layer_types(variant, layers, start_layer=start),
+        positions=positions,
         vocab_size=vocabulary,
         eos_token_id=0,
         bos_token_id=None,

@@ -23,6 +23,7 @@ from stages.common.outs import building
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
 from stages.common.tokens import TokenStore
+from stages.common.variants import TrainDefinition, positions_of
 from stages.train.version import VERSION
 from stages.training.launch import launch
 from stages.training.moments import FILE as MOMENTS
@@ -32,10 +33,16 @@ from stages.training.run import Run
 def run(job: Job) -> None:
     """Train the job's variant with the job's seed."""
     assert job.variant is not None and job.seed is not None
-    params = job.params.train
+    defined = job.definition or TrainDefinition()
+    assert isinstance(defined, TrainDefinition)
+    params = job.params.train.with_overrides(
+        defined.overrides, f"definitions.{job.variant}.train.overrides"
+    )
     base = paths.BASE.absolute()
     check_tokenizer(base, TokenStore(paths.TOKENS))
-    build = functools.partial(start, base, job.variant, params.start_layer, job.seed)
+    layers = read_json(base / "config.json")["num_hidden_layers"]
+    positions = positions_of(job.variant, defined, layers, params.start_layer)
+    build = functools.partial(start, base, positions, job.seed)
     with workspace(job, [paths.BASE, paths.TOKENS]) as folder:
         result = launch(
             job.label,
@@ -47,7 +54,7 @@ def run(job: Job) -> None:
                 build,
                 base,
                 moments=base / MOMENTS if (base / MOMENTS).is_file() else None,
-                rope_curve=_rope_curve(job),
+                rope_curve=_reference_curve(job),
             ),
             vocabulary=read_json(base / "config.json")["vocab_size"],
         )
@@ -58,11 +65,10 @@ def run(job: Job) -> None:
             copy_tokenizer(base, out)
 
 
-def start(base: Path, variant: str, start_layer: int, seed: int) -> nn.Module:
-    """The base model with the variant's positions; new maps are drawn from ``seed``."""
+def start(base: Path, positions: list[str], seed: int) -> nn.Module:
+    """The base model with a position type per layer; new maps are drawn from ``seed``."""
     torch.manual_seed(seed)
-    options = {"start_layer": start_layer} if variant == "repo" else {}
-    model: nn.Module = load_model(base, "models/base", positions=variant, **options)
+    model: nn.Module = load_model(base, "models/base", positions=positions)
     return model
 
 
@@ -77,11 +83,11 @@ def check_tokenizer(base: Path, tokens: TokenStore) -> None:
         )
 
 
-def _rope_curve(job: Job) -> Path | None:
-    """Loss curve of the RoPE run beside this one, for the alarms."""
-    if job.variant == "rope":
+def _reference_curve(job: Job) -> Path | None:
+    """Loss curve of the reference's run beside this one, for the alarms: no input of a result."""
+    if job.reference in (None, job.variant):
         return None
-    return paths.curve(f"rope-{job.seed}").absolute()
+    return paths.curve(f"{job.reference}-{job.seed}").absolute()
 
 
 def write_curve(path: Path, points: Iterable[Mapping[str, Any]]) -> None:
@@ -93,4 +99,6 @@ def write_curve(path: Path, points: Iterable[Mapping[str, Any]]) -> None:
         writer.writerows({name: point[name] for name in columns} for point in points)
 
 
-STAGE = Stage(name="train", version=VERSION, reads=("train",), run=run, matrix=True)
+STAGE = Stage(
+    name="train", version=VERSION, reads=("train",), run=run, matrix=True, defines="train"
+)

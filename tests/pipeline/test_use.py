@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
-from pipeline.use import profiles, use
+from pipeline.use import migrate, profiles, refuse_old, use
 from stages.common.errors import UserError
 from tests.pipeline.conftest import Shell
 
@@ -23,3 +24,27 @@ def test_a_profile_replaces_another_and_refuses_over_edits(project: Path, shell:
     shell(project, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "params")
     use(known["smoke"], project)
     assert params.read_text() == known["smoke"]
+
+
+SCHEMA_1 = """\
+# mine, and worth keeping
+profile: smoke
+variants: [rope, repo] # two
+seeds: [42]
+"""
+
+
+def test_a_file_of_schema_1_is_rewritten_with_its_comments(project: Path) -> None:
+    (project / "params.yaml").write_text(SCHEMA_1)
+    with pytest.raises(UserError, match=r"schema 1; `repo-pipeline use --migrate` rewrites it"):
+        refuse_old(project)
+    assert migrate(project) == "params.yaml was of schema 1 and is now of schema 2"
+    text = (project / "params.yaml").read_text()
+    assert "# mine, and worth keeping" in text
+    assert "# two" in text
+    found = YAML(typ="safe").load(text)
+    assert (found["schema"], found["reference"]) == (2, "rope")
+    assert set(found["definitions"]) == {"rope", "repo"}
+    refuse_old(project)
+    assert migrate(project) == "params.yaml is of schema 2 already"
+    assert (project / "params.yaml").read_text() == text

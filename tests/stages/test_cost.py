@@ -10,7 +10,7 @@ import repo_model
 from pipeline.use import profiles
 from stages.common import shape as shapes
 from stages.common.cost import Layout, base_shape
-from stages.common.shape import FORWARD, TRAINING, Shape, known, map_layers
+from stages.common.shape import FORWARD, TRAINING, Shape, known
 from stages.evaluate import cost as evaluate
 from stages.params import Params, load
 from stages.tokenize import cost as tokenize
@@ -136,7 +136,7 @@ def test_parameters_are_those_of_the_model(family: str, tied: bool) -> None:
         max_position_embeddings=64, positions="repo", start_layer=1, pad_token_id=0, **head,
     )  # fmt: skip
     shape = Shape(family, width, 80, 3, heads, kv_heads, head.get("head_dim", 8), 99, tied, 64)
-    layers = map_layers("repo", 3, 1)
+    layers = 2
     count = sum(parameter.numel() for parameter in model_class(config).parameters())
     assert shape.parameters + shape.map_parameters(layers) == count
 

@@ -37,7 +37,11 @@ def test_dvc_yaml_has_the_stages_and_each_its_own_shape(graph: dict[str, Any]) -
 
 def test_a_stage_s_params_are_those_it_may_read(graph: dict[str, Any]) -> None:
     for name, entry in graph.items():
-        sections = {param for param in entry["params"] if isinstance(param, str)}
+        named = {param for param in entry["params"] if isinstance(param, str)}
+        parts = {param for param in named if param.startswith("definitions.")}
+        sections = named - parts
+        part = declared(name).defines
+        assert parts == ({f"definitions.${{item.variant}}.{part}"} if part else set()), name
         versions = [param for param in entry["params"] if not isinstance(param, str)]
         assert sections == set(declared(name).reads), name
         assert versions == [{f"stages/{name}/version.py": ["VERSION"]}], name

@@ -32,7 +32,46 @@ MISTAKES = {
         "is an odd head size",
     ),
     "start layer": (("train", "start_layer"), 99, "train.start_layer is 99"),
-    "unknown variant": (("variants",), ["rope", "alibi"], "variants.1 is 'alibi'"),
+    "newer schema": (("schema",), 3, "schema is 3"),
+    "schema as text": (("schema",), "two", "schema is 'two'"),
+    "name for a shell": (("variants",), ["rope", "a; touch x"], "variants.1 is 'a; touch x'"),
+    "the base's name": (("variants",), ["rope", "base"], "variants has 'base'"),
+    "preset redefined": (
+        ("definitions", "rope", "train"),
+        {"positions": "nope"},
+        "definitions.rope.train.positions is 'nope', but rope is a preset",
+    ),
+    "unknown preset": (
+        ("definitions", "nope", "train"),
+        {"positions": "alibi"},
+        "'alibi' is no preset",
+    ),
+    "override's key": (
+        ("definitions", "repo", "train"),
+        {"overrides": {"lrr": 1.0}},
+        "definitions.repo.train.overrides.lrr",
+    ),
+    "override's value": (
+        ("definitions", "repo", "train"),
+        {"overrides": {"lr": -1.0}},
+        "definitions.repo.train.overrides.lr",
+    ),
+    "variant's start layer": (
+        ("definitions", "repo", "train"),
+        {"start_layer": 2},
+        "definitions.repo.train.start_layer is 2, but the model has 2 layers",
+    ),
+    "reference": (("reference",), "sliding", "reference is 'sliding'"),
+    "softmax scale": (
+        ("definitions", "repo", "evaluate"),
+        {"softmax_scale": [{"length": 333, "scale": 1.1}]},
+        "softmax_scale has length 333",
+    ),
+    "unknown variant": (
+        ("variants",),
+        ["rope", "alibi"],
+        "definitions.alibi.train.positions: missing",
+    ),
     "variant twice": (("variants",), ["rope", "rope"], "variants names one twice"),
     "shares": (("train", "lengths"), [{"length": 64, "share": 0.5}], "add up to 0.5, not to 1"),
     "window": (("benchmarks", "lengths"), [65536], "beyond the extended window"),
@@ -90,6 +129,13 @@ def test_yaml_numbers_are_read_as_dvc_reads_them(tiny: Any, tmp_path: Path) -> N
     path = written(tmp_path, tiny)
     path.write_text(path.read_text().replace("lr: 0.003", "lr: 3e-3"))
     assert load(path).train.lr == load(written(tmp_path, tiny)).train.lr
+
+
+def test_a_file_of_schema_1_is_read_as_it_was_meant(tiny: Any, tmp_path: Path) -> None:
+    now = load(written(tmp_path, tiny))
+    for key in ("schema", "reference", "definitions"):
+        del tiny[key]
+    assert load(written(tmp_path, tiny)) == now
 
 
 def test_sections_are_frozen(tiny: Any, tmp_path: Path) -> None:

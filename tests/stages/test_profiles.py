@@ -22,8 +22,7 @@ def parameters(params: Params, variant: str) -> int:
     assert params.base.architecture is not None
     config = config_of(params.base.architecture, OLMO2_VOCABULARY, EOS, PAD)
     layers = config.num_hidden_layers
-    start = {"start_layer": params.train.start_layer} if variant == "repo" else {}
-    config.positions = repo_model.layer_types(variant, layers, **start)
+    config.positions = params.positions(variant, layers)
     with torch.device("meta"):
         model = repo_model.RepoOlmo2ForCausalLM(config)
     return sum(p.numel() for p in model.parameters())

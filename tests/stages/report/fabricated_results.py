@@ -11,6 +11,7 @@ from stages.base.params import Architecture, BaseParams
 from stages.benchmarks.params import BenchmarksParams
 from stages.common.files import write_json
 from stages.common.stage import Job
+from stages.common.variants import Definition
 from stages.corpus.params import CorpusParams, Generated
 from stages.extend.params import ExtendParams
 from stages.params import Params
@@ -38,6 +39,8 @@ def params(variants: tuple[str, ...], seeds: tuple[int, ...], **changes: Any) ->
             architecture=architecture,
             training=TrainingParams.model_construct(tokens=1_000_000),
         ),
+        "reference": "rope",
+        "definitions": {name: Definition() for name in variants},
         "train": TrainParams.model_construct(tokens=200_000, start_layer=1),
         "extend": ExtendParams(factor=4.0),
         "benchmarks": BenchmarksParams.model_construct(seed=1, lengths=LENGTHS),

@@ -10,6 +10,7 @@ import pytest
 
 from stages.common.errors import UserError
 from stages.common.files import read_json
+from stages.common.variants import Definition, ReportDefinition
 from stages.params import Params
 from stages.report import figures
 from stages.report.inputs import read_items
@@ -121,11 +122,12 @@ def test_commit_and_uncommitted_changes(folder):
 
 
 def test_the_stage_reads_every_section():
-    assert set(STAGE.reads) == set(Params.model_fields)
+    assert set(STAGE.reads) == set(Params.model_fields) - {"schema_version"}
 
 
 @pytest.mark.parametrize(
-    "variants", [("repo",), VARIANTS, ("rope", "nope", "r2n1", "n2r1", "repo")]
+    "variants",
+    [("repo",), VARIANTS, ("rope", "nope", "r2n1", "n2r1", "repo"), ("rope", "mine", "other")],
 )
 def test_the_terminal_shows_every_cell_within_its_width(folder, variants):
     seeds = (1, 2)
@@ -181,3 +183,19 @@ def test_more_seeds_add_items(chosen):
         write_item(variant, 43)
     run(job(params(VARIANTS, (42, 43))))
     assert "(seeds ± " in Path("report/index.html").read_text()
+
+
+def test_a_variant_of_one_s_own_has_its_label_and_a_colour_that_is_drawn(folder):
+    variants = ("rope", "repo", *(f"mine{number}" for number in range(8)))
+    defined = {name: Definition() for name in variants}
+    defined["mine3"] = Definition(report=ReportDefinition(label="Third of mine"))
+    write_run(variants, (1,))
+    run(job(params(variants, (1,), definitions=defined)))
+    page = Path("report/index.html").read_text()
+    assert "Third of mine" in page
+    assert "stroke: none" not in page.replace("fill: none; stroke: none", "")
+    looks = figures.looks(variants)
+    assert len(set(looks.values())) == len(variants)
+    for look in looks.values():
+        assert f"--{look.series}:" in page
+        assert f"var(--{look.series})" in page

@@ -1,0 +1,81 @@
+"""The real graph with stub commands: a variant's change runs its own stages, a label's only the report."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.graph import read_graph
+from pipeline.plan import plan
+from pipeline.use import profiles
+from stages.common.migration import complete
+from tests.pipeline.conftest import Shell
+
+STUB = """
+import sys, pathlib
+for path in map(pathlib.Path, sys.argv[1:]):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(" ".join(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Path:
+    """A project in which every stage of the real dvc.yaml has run, with stubs for the work."""
+    folder = tmp_path_factory.mktemp("graph") / "project"
+    folder.mkdir()
+    yaml = YAML(typ="safe", pure=True)
+    graph = yaml.load((project_root / "dvc.yaml").read_text())
+    for stage in graph["stages"].values():
+        outs = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
+        stage["cmd"] = " ".join(["python stub.py", *(next(iter(out)) for out in outs)])
+    with open(folder / "dvc.yaml", "w") as file:
+        yaml.dump(graph, file)
+    for version in (project_root / "stages").glob("*/version.py"):
+        target = folder / version.relative_to(project_root)
+        target.parent.mkdir(parents=True)
+        shutil.copy(version, target)
+    (folder / "stub.py").write_text(STUB)
+    (folder / ".gitignore").write_text("/data/\n/models/\n/results/\n/analysis/\n/report/\n")
+    write(folder, lambda params: None)
+    return folder
+
+
+def write(folder: Path, change: Callable[[Any], None]) -> None:
+    params = YAML(typ="safe", pure=True).load(profiles()["smoke"])
+    params["base"]["architecture"]["num_hidden_layers"] = 3
+    params["variants"] = ["rope", "repo", "mine"]
+    params["definitions"]["mine"] = {"train": {"positions": ["nope", "repo"]}}
+    change(params)
+    complete(params)
+    with open(folder / "params.yaml", "w") as file:
+        YAML(typ="safe", pure=True).dump(params, file)
+
+
+def test_what_a_change_of_a_variant_runs(finished: Path, shell: Shell) -> None:
+    shell(finished, "git", "init", "-q")
+    shell(finished, "dvc", "init", "-q")
+    shell(finished, "dvc", "repro", "-q")
+
+    def due(change: Callable[[Any], None]) -> dict[str, str]:
+        write(finished, change)
+        graph = read_graph(finished)
+        decided = plan(graph, list(graph.stages))
+        return {name: one.action for name, one in decided.items() if one.action != "fresh"}
+
+    def set_(part: str, value: Any, name: str = "mine") -> Callable[[Any], None]:
+        return lambda params: params["definitions"][name].update({part: value})
+
+    assert due(lambda params: None) == {}
+    assert due(set_("report", {"label": "Mine"})) == {"report": "run"}
+    scaled = due(set_("evaluate", {"softmax_scale": [{"length": 256, "scale": 1.1}]}))
+    assert scaled["evaluate@mine-42"] == "run"
+    assert not any(name.startswith(("train", "extend")) for name in scaled)
+    moved = due(set_("train", {"positions": ["rope", "repo"]}))
+    assert moved["train@mine-42"] == "run"
+    assert {name for name in moved if name.startswith("train")} == {"train@mine-42"}
+    added = due(lambda params: params["variants"].append("nope"))
+    assert {name for name in added if name.startswith("train")} == {"train@nope-42"}
