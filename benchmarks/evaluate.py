@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 import repo_model
-from stages.benchmarks.encoder import Encoder
+from stages.common.encoder import Encoder
 from stages.common.files import read_jsonl
 from stages.evaluate import engine, generate_batch, prefill, prefixes
 from stages.evaluate.answers import stopper

@@ -20,10 +20,10 @@ from transformers.utils import logging
 
 from stages.benchmarks import official, ruler
 from stages.benchmarks.draft import Cell
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.haystack import Prose
 from stages.benchmarks.words import Words
 from stages.common import paths
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 
 

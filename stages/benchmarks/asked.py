@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stages.benchmarks.cutting import fitted
-from stages.benchmarks.encoder import Encoder
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 
 

@@ -1,6 +1,6 @@
 """Prompts that are too long: LongBench's rule, which cuts the middle out."""
 
-from stages.benchmarks.encoder import Encoder
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 
 

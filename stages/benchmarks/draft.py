@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol
 
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.haystack import Prose
 from stages.benchmarks.params import RulerParams
 from stages.benchmarks.words import Words
+from stages.common.encoder import Encoder
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.benchmarks.asked import Asked, Place, Style, record
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.params import HybridQAParams
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_json, sha256
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.benchmarks.cutting import fitted
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.params import LongBenchParams
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_json
 from stages.common.jsonl import objects, text, texts

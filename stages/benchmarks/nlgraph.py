@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from stages.benchmarks.asked import Asked, Place, Style, record
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.graphs import graph
 from stages.benchmarks.params import NLGraphParams
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_json
 

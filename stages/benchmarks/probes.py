@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.words import Words, number
+from stages.common.encoder import Encoder
 
 
 def probes(length: int, seed: int, encoder: Encoder, words: Words) -> Iterator[dict[str, Any]]:

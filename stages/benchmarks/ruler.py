@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from stages.benchmarks.draft import Cell, Draft, Task
-from stages.benchmarks.encoder import Located, Span
 from stages.benchmarks.fitting import fit, fitted
 from stages.benchmarks.niah import Niah
 from stages.benchmarks.questions import Questions
 from stages.benchmarks.tracking import Tracking
 from stages.benchmarks.word_lists import CodedWords, CommonWords
+from stages.common.encoder import Located, Span
 
 SUITE = "ruler"
 TASKS: dict[str, Task | Questions] = {

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from stages.benchmarks import kept, official, ruler
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.niah import Niah
 from stages.benchmarks.params import BenchmarksParams, LongBenchParams
 from stages.common.command import Parser, ended
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_jsonl, replacing
 

@@ -15,7 +15,6 @@ from typing import Any
 from stages.benchmarks import corpora, hybridqa, longbench, nlgraph, ruler
 from stages.benchmarks.documents import load
 from stages.benchmarks.draft import Cell
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.haystack import Prose
 from stages.benchmarks.longbench import Source
 from stages.benchmarks.params import BenchmarksParams
@@ -24,6 +23,7 @@ from stages.benchmarks.questions import Questions
 from stages.benchmarks.version import VERSION
 from stages.benchmarks.words import Words
 from stages.common import paths
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import sha256, write_json, write_jsonl
 from stages.common.outs import building

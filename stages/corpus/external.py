@@ -1,60 +1,92 @@
-"""Documents of the user's own files or of a hub dataset, streamed through ``datasets``."""
+"""Documents of the user's own files or of a hub dataset, each with the place to go on from."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from stages.common.errors import UserError
 from stages.corpus.params import CorpusParams
+from stages.corpus.reading.found import DataFile, data_files
+from stages.corpus.reading.rows import rows
 
-BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
-COMPRESSED = {".gz", ".zst"}
+Cursor = tuple[int, int]
+"""A file's number in the listing, and the rows read in it: what is read before a kill stays read."""
 
 
-def documents(params: CorpusParams, skip: int = 0) -> Iterator[str]:
-    """Yield the texts of the source in its own order, the first ``skip`` left out."""
+class Taken(NamedTuple):
+    """What one row of the source gave."""
+
+    text: str | None
+    """None for a row that was left out (``on_bad_row: skip``)."""
+    cursor: Cursor
+    """Where the reading stands behind this row."""
+    problem: str = ""
+    """Place and reason of a row left out."""
+
+
+def documents(params: CorpusParams, cursor: Cursor = (0, 0)) -> Iterator[Taken]:
+    """Yield the texts of the source in its own order, from ``cursor`` on.
+
+    Raises ``UserError`` at a row without a text, unless ``on_bad_row`` says to skip it.
+    """
+    return _local(params, cursor) if params.source == "local" else _hub(params, cursor)
+
+
+def listing(params: CorpusParams) -> str:
+    """Digest of names, sizes and times of the local files: other files, another corpus."""
+    digest = hashlib.sha256()
+    if params.source == "local":
+        for file in _files(params):
+            found = file.path.stat()
+            digest.update(f"{file.path} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _files(params: CorpusParams) -> list[DataFile]:
+    assert params.path is not None
+    return data_files(Path(params.path), params.text_field)
+
+
+def _local(params: CorpusParams, cursor: Cursor) -> Iterator[Taken]:
+    assert params.path is not None
+    first, skip = cursor
+    for index, (path, kind) in enumerate((f.path, f.kind) for f in _files(params)):
+        if index < first:
+            continue
+        done = skip if index == first else 0
+        for number, row in enumerate(rows(path, kind, params.text_field, done), start=done + 1):
+            at = (index, number)
+            if row.text is not None:
+                yield Taken(row.text, at)
+            else:
+                yield Taken(None, at, _bad(params, path, row.place, row.problem))
+
+
+def _bad(params: CorpusParams, path: Path, place: str, problem: str) -> str:
+    """Where and why a row is left out; raises ``UserError`` where none may be."""
+    if params.on_bad_row == "stop":
+        raise UserError(
+            f"{path} {place}: {problem}; correct the row (or corpus.text_field, now "
+            f"{params.text_field!r}), or set corpus.on_bad_row: skip"
+        )
+    root = Path(params.path or "")
+    name = path.relative_to(root) if path != root else Path(path.name)
+    return f"{name.as_posix()} {place}: {problem}"
+
+
+def _hub(params: CorpusParams, cursor: Cursor) -> Iterator[Taken]:
     from datasets import load_dataset  # 2 s to import: only where it is used
 
-    if params.source == "local":
-        assert params.path is not None
-        files = local_files(Path(params.path))
-        builder = BUILDERS[_suffix(files[0])]
-        rows = load_dataset(
-            builder, data_files=[str(file) for file in files], split="train", streaming=True
-        )
-    else:
-        assert params.dataset is not None
-        rows = load_dataset(
-            params.dataset,
-            params.config,
-            revision=params.revision,
-            split="train",
-            streaming=True,
-        )
-    if params.max_documents is not None:
-        rows = rows.take(params.max_documents)
-    for number, row in enumerate(rows.skip(skip), start=skip + 1):
+    assert params.dataset is not None
+    rows_of_hub = load_dataset(
+        params.dataset, params.config, revision=params.revision, split="train", streaming=True
+    )
+    for number, row in enumerate(rows_of_hub.skip(cursor[1]), start=cursor[1] + 1):
         text = row.get(params.text_field)
-        if not isinstance(text, str):
-            raise UserError(
-                f"corpus.text_field is {params.text_field!r}, but document {number} has only "
-                f"{sorted(row)}; name the field that holds the text"
-            )
-        yield text
-
-
-def local_files(path: Path) -> list[Path]:
-    """Files of one kind at ``path``, sorted; raises ``UserError`` when there is none."""
-    if not path.exists():
-        raise UserError(f"corpus.path is {str(path)!r}: no such file or folder")
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    files = [file for file in files if _suffix(file) in BUILDERS]
-    if not files:
-        raise UserError(f"corpus.path is {str(path)!r}: no JSONL or Parquet file there")
-    kinds = {BUILDERS[_suffix(file)] for file in files}
-    if len(kinds) > 1:
-        raise UserError(f"corpus.path is {str(path)!r}: both JSONL and Parquet; keep one of them")
-    return files
-
-
-def _suffix(path: Path) -> str:
-    return Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
+        if isinstance(text, str):
+            yield Taken(text, (0, number))
+            continue
+        problem = f"no text {params.text_field!r} in it, only {sorted(row)}"
+        place = Path(params.dataset)
+        yield Taken(None, (0, number), _bad(params, place, f"row {number}", problem))

@@ -42,12 +42,18 @@ class CorpusParams(Section):
     generated: dict[str, Generated] = Field(default_factory=dict)
     """Parts of generated documents by name; a training phase may ask for some of them alone."""
     path: str | None = None
-    """``local``: a file or a folder of JSONL (plain, .gz, .zst) or Parquet."""
+    """``local``: a file or a folder of JSONL, JSON or .txt (plain, .gz, .zst, .bz2), or of Parquet.
+
+    A .txt file is one document. Hidden files and what hubs and editors add are left out."""
     dataset: str | None = None
     """``hub``: the dataset's id."""
     revision: str | None = None
     config: str | None = None
     text_field: str = "text"
+    """Field or column of the text; ``a.b`` is the field ``b`` inside ``a``."""
+    on_bad_row: Literal["stop", "skip"] = "stop"
+    """A row without a text (null, missing, not UTF-8, a broken line): an error, or counted and
+    left out."""
     max_documents: Count | None = None
     """``local`` and ``hub``: take at most so many documents; none: all."""
 

@@ -1,29 +1,36 @@
 """Documents into ``data/corpus/<split>/<source>-<shard>.jsonl``, one ``{"text": ...}`` a line.
 
 A document's split is drawn from the seed and its number, so it never depends on the sharding.
-Shards are built under ``REPO_RUNS`` and survive a kill: a long download goes on where it stopped.
+Shards are closed by bytes. They are built under ``REPO_RUNS`` and survive a kill: the reading goes
+on from the cursor of the last whole shard, and a user's file that changed begins it anew.
 """
 
 import itertools
 import platform
 import random
-import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from stages.common import paths
 from stages.common.errors import UserError
-from stages.common.files import read_json, sha256, write_json, write_jsonl
+from stages.common.files import link, read_json, replacing, sha256, write_json
 from stages.common.outs import building
 from stages.common.progress import Progress
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
 from stages.corpus import external, generated, python_text
+from stages.corpus.external import Taken
 from stages.corpus.params import CorpusParams
 from stages.corpus.version import VERSION
 
-SHARD_DOCUMENTS = 100_000
-"""Documents of a shard before the split: some 300 MB of web text."""
+SHARD_BYTES = 64 << 20
+"""A shard is closed past so many bytes: one task of ``tokenize`` (20 s), little to do again."""
+SPLIT_BLOCK = 100_000
+"""Documents whose splits come from one generator of random numbers."""
 SPLITS = ("train", "validation")
 
 
@@ -31,76 +38,142 @@ def run(job: Job) -> None:
     """Build the corpus of ``corpus``."""
     params = job.params.corpus
     with workspace(job, []) as folder, building(paths.CORPUS) as out:
+        _forget_other_files(params, folder)
         for source in _sources(params):
-            _collect(params, source, folder)
+            collect(params, source, folder)
         out.mkdir()
         files = sorted(file for split in SPLITS for file in (folder / split).glob("*.jsonl"))
         for file in files:
             target = out / file.relative_to(folder)
             target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(file, target)
+            link(file, target)
         counts = [read_json(file) for file in sorted(folder.glob("*.done.json"))]
         for split in SPLITS:
             if not sum(count[split] for count in counts):
-                raise UserError(f"corpus: no document for {split}; the source has too few of them")
+                raise UserError(f"corpus: no document for {split}; {_too_few(counts)}")
         write_json(
             out / "manifest.json",
             {
                 "version": VERSION,
                 "python": platform.python_version() if params.source == "python" else None,
-                "shards": counts,
+                "shards": [
+                    {name: value for name, value in count.items() if name != "cursor"}
+                    for count in counts
+                ],
                 "hashes": {file.relative_to(folder).as_posix(): sha256(file) for file in files},
             },
         )
     print(f"corpus: {sum(c['train'] for c in counts):,} documents to train on", flush=True)
+    if skipped := sum(count["skipped"] for count in counts):
+        print(f"corpus: {skipped:,} rows skipped, the first: {_first_skipped(counts)}", flush=True)
 
 
 def _sources(params: CorpusParams) -> list[str]:
     return [params.source, *params.generated]
 
 
-def _documents(params: CorpusParams, source: str, skip: int) -> Iterator[str]:
+def _too_few(counts: list[dict[str, Any]]) -> str:
+    if skipped := sum(count["skipped"] for count in counts):
+        return f"{skipped:,} rows were skipped, the first: {_first_skipped(counts)}"
+    return "the source has too few of them"
+
+
+def _first_skipped(counts: list[dict[str, Any]]) -> str:
+    return next(str(count["first_skipped"]) for count in counts if count["skipped"])
+
+
+def _forget_other_files(params: CorpusParams, folder: Path) -> None:
+    """Begin anew where the user's files are not those that the shards were read from."""
+    listing, known = external.listing(params), folder / "listing.json"
+    if known.is_file() and read_json(known) != listing:
+        for file in (*folder.glob("*.done.json"), *folder.rglob("*.jsonl")):
+            file.unlink()
+    write_json(known, listing)
+
+
+def _documents(
+    params: CorpusParams, source: str, seen: int, cursor: external.Cursor
+) -> Iterator[Taken]:
+    """Documents of a source behind the first ``seen`` (generated here) or behind ``cursor``."""
     if (part := params.generated.get(source)) is not None:
         seed = random.Random(f"{params.seed} {source}").getrandbits(32)
-        texts = generated.documents(part.kinds, seed, *part.words)
-        return itertools.islice(_up_to(texts, part.bytes), skip, None)
-    if source == "python":
+        texts = _up_to(generated.documents(part.kinds, seed, *part.words), part.bytes)
+    elif source == "python":
         assert params.python is not None
         texts = python_text.documents(params.python.max_bytes, params.seed)
-        return itertools.islice(texts, skip, None)
-    return external.documents(params, skip)
+    else:
+        yield from external.documents(params, cursor)
+        return
+    for number, text in enumerate(itertools.islice(texts, seen, None), start=seen + 1):
+        yield Taken(text, (0, number))
 
 
-def _collect(params: CorpusParams, source: str, folder: Path) -> None:
+def collect(params: CorpusParams, source: str, folder: Path) -> None:
     """Write the source's shards that are not there yet; a shard's ``.done.json`` comes last."""
-    first = 0
+    first, seen, cursor = 0, 0, (0, 0)
     while (done := folder / f"{source}-{first:05d}.done.json").is_file():
-        if read_json(done)["last"]:
+        state = read_json(done)
+        if state["last"]:
             return
-        first += 1
-    texts = _documents(params, source, skip=first * SHARD_DOCUMENTS)
-    progress = Progress(f"corpus {source}", params.max_documents, "documents")
+        first, seen, cursor = first + 1, state["seen"], tuple(state["cursor"])
+    limit = None if source in params.generated else params.max_documents
+    progress = Progress(f"corpus {source}", limit, "documents")
+    taken = _documents(params, source, seen, cursor)
+    splits = _splits(params, source, seen)
     for number in itertools.count(first):
-        batch = list(itertools.islice(texts, SHARD_DOCUMENTS))
-        split_of = _splits(params, source, number, len(batch))
-        count: dict[str, object] = {"source": source, "shard": number}
-        for split in SPLITS:
-            kept = [t for t, s in zip(batch, split_of, strict=True) if s == split and t.strip()]
-            write_jsonl(
-                folder / split / f"{source}-{number:05d}.jsonl", ({"text": t} for t in kept)
-            )
-            count[split] = len(kept)
-        last = len(batch) < SHARD_DOCUMENTS
-        write_json(folder / f"{source}-{number:05d}.done.json", {**count, "last": last})
-        progress.update(number * SHARD_DOCUMENTS + len(batch))
-        if last:
+        state = _shard(taken, splits, folder, f"{source}-{number:05d}", seen, limit)
+        seen = state["seen"]
+        state = {"source": source, "shard": number, **state}
+        write_json(folder / f"{source}-{number:05d}.done.json", state)
+        progress.update(seen)
+        if state["last"]:
             return
 
 
-def _splits(params: CorpusParams, source: str, shard: int, count: int) -> list[str]:
-    draw = random.Random(f"{params.seed} {source} {shard}")
+def _shard(
+    taken: Iterator[Taken],
+    splits: Iterator[str],
+    folder: Path,
+    name: str,
+    seen: int,
+    limit: int | None,
+) -> dict[str, Any]:
+    """Write one shard, a file for each split; returns its counts and where the source stands."""
+    counts: dict[str, Any] = dict.fromkeys((*SPLITS, "skipped"), 0)
+    state: dict[str, Any] = {"first_skipped": None, "cursor": (0, 0), "last": True}
+    size = 0
+    with ExitStack() as stack:
+        files = {}
+        for split in SPLITS:
+            temporary = stack.enter_context(replacing(folder / split / f"{name}.jsonl"))
+            files[split] = stack.enter_context(open(temporary, "wb"))
+        while limit is None or seen < limit:
+            row = next(taken, None)
+            if row is None:
+                break
+            state["cursor"] = row.cursor
+            if row.text is None:
+                counts["skipped"] += 1
+                state["first_skipped"] = state["first_skipped"] or row.problem
+                continue
+            seen += 1
+            split = next(splits)
+            if row.text.strip():
+                counts[split] += 1
+                size += files[split].write(orjson.dumps({"text": row.text}) + b"\n")
+            if size >= SHARD_BYTES:
+                state["last"] = False
+                break
+    return {**counts, **state, "seen": seen}
+
+
+def _splits(params: CorpusParams, source: str, seen: int) -> Iterator[str]:
+    """Splits of the documents from number ``seen`` on: by seed and number, whatever the shards."""
     held_out = params.validation_share
-    return ["validation" if draw.random() < held_out else "train" for _ in range(count)]
+    for block in itertools.count(seen // SPLIT_BLOCK):
+        draw = random.Random(f"{params.seed} {source} {block}")
+        drawn = ["validation" if draw.random() < held_out else "train" for _ in range(SPLIT_BLOCK)]
+        yield from drawn[seen % SPLIT_BLOCK if block == seen // SPLIT_BLOCK else 0 :]
 
 
 def _up_to(texts: Iterable[str], max_bytes: int) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stages.benchmarks.encoder import Encoder
+from stages.common.encoder import Encoder
 from stages.evaluate.scorers import score
 
 _CANNOT_FALL = ("string_match_all", "string_match_part")

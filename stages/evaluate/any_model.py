@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 from filelock import FileLock, Timeout
 
 from stages.benchmarks import hybridqa, kept, longbench, nlgraph, official, ruler
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.samples import add_sources, options_named
 from stages.common import runs
 from stages.common.command import Parser, ended
+from stages.common.encoder import Encoder
 from stages.common.errors import TryAgain, UserError
 from stages.common.files import sha256
 from stages.common.trained import KEY

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from stages.benchmarks.encoder import Encoder
 from stages.common import paths
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import fingerprint, read_json, sha256, write_json, write_jsonl
 from stages.common.tokens import TokenStore

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks.encoder import Encoder
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, write_json, write_jsonl
 from stages.evaluate.buckets import BUCKETS, bucket

@@ -32,7 +32,7 @@ class Worker:
         """``root`` is where model folders are relative to; the others hold what they are named for."""
         import torch
 
-        from stages.benchmarks.encoder import Encoder
+        from stages.common.encoder import Encoder
 
         if not torch.cuda.is_available():
             # Sums depend on the number of threads: one gives equal bytes on every machine.

@@ -10,11 +10,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from stages.benchmarks import templates
 from stages.benchmarks.draft import Cell
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.haystack import Prose
 from stages.benchmarks.params import RulerParams
 from stages.benchmarks.ruler import TASKS
 from stages.benchmarks.words import Words
+from stages.common.encoder import Encoder
 
 OFFICIAL: dict[str, Any] = {
     "tasks": list(TASKS),

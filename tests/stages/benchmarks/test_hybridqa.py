@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from stages.benchmarks import hybridqa
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.params import HybridQAParams
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.evaluate.answers import prediction
 from stages.evaluate.scorers import score

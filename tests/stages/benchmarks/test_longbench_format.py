@@ -7,9 +7,9 @@ import pytest
 
 from stages.benchmarks import generated_set
 from stages.benchmarks.cutting import fitted
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.longbench import Source, samples
 from stages.benchmarks.params import LongBenchParams
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.evaluate.scorers import score
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from stages.benchmarks import nlgraph
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.graphs import graph
 from stages.benchmarks.params import NLGRAPH_TASKS, NLGraphParams
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.evaluate.scorers import score
 from tests.stages.nlgraph_questions import QUESTIONS, write

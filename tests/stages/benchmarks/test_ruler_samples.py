@@ -6,12 +6,12 @@ from random import Random
 import pytest
 
 from stages.benchmarks.draft import Cell
-from stages.benchmarks.encoder import Encoder
 from stages.benchmarks.fitting import fit, fitted, largest
 from stages.benchmarks.haystack import Prose
 from stages.benchmarks.params import RulerParams
 from stages.benchmarks.ruler import TASKS, record, samples
 from stages.benchmarks.words import Words, distinct, number
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.evaluate.scorers import score
 

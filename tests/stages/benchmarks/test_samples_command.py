@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stages.benchmarks import official, ruler, samples
-from stages.benchmarks.encoder import Encoder
+from stages.common.encoder import Encoder
 from stages.common.files import read_json, sha256
 
 FIELDS = ["index", "input", "outputs", "length", "answer_prefix"]

@@ -42,7 +42,7 @@ def test_equal_params_are_equal_bytes_with_and_without_a_kill(
     assert entry.attempt(corpus.STAGE).code == 0
     first = read_json(paths.CORPUS / "manifest.json")
     monkeypatch.setenv("REPO_RUNS", str(tmp_path / "other"))
-    collect = corpus._collect
+    collect = corpus.collect
     seen = []
 
     def dies(params: object, source: str, folder: Path) -> None:
@@ -51,9 +51,9 @@ def test_equal_params_are_equal_bytes_with_and_without_a_kill(
         seen.append(source)
         collect(params, source, folder)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(corpus, "_collect", dies)
+    monkeypatch.setattr(corpus, "collect", dies)
     assert entry.attempt(corpus.STAGE).code == 75
-    monkeypatch.setattr(corpus, "_collect", collect)
+    monkeypatch.setattr(corpus, "collect", collect)
     assert read_json(paths.CORPUS / "manifest.json") == first  # the earlier out is still there
     assert entry.attempt(corpus.STAGE).code == 0
     assert read_json(paths.CORPUS / "manifest.json") == first

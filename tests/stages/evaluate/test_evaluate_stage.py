@@ -10,8 +10,8 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 import repo_model
-from stages.benchmarks.encoder import Encoder
 from stages.common import paths, windows
+from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, sha256, write_json, write_jsonl
 from stages.common.stage import Job

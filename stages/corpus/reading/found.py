@@ -1,0 +1,101 @@
+"""Which files of a folder hold documents, and of which kind each is."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.common.errors import UserError
+from stages.corpus.reading.rows import first_has_text
+
+KINDS = {
+    ".jsonl": "lines", ".ndjson": "lines", ".jsonlines": "lines", ".jl": "lines",
+    ".json": "json", ".parquet": "parquet", ".pq": "parquet", ".txt": "text", ".text": "text",
+}  # fmt: skip
+COMPRESSED = (".gz", ".gzip", ".zst", ".zstd", ".bz2")
+ACCEPTED = (
+    ".jsonl .ndjson .json .txt (each plain or with .gz .zst .bz2 behind it) and .parquet are read"
+)
+NOT_DATA = {
+    "dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "config.json",
+    "metadata.json", "croissant.json", "package.json", "requirements.txt", "readme.txt",
+    "license.txt", "licence.txt", "notice.txt", "citation.txt", "sha256sums.txt", "md5sums.txt",
+}  # fmt: skip
+"""What hubs and packers set beside data, lower case."""
+LEFTOVERS = ("~", ".swp", ".swo", ".tmp", ".part", ".partial", ".crc", ".incomplete", ".lock")
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of documents."""
+
+    path: Path
+    kind: str
+    """``lines`` (JSONL), ``json`` (an array, or lines), ``parquet`` or ``text`` (one document)."""
+
+
+def kind_of(path: Path) -> str | None:
+    """Kind by the name, upper or lower case; none for what is no data."""
+    name = path.name.lower()
+    packed = next((end for end in COMPRESSED if name.endswith(end)), "")
+    kind = KINDS.get(Path(name[: len(name) - len(packed)]).suffix)
+    return None if kind == "parquet" and packed else kind
+
+
+def data_files(path: Path, field: str) -> list[DataFile]:
+    """Files with documents at ``path`` (a file or a folder), sorted by name.
+
+    Left out: hidden files and folders, what editors leave behind, what a hub's snapshot sets beside
+    data, a second name of the same file. Raises ``UserError`` where no file is left, or two kinds.
+    """
+    if not path.exists():
+        raise UserError(f"corpus.path is {str(path)!r}: no such file or folder")
+    if path.is_file():
+        kind = kind_of(path)
+        if kind is None:
+            raise UserError(f"corpus.path is {str(path)!r}: not a file of documents; {ACCEPTED}")
+        return [DataFile(path, kind)]
+    found = [DataFile(file, kind) for file in _walk(path) if (kind := kind_of(file))]
+    kinds = {file.kind for file in found}
+    if kinds - {"text"}:  # a list of words or a licence beside the data is no document
+        found = [file for file in found if file.kind != "text"]
+    if kinds & {"lines", "parquet"}:
+        found = [f for f in found if f.kind != "json" or first_has_text(f.path, field)]
+    if not found:
+        raise UserError(f"corpus.path is {str(path)!r}: no file of documents there; {ACCEPTED}")
+    parquet = next((file for file in found if file.kind == "parquet"), None)
+    other = next((file for file in found if file.kind != "parquet"), None)
+    if parquet and other:
+        raise UserError(
+            f"corpus.path is {str(path)!r}: both Parquet ({parquet.path.name}) and JSON "
+            f"({other.path.name}), which may hold the same documents; move one of them away"
+        )
+    return found
+
+
+def _walk(root: Path) -> list[Path]:
+    """Files below ``root`` that are nobody's leftovers, each file once; links are followed."""
+    entered: set[Path] = set()
+    names: dict[Path, Path] = {}  # the file itself -> the name it is read by
+    for folder, folders, files in os.walk(root, followlinks=True):
+        here = Path(folder)
+        if here.resolve() in entered:
+            folders.clear()
+            continue
+        entered.add(here.resolve())
+        # Real folders before links to them, so that the name taken depends on nothing else.
+        folders[:] = sorted(
+            (name for name in folders if name[0] != "." and name not in ("__MACOSX", "_temporary")),
+            key=lambda name: ((here / name).is_symlink(), name),
+        )
+        for name in sorted(files):
+            file = here / name
+            if name[0] in "._#" or name.lower() in NOT_DATA or name.lower().endswith(LEFTOVERS):
+                continue
+            if kind_of(file) is None:  # also a blob of a hub's cache: its link's name has the kind
+                continue
+            if not file.exists():
+                raise UserError(f"{file}: a link to a file that is not there; fetch it again")
+            known = names.get(file.resolve())
+            if known is None or (known.is_symlink() and not file.is_symlink()):
+                names[file.resolve()] = file
+    return sorted(names.values())
