@@ -9,13 +9,12 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
-from pipeline.graph import Graph
 from pipeline.overrides import compose
 from pipeline.process import child_environment
 from pipeline.use import PARAMS
@@ -68,11 +67,11 @@ def checkout(main: Path, profile: str | None, overrides: Sequence[str]) -> Check
     return Checkout(folder, name)
 
 
-def link_inputs(graph: Graph, main: Path, here: Checkout) -> None:
+def link_inputs(inputs: Iterable[Path], main: Path, here: Checkout) -> None:
     """Give a worktree those inputs that git does not track: links to the main checkout's."""
     if here.experiment is None:
         return
-    for path in graph.inputs():
+    for path in inputs:
         source, target = main / path, here.root / path
         if not target.exists() and source.exists() and not path.is_absolute():
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from pipeline.ended import Stopped
 from pipeline.environment import defaults, prepare
 from pipeline.remote import commands as remote
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, UserError
+from stages.common.findings import stop
 
 app = typer.Typer(
     add_completion=False,
@@ -51,8 +52,10 @@ def run(
 
     In place; with --profile or --set in a git worktree beside, ending as a DVC experiment.
     """
+    from pipeline.ready import refuse_early
     from pipeline.run import run as start
 
+    refuse_early(Path.cwd(), stages or [], profile, set_ or [])
     prepare(Path.cwd())
     start(Path.cwd(), stages or [], profile, set_ or [], force)
 
@@ -70,10 +73,14 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Say what a run would do to each stage, why, and what it would take; touches nothing."""
+    from pipeline.estimate.beyond import beyond
     from pipeline.estimate.planned import machines, planned, render
 
-    on = machines(cluster, gpu, gpus, price, mfu)
-    print(render(planned(Path.cwd(), stages or [], on, profile, set_ or []), as_json))
+    found = planned(
+        Path.cwd(), stages or [], machines(cluster, gpu, gpus, price, mfu), profile, set_ or []
+    )
+    print(render(found, as_json), flush=True)
+    stop(beyond(found, Path.cwd()))  # the figures stand above the reason why it cannot be
 
 
 @app.command()
@@ -85,6 +92,7 @@ def use(
     ] = False,
 ) -> None:
     """Replace params.yaml by a profile; refuses over edits that are not committed."""
+    from pipeline import check
     from pipeline.overrides import compose
     from pipeline.use import migrate as rewrite
     from pipeline.use import use as put
@@ -96,7 +104,10 @@ def use(
         return
     if profile is None:
         raise UserError("use: name a profile, or --migrate")
-    put(compose(Path.cwd(), profile, set_ or []), Path.cwd())
+    text = compose(Path.cwd(), profile, set_ or [])
+    here = check.seen_here(check.read(Path.cwd(), text), Path.cwd(), planning=True)
+    check.say(check.everything(here))
+    put(text, Path.cwd())
     print(f"params.yaml is now the profile {profile!r}{' with changes' if set_ else ''}")
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import psutil
 
 from pipeline.environment import served
+from stages.common import variables
 from stages.common.errors import UserError
 from stages.common.ray_session import TOKEN_FILE, cpus
 from stages.common.runs import root as runs_root
@@ -131,11 +132,19 @@ def _space(root: Path) -> Iterator[Finding]:
 
 
 def _project(root: Path) -> Iterator[Finding]:
+    from pipeline import check
+    from stages.checks import findings
     from stages.params import load
 
+    for name in variables.unknown(os.environ):
+        if variables.nearest(name) is None:
+            yield Finding("note", name, "no variable of ours", "unset it, or see README's table")
     try:
         params = load(root / "params.yaml")
         yield Finding("ok", "params.yaml", f"profile {params.profile}")
+        for one in findings(check.seen_here(params, root), check.needed(root, ())):
+            verdict: Verdict = "wrong" if one.level == "refuse" else "note"
+            yield Finding(verdict, "params.yaml", f"{one.field}: {one.why}", one.fix)
     except UserError as error:
         yield Finding("wrong", "params.yaml", str(error).splitlines()[0], "edit that line")
     commit = _output("git", "-C", str(root), "rev-parse", "--short", "HEAD")

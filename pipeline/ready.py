@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import check
 from pipeline.checkout import Checkout, checkout, link_inputs
+from pipeline.estimate.beyond import refuse_beyond
 from pipeline.graph import Graph, read_graph
 from pipeline.heal import heal
+from pipeline.overrides import compose
 from pipeline.plan import Decision, plan, refuse_absent
-from pipeline.use import PARAMS, refuse_old
-from stages.params import load
+from pipeline.use import refuse_old
+from stages.params import Params
 
 
 @dataclass(frozen=True)
@@ -32,18 +35,39 @@ def make_ready(
     force: bool,
 ) -> Ready:
     """Find every mistake that can be found before a stage runs; each is a ``UserError``."""
+    refuse_early(main, targets, profile, overrides)
     here = checkout(main, profile, overrides)
     for line in heal(here.root):
         print(line, flush=True)
-    load(here.root / PARAMS)
     refuse_old(here.root)
+    seen = check.seen_here(check.read(here.root), main)
     graph = read_graph(here.root)
-    link_inputs(graph, main, here)
+    link_inputs([*graph.inputs(), *named_files(seen.params)], main, here)
     graph.refuse_missing(here.root)
     names = graph.select(targets)
     forced = graph.named(targets) if force else set()
     decisions = plan(graph, names, forced)
     refuse_absent(decisions)
+    check.say(check.decided(seen, decisions))
+    refuse_beyond(seen, decisions)
     if any(decision.action != "fresh" for decision in decisions.values()):
         graph.refuse_read_only_cache()
     return Ready(here, graph, names, forced, decisions)
+
+
+def refuse_early(
+    main: Path, targets: Sequence[str], profile: str | None, overrides: Sequence[str]
+) -> None:
+    """Raise ``UserError`` for what params, files and the machine show, before anything is written."""
+    text = None if profile is None and not overrides else compose(main, profile, overrides)
+    check.say(check.first(check.seen_here(check.read(main, text), main), targets))
+
+
+def named_files(params: Params) -> list[Path]:
+    """Files and folders that params name and DVC does not watch; relative ones."""
+    ruler, benchmarks = params.benchmarks.ruler, params.benchmarks
+    suites = (benchmarks.longbench, benchmarks.nlgraph, benchmarks.hybridqa)
+    named = [suite.path for suite in suites if suite is not None]
+    named += [ruler.prose, ruler.squad, ruler.hotpotqa, params.tokenizer.source]
+    words = ("generated", "download", "train")
+    return [Path(name) for name in named if name and name not in words and "://" not in name]

@@ -9,7 +9,7 @@ ALLOWED = {
     "repo_model": ("repo_model",),
     "stages": ("repo_model", "stages"),
     # The conductor takes params, estimates and what stages share; the work itself is a process.
-    "pipeline": ("pipeline", "stages.params", "stages.common"),
+    "pipeline": ("pipeline", "stages.params", "stages.checks", "stages.common"),
 }
 PROJECT = tuple(ALLOWED)
 
@@ -65,3 +65,29 @@ def test_repo_model_has_no_circle(project_root: Path) -> None:
                 arrows.add_edge(file.stem, node.module)
     assert arrows.number_of_edges() > 20
     assert not list(networkx.simple_cycles(arrows))
+
+
+def test_no_stage_imports_a_check(project_root: Path) -> None:
+    """Or each new check would change the stage's fingerprint, and ask for a VERSION."""
+    from tests.stages.fingerprints import STAGES, closure
+
+    for stage in STAGES:
+        found = closure(f"stages.{stage}.stage")
+        assert not [name for name in found if name.endswith((".check", ".checks", ".seen"))], stage
+
+
+def test_the_checks_need_no_torch(project_root: Path) -> None:
+    import subprocess
+    import sys
+
+    names = [
+        ".".join(file.relative_to(project_root).with_suffix("").parts)
+        for file in [*project_root.glob("stages/*/check.py"), project_root / "stages/checks.py"]
+    ]
+    assert len(names) > 6
+    heavy = "{'torch', 'ray', 'dvc', 'transformers'}"
+    code = f"import sys, {', '.join(names)}; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project_root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -14,6 +14,7 @@ from pipeline.estimate.machines import (
     machine,
 )
 from stages.common.cost import Cost, Layout
+from stages.common.findings import Finding
 from stages.params import Params
 
 RUNS = ("run", "maybe")
@@ -59,6 +60,8 @@ class Estimate:
     rows: list[Row]
     machine: Machine
     layout: Layout
+    warnings: tuple[Finding, ...] = ()
+    """What the checks of the stages say and let pass."""
 
     def as_json(self) -> dict[str, Any]:
         """``{stages, totals, machine, details}``; totals are of what would run.
@@ -71,6 +74,7 @@ class Estimate:
             "stages": [_json(row) for row in self.rows],
             "details": {row.name: _details(row) for row in self.rows},
             "totals": self.totals(),
+            "warnings": [one.line for one in self.warnings],
             "machine": {
                 "gpu": self.machine.gpu,
                 "gpus": self.machine.gpus,

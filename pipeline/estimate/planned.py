@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from pipeline import cluster_file
+from pipeline import check, cluster_file
 from pipeline.cluster_file import ClusterFile
 from pipeline.estimate.estimate import Estimate, estimate
 from pipeline.estimate.show import table
 from pipeline.estimate.view import project_with
 from pipeline.overrides import compose
-from pipeline.use import PARAMS
 from stages.common.errors import UserError
-from stages.params import load
+from stages.common.seen import Seen
 
 
 def machines(
@@ -45,10 +45,13 @@ def planned(
     overrides: Sequence[str] = (),
 ) -> Estimate:
     """Plan the project at ``root`` and reckon it; touches nothing."""
-    if profile is None and not overrides:
-        return _reckon(root, stages, described)
-    with project_with(root, compose(root, profile, overrides)) as folder:
-        return _reckon(folder, stages, described)
+    text = None if profile is None and not overrides else compose(root, profile, overrides)
+    seen = check.seen_there(check.read(root, text), root, described, planning=True)
+    check.first(seen, stages)
+    if text is None:
+        return _reckon(root, stages, described, seen)
+    with project_with(root, text) as folder:
+        return _reckon(folder, stages, described, seen)
 
 
 def render(found: Estimate, as_json: bool) -> str:
@@ -56,10 +59,11 @@ def render(found: Estimate, as_json: bool) -> str:
     return json.dumps(found.as_json(), indent=1) if as_json else table(found)
 
 
-def _reckon(root: Path, stages: Sequence[str], described: ClusterFile) -> Estimate:
+def _reckon(root: Path, stages: Sequence[str], described: ClusterFile, seen: Seen) -> Estimate:
     from pipeline.graph import read_graph
     from pipeline.plan import plan
 
-    params = load(root / PARAMS)
     graph = read_graph(root)
-    return estimate(params, plan(graph, graph.select(stages)), described)
+    decisions = plan(graph, graph.select(stages))
+    warnings = check.decided(seen, decisions)
+    return replace(estimate(seen.params, decisions, described), warnings=tuple(warnings))

@@ -93,6 +93,8 @@ def _reasons(found: Estimate) -> Iterator[str]:
             )
         if row.cost.note:
             yield f"{row.name}: {row.cost.note}"
+    for one in found.warnings:
+        yield f"warning: {one.line}"
     if not on.gpus:
         yield "other machines: --gpu h200 --gpus 8 --price 3, or --cluster FILE"
 

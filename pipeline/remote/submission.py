@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from typing import Any
 
+from pipeline import check
 from pipeline.cluster_file import ClusterFile
 from pipeline.overrides import compose
 from pipeline.remote.api import JobInfo, Jobs
@@ -20,7 +21,6 @@ from stages.common.errors import DONE, FAILED, TRY_AGAIN, UserError
 from stages.common.files import read_json, write_json
 from stages.common.reading import read_yaml
 from stages.common.runs import root as runs_root
-from stages.params import load
 
 ENTRYPOINT = "sh pipeline/remote/start.sh"
 LABEL = "repo-pipeline"
@@ -67,9 +67,9 @@ class Request:
         from pipeline.graph import read_graph
 
         file = root / PARAMS
-        if profile is None:
-            load(file)
         params = compose(root, profile, overrides)
+        seen = check.seen_there(check.read(root, params), root, cluster)
+        check.say(check.first(replace(seen, elsewhere=True), targets))
         with project_with(root, params) as folder:
             read_graph(folder).select(targets)
         ours = profile or (file.is_file() and file.read_text("utf-8") in profiles().values())

@@ -5,6 +5,7 @@ an exit code (``stages.common.errors``) and, when asked for, the status file.
 """
 
 import argparse
+import os
 import signal
 import sys
 import traceback
@@ -13,8 +14,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from stages.checks import findings
 from stages.common import guard
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, TryAgain, UserError
+from stages.common.findings import stop
+from stages.common.seen import Seen, this_machine
 from stages.common.stage import Job, Stage
 from stages.common.status import Status, report
 from stages.params import Params, load
@@ -48,6 +52,9 @@ def attempt(stage: Stage, variant: str | None = None, seed: int | None = None) -
         ):
             if stage.matrix and value not in known:
                 raise UserError(f"--{name} {value} is not among the params' {name}s {list(known)}")
+        seen = Seen(params, Path.cwd(), os.environ, this_machine(os.environ))
+        for warning in stop(findings(seen, [stage.name])):
+            print(f"{stage.name}: warning: {warning.line}", file=sys.stderr, flush=True)
         stage.run(job_of(stage, params, variant, seed))
     except UserError as error:
         return Status(USER_MISTAKE, str(error))

@@ -108,7 +108,7 @@ def test_inputs_that_git_does_not_know_are_linked(
     here = worktree(committed, monkeypatch, 2)
     graph = read_graph(here.root)
     assert [str(path) for path in graph.inputs()] == ["my.jsonl"]
-    link_inputs(graph, committed, here)
+    link_inputs(graph.inputs(), committed, here)
     assert (here.root / "my.jsonl").resolve() == committed / "my.jsonl"
     (here.root / "out").mkdir()
     shell(here.root, "dvc", "repro")

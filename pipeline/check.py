@@ -1,0 +1,107 @@
+"""The one check, as the conductor asks it: before anything is written, paid for or sent.
+
+Stages that dvc.lock does not know are checked before DVC is even read; the others once it has been
+decided that they would run: what is finished needs its inputs no more.
+"""
+
+import os
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.cluster_file import ClusterFile
+from pipeline.use import PARAMS
+from stages.checks import findings
+from stages.common import variables
+from stages.common.findings import Finding, stop
+from stages.common.reading import parse, read_yaml
+from stages.common.seen import Place, Seen, this_machine
+from stages.params import Params
+
+
+def seen_here(params: Params, root: Path, planning: bool = False) -> Seen:
+    """What a run on this machine (or on the Ray that it joins) would find."""
+    return Seen(params, root, os.environ, this_machine(os.environ), planning=planning)
+
+
+def seen_there(params: Params, root: Path, described: ClusterFile, planning: bool = False) -> Seen:
+    """What a run on the machines of ``described`` would find; without any, here."""
+    if described.address is None and not described.gpus:
+        return seen_here(params, root, planning)
+    stop(variables.check(os.environ))
+    place = Place(cores=None, gpus=described.gpus or None)
+    settings = {**_ours(os.environ), **described.environment}
+    return Seen(params, root, settings, place, planning=planning, elsewhere=True)
+
+
+def first(seen: Seen, targets: Sequence[str] = ()) -> list[Finding]:
+    """Check those stages that never ran; returns the warnings, raises ``UserError`` for the rest."""
+    wanted = needed(seen.root, targets)
+    known = {name.partition("@")[0] for name in _stages(seen.root / "dvc.lock")}
+    return stop(findings(seen, [name for name in wanted if name not in known]))
+
+
+def decided(seen: Seen, decisions: Mapping[str, Any]) -> list[Finding]:
+    """Check the stages that would run (``pipeline.plan.Decision``)."""
+    return stop(findings(seen, [n for n, one in decisions.items() if one.action != "fresh"]))
+
+
+def everything(seen: Seen) -> list[Finding]:
+    """Check all stages."""
+    return stop(findings(seen, needed(seen.root, ())))
+
+
+def read(root: Path, text: str | None = None) -> Params:
+    """The params file at ``root``, or ``text`` in its place, parsed."""
+    from ruamel.yaml import YAML
+
+    file = root / PARAMS
+    if text is None:
+        return parse(Params, read_yaml(file), str(file))
+    return parse(Params, YAML(typ="safe", pure=True).load(text), PARAMS)
+
+
+def needed(root: Path, targets: Sequence[str]) -> list[str]:
+    """The targets and all they depend on, by dvc.yaml's own words; DVC itself takes a second."""
+    stages = _stages(root / "dvc.yaml")
+    wanted = {target.partition("@")[0] for target in targets} or set(stages)
+    outs = {name: _outs(entry) for name, entry in stages.items()}
+    for name in reversed(list(stages)):
+        if name in wanted:
+            deps = stages[name].get("deps") or []
+            wanted |= {other for other, made in outs.items() if _touch(deps, made)}
+    return [name for name in stages if name in wanted]
+
+
+def say(warnings: Iterable[Finding]) -> None:
+    """Print warnings, each once in a process."""
+    for one in warnings:
+        _say(one.line)
+
+
+@cache
+def _say(line: str) -> None:
+    print(f"repo-pipeline: warning: {line}", file=sys.stderr, flush=True)
+
+
+def _ours(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in environment.items() if name.startswith(variables.PREFIX)}
+
+
+def _stages(file: Path) -> dict[str, Any]:
+    content = read_yaml(file) if file.is_file() else None
+    stages = content.get("stages") if isinstance(content, dict) else None
+    return stages if isinstance(stages, dict) else {}
+
+
+def _outs(entry: Any) -> list[str]:
+    listed = [*entry.get("outs", []), *entry.get("metrics", []), *entry.get("plots", [])]
+    return [name for out in listed for name in (out if isinstance(out, dict) else [out])]
+
+
+def _touch(deps: Collection[str], outs: Collection[str]) -> bool:
+    """Whether a dependency is an out, holds one, or is in one."""
+    pairs = [(str(dep), out) for dep in deps for out in outs]
+    return any(d == o or d.startswith(f"{o}/") or o.startswith(f"{d}/") for d, o in pairs)

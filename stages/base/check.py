@@ -1,0 +1,184 @@
+"""The base model before it is loaded: files, family, frequencies."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from stages.common.findings import Finding, refuse, warn
+from stages.common.seen import Seen
+from stages.common.shape import FAMILIES
+from stages.training import check as training
+
+ROPE_TYPES = ("default", "linear", "llama3", "yarn")
+"""What ``repo_model.frequencies`` reads; a test holds the two equal."""
+FIELD = "base.source"
+_LFS = b"version https://git-lfs"
+
+
+def check(seen: Seen) -> Iterator[Finding]:
+    """Findings of ``base``."""
+    base = seen.params.base
+    if base.source == "scratch":
+        if base.training is not None:
+            assert base.architecture is not None
+            window = base.architecture.max_position_embeddings
+            yield from training.check(seen, "base.training", base.training, window)
+        return
+    if seen.base.folder is None:
+        if base.source.count("/") != 1 or base.source.startswith((".", "/", "~")):
+            level = seen.absent(base.source)
+            yield level(FIELD, base.source, "no such folder", "a hub id is OWNER/NAME")
+        return
+    yield from _files(seen, seen.base.folder)
+    yield from _watched(seen)
+
+
+def _watched(seen: Seen) -> Iterator[Finding]:
+    base = seen.params.base
+    if (seen.root / base.source).is_dir() and Path(base.needs) != Path(base.source):
+        yield warn(
+            "base.needs",
+            base.needs,
+            f"the base is the folder {base.source!r}, and DVC would not see it change",
+            f"set base.needs={base.source}",
+        )
+
+
+def _files(seen: Seen, folder: Path) -> Iterator[Finding]:
+    source, config = seen.params.base.source, seen.base.config
+    if (folder / "adapter_config.json").is_file():
+        yield refuse(
+            FIELD, source, "an adapter (LoRA), no whole model", "merge it into its base first"
+        )
+        return
+    if config is None:
+        what = "config.json is no JSON object"
+        if not (folder / "config.json").is_file():
+            what = "no config.json in it; not a model folder"
+        yield refuse(FIELD, source, what, "name a Hugging Face model folder")
+        return
+    yield from _config(seen)
+    if (seen.root / source).is_dir():  # the hub's cache may hold only a part yet
+        yield from _weights(source, folder)
+
+
+def _config(seen: Seen) -> Iterator[Finding]:
+    source, config = seen.params.base.source, seen.base.config or {}
+    family = str(config.get("model_type", "")).removeprefix("repo_")
+    if family not in FAMILIES:
+        yield refuse(
+            FIELD,
+            source,
+            f"model_type {config.get('model_type')!r} is not supported",
+            f"take a model of {', '.join(FAMILIES)}",
+        )
+        return
+    if config.get("quantization_config"):
+        method = dict(config["quantization_config"]).get("quant_method", "quantised")
+        yield refuse(
+            FIELD,
+            source,
+            f"its weights are quantised ({method}) and cannot be trained on",
+            "take the model in bf16, fp16 or fp32",
+        )
+    architectures = config.get("architectures") or []
+    if architectures and not any("CausalLM" in str(name) for name in architectures):
+        yield refuse(
+            FIELD,
+            source,
+            f"{architectures[0]} is no causal language model",
+            "take the folder of its base model, ...ForCausalLM",
+        )
+    if seen.base.rope_type not in ROPE_TYPES:
+        yield refuse(
+            FIELD,
+            source,
+            f"rope_type {seen.base.rope_type!r} is not supported",
+            f"take a model with {', '.join(ROPE_TYPES)}",
+        )
+    partial = config.get("partial_rotary_factor", seen.base.rope.get("partial_rotary_factor", 1.0))
+    if partial not in (None, 1, 1.0):
+        yield refuse(
+            FIELD,
+            source,
+            f"partial_rotary_factor is {partial}; RePo rotates whole heads",
+            "take a model that rotates them too",
+        )
+    yield from _shape(source, config)
+
+
+def _shape(source: str, config: dict[str, object]) -> Iterator[Finding]:
+    """Numbers of config.json that no model can have."""
+    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings")
+    sizes = [config.get(name) for name in names]
+    for name, size in zip(names, sizes, strict=True):
+        if not isinstance(size, int) or size < 1:
+            yield refuse(
+                FIELD, source, f"config.json: {name} is {size!r}", "copy the model's files again"
+            )
+            return
+    width, _, heads, _ = (int(str(size)) for size in sizes)
+    shared = config.get("num_key_value_heads") or heads
+    if not isinstance(shared, int) or shared < 1 or heads % shared:
+        yield refuse(
+            FIELD,
+            source,
+            f"config.json: num_attention_heads {heads} does not divide by "
+            f"num_key_value_heads {shared}",
+            "copy the model's files again",
+        )
+    head = config.get("head_dim") or width / heads
+    if isinstance(head, (int, float)) and head % 2:
+        yield refuse(
+            FIELD,
+            source,
+            f"its heads are {head:g} wide; a rotation needs an even width",
+            "take another model",
+        )
+
+
+def _weights(source: str, folder: Path) -> Iterator[Finding]:
+    names = {entry.name for entry in folder.iterdir()}
+    index = folder / "model.safetensors.index.json"
+    found = sorted(name for name in names if name.endswith(".safetensors"))
+    if not found and not index.is_file():
+        pickles = sorted(n for n in names if n.endswith((".bin", ".pt", ".pth", ".ckpt", ".gguf")))
+        what = f"only {pickles[0]}" if pickles else "no weights"
+        yield refuse(
+            FIELD, source, f"{what} in it; safetensors are needed", "save it as safetensors"
+        )
+    if index.is_file():
+        try:
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, AttributeError, OSError):
+            yield refuse(FIELD, source, f"{index.name} cannot be read", "copy the files again")
+            return
+        if missing := sorted(shards - names):
+            yield refuse(
+                FIELD,
+                source,
+                f"{len(missing)} weight files are missing, first {missing[0]}",
+                "copy the files again",
+            )
+    for name in found:
+        if damage := _damaged(folder / name):
+            yield refuse(FIELD, source, f"{name} {damage}", "copy the file again")
+
+
+def _damaged(file: Path) -> str | None:
+    """Whether a safetensors file is as long as its header says (8 bytes of length, JSON, data)."""
+    size = file.stat().st_size
+    with file.open("rb") as opened:
+        start = opened.read(8)
+        if (start + opened.read(16)).startswith(_LFS):
+            return "is a pointer of git-lfs, not the weights (`git lfs pull`)"
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or length > min(size, 2**30):
+            return "is damaged or cut short"
+        opened.seek(8)
+        try:
+            header = json.loads(opened.read(length))
+            ends = [row["data_offsets"][1] for key, row in header.items() if key != "__metadata__"]
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            return "is damaged or cut short"
+    return None if 8 + length + max(ends, default=0) == size else "is damaged or cut short"

@@ -1,0 +1,76 @@
+"""The samples: files of other people's benchmarks, budgets and lengths."""
+
+from collections.abc import Iterator
+
+from stages.common.findings import Finding, refuse, warn
+from stages.common.seen import Seen
+
+SHIPPED = "longbench"
+"""Where the profiles that ship expect LongBench's files: a plan of them only says so."""
+
+
+def check(seen: Seen) -> Iterator[Finding]:
+    """Findings of ``benchmarks``."""
+    yield from _longbench(seen)
+    yield from _files(seen)
+    yield from _budgets(seen)
+
+
+def _longbench(seen: Seen) -> Iterator[Finding]:
+    wanted = seen.params.benchmarks.longbench
+    if wanted.path is None or not wanted.tasks:
+        return
+    field, folder = "benchmarks.longbench.path", seen.path(wanted.path)
+    level = warn if seen.planning and wanted.path == SHIPPED else seen.absent(wanted.path)
+    if not folder.is_dir():
+        yield level(
+            field,
+            wanted.path,
+            "no such folder",
+            "unpack LongBench's JSONL there before `benchmarks` runs, or set "
+            "benchmarks.longbench.tasks=[]",
+        )
+        return
+    missing = [task for task in wanted.tasks if not (folder / f"{task}.jsonl").is_file()]
+    if missing:
+        yield level(
+            field,
+            wanted.path,
+            f"{missing[0]}.jsonl is not in it",
+            "put it there, or leave the task out of benchmarks.longbench.tasks",
+        )
+
+
+def _files(seen: Seen) -> Iterator[Finding]:
+    benchmarks = seen.params.benchmarks
+    for kind in ("prose", "squad", "hotpotqa"):
+        named = getattr(benchmarks.ruler, kind)
+        if named in ("generated", "download") or named.startswith(("http://", "https://")):
+            continue
+        if not seen.path(named).is_file():
+            level = seen.absent(named)
+            yield level(
+                f"benchmarks.ruler.{kind}", named, "no such file", "name the file, or `generated`"
+            )
+    for suite in ("nlgraph", "hybridqa"):
+        params = getattr(benchmarks, suite)
+        if params is not None and not seen.path(params.path).is_dir():
+            level = seen.absent(params.path)
+            yield level(
+                f"benchmarks.{suite}.path", params.path, "no such folder", "put its files there"
+            )
+
+
+def _budgets(seen: Seen) -> Iterator[Finding]:
+    """An answer's budget counts towards the length: a prompt must be left."""
+    ruler, lengths = seen.params.benchmarks.ruler, seen.params.benchmarks.lengths
+    for task in ruler.tasks:
+        built = [length for length in lengths if ruler.samples_at(task, length)]
+        budget = ruler.new_tokens[task]
+        if built and budget >= built[0]:
+            yield refuse(
+                f"benchmarks.ruler.new_tokens.{task}",
+                budget,
+                f"no room for a prompt at the length {built[0]}",
+                "lower it, or measure at longer lengths",
+            )

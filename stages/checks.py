@@ -1,0 +1,30 @@
+"""All checks, composed: ``stages.<name>.check`` of each stage, found by the stage's name.
+
+Called by ``stages.common.entry`` for its own stage, and by the conductor for those that would run.
+No ``stage.py`` imports a check: a new one leaves every stage's fingerprint as it is.
+"""
+
+import importlib
+from collections.abc import Iterable, Iterator
+
+from stages.common import variables
+from stages.common.findings import Finding
+from stages.common.seen import Seen
+
+
+def findings(seen: Seen, stages: Iterable[str]) -> Iterator[Finding]:
+    """What the checks of ``stages`` find (names as in dvc.yaml, items as ``train@rope-42``)."""
+    yield from variables.check(seen.environment)
+    for name in dict.fromkeys(stage.partition("@")[0] for stage in stages):
+        yield from _of(name, seen)
+
+
+def _of(name: str, seen: Seen) -> Iterator[Finding]:
+    module = f"stages.{name}.check"
+    try:
+        own = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in (module, f"stages.{name}"):
+            raise
+        return
+    yield from own.check(seen)

@@ -1,0 +1,158 @@
+"""What a check may look at: params, the project's folder, the environment and the machine."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from stages.common import variables
+from stages.common.errors import UserError
+from stages.common.findings import Finding, refuse, warn
+from stages.common.shape import Shape, known
+
+if TYPE_CHECKING:
+    from stages.params import Params
+
+HUB_CACHE = ".cache/huggingface/hub"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The machine that would do the work."""
+
+    cores: int | None
+    """Of a local Ray; none: Ray's own business (a cluster)."""
+    gpus: int | None
+    """None: not known."""
+    memory_bytes: float | None = None
+    """Of the host."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Given to every ``stages.<name>.check``; nothing here imports torch or touches the network."""
+
+    params: "Params"
+    root: Path
+    """Folder that relative paths of the params start from."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    place: Place = field(default_factory=lambda: Place(None, None))
+    planning: bool = False
+    """Whether this is ``plan`` or ``use``: what must be fetched before a run is only a warning."""
+    elsewhere: bool = False
+    """Whether the work is done on another machine, whose files cannot be seen from here."""
+
+    @cached_property
+    def base(self) -> "Base":
+        """The base model, as far as it can be seen."""
+        return Base.of(self.params.base.source, self.params.base.revision, self.root)
+
+    def path(self, name: str) -> Path:
+        """A path of the params."""
+        return self.root / name
+
+    def absent(self, name: str) -> Callable[[str, Any, str, str], Finding]:
+        """How bad it is that a path of the params is not here: another machine may have it.
+
+        What is sent to a cluster is the commit and what DVC tracks; an absolute path is there or not.
+        """
+        tracked = self.path(f"{name}.dvc").is_file()
+        return warn if self.elsewhere and (Path(name).is_absolute() or tracked) else refuse
+
+    def whole(self, name: str) -> int:
+        """A variable of the run; a wrong one has a finding of its own and reads as its default."""
+        try:
+            return variables.whole(name, environment=self.environment)
+        except UserError:
+            return variables.whole(name, environment={})
+
+
+@dataclass(frozen=True)
+class Base:
+    """A model folder by its files: of the user's, or as the hub's cache has it."""
+
+    source: str
+    folder: Path | None
+    """None: from scratch, or on the hub and not on this machine."""
+    config: dict[str, Any] | None
+    """Of config.json; none: no such file, or not JSON."""
+    shape: Shape | None
+    """Of config.json, else of the table that ships."""
+
+    @classmethod
+    def of(cls, source: str, revision: str | None, root: Path) -> "Base":
+        """Look at ``source``; never raises for what is wrong with it."""
+        folder = None if source == "scratch" else model_folder(source, revision, root)
+        config = None
+        if folder is not None:
+            try:
+                config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                config = None
+        try:
+            shape = None if source == "scratch" else known(str(folder) if folder else source)
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+            shape = None
+        return cls(source, folder, config if isinstance(config, dict) else None, shape)
+
+    @property
+    def layers(self) -> int | None:
+        """Depth, where it is known."""
+        found = (self.config or {}).get("num_hidden_layers")
+        return found if isinstance(found, int) else self.shape.layers if self.shape else None
+
+    @property
+    def window(self) -> int | None:
+        """``max_position_embeddings``, where it is known."""
+        found = (self.config or {}).get("max_position_embeddings")
+        return found if isinstance(found, int) else self.shape.window if self.shape else None
+
+    @property
+    def rope(self) -> dict[str, Any]:
+        """``rope_parameters`` or ``rope_scaling`` with the key ``rope_type``; empty: plain."""
+        found = self.config or {}
+        scaling = found.get("rope_parameters") or found.get("rope_scaling") or {}
+        if not isinstance(scaling, dict):
+            return {}
+        kind = scaling.get("stock_rope_type") or scaling.get("rope_type") or scaling.get("type")
+        return {**scaling, "rope_type": kind or "default"}
+
+    @property
+    def rope_type(self) -> str:
+        """``default`` where frequencies are not scaled."""
+        return str(self.rope.get("rope_type", "default"))
+
+
+def model_folder(source: str, revision: str | None, root: Path) -> Path | None:
+    """A local folder, else what the hub's cache holds of ``source``."""
+    if (root / source).is_dir():
+        return root / source
+    home = os.environ.get("HF_HUB_CACHE") or (
+        Path(os.environ["HF_HOME"]) / "hub" if os.environ.get("HF_HOME") else None
+    )
+    # A process without HOME and passwd entry has no cache either.
+    cache = Path(home) if home else Path(os.environ.get("HOME", "/nonexistent")) / HUB_CACHE
+    kept = cache / f"models--{source.replace('/', '--')}"
+    ref = kept / "refs" / (revision or "main")
+    commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else revision or "main"
+    snapshot = kept / "snapshots" / commit
+    return snapshot if (snapshot / "config.json").exists() else None
+
+
+def this_machine(environment: Mapping[str, str]) -> Place:
+    """The place of a run that starts a local Ray; one that joins a Ray knows neither."""
+    if environment.get("RAY_ADDRESS"):
+        return Place(None, None)
+    affinity = getattr(os, "sched_getaffinity", None)  # not on a Mac
+    here = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        cores = variables.whole("REPO_CPUS", here, environment)
+    except UserError:
+        cores = here
+    gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+    return Place(cores, gpus or None, float(psutil.virtual_memory().total))

@@ -1,0 +1,35 @@
+"""The evaluation: windows that are long enough, and actors that can start."""
+
+from collections.abc import Iterator
+
+from stages.common.findings import Finding, refuse, warn
+from stages.common.seen import Seen
+
+
+def check(seen: Seen) -> Iterator[Finding]:
+    """Findings of ``evaluate``."""
+    tokens, lengths = seen.params.evaluate.perplexity_tokens, seen.params.benchmarks.lengths
+    if tokens < lengths[0]:
+        yield refuse(
+            "evaluate.perplexity_tokens",
+            tokens,
+            f"not one window of the shortest length, {lengths[0]} tokens",
+            f"give {16 * lengths[-1]}",
+        )
+    elif tokens < lengths[-1]:
+        yield warn(
+            "evaluate.perplexity_tokens",
+            tokens,
+            f"no window of {lengths[-1]} tokens: there will be no loss at that length",
+            f"give {lengths[-1]} at least",
+        )
+    actors = seen.whole("REPO_EVAL_ACTORS")
+    gpus, cores = seen.place.gpus, seen.place.cores
+    if gpus and actors > gpus and seen.environment.get("REPO_USE_GPU") != "0":
+        yield refuse(
+            "REPO_EVAL_ACTORS", actors, f"there are {gpus} GPUs, one for each actor", f"give {gpus}"
+        )
+    elif not gpus and cores is not None and actors > cores:
+        yield refuse(
+            "REPO_EVAL_ACTORS", actors, f"there are {cores} cores, one for each", f"give {cores}"
+        )

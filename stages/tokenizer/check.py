@@ -1,0 +1,137 @@
+"""The tokenizer: there, with an end of text, and the one that the base model was trained with."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stages.common.findings import Finding, refuse, warn
+from stages.common.seen import Seen, model_folder
+
+FIELD = "tokenizer.source"
+FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+
+
+def check(seen: Seen) -> Iterator[Finding]:
+    """Findings of ``tokenizer``."""
+    params = seen.params.tokenizer
+    folder = None
+    if params.source != "train":
+        folder = model_folder(params.source, params.revision, seen.root)
+        if folder is None and (
+            params.source.count("/") != 1 or params.source.startswith((".", "/", "~"))
+        ):
+            level = seen.absent(params.source)
+            yield level(
+                FIELD, params.source, "no such folder", "a hub id is OWNER/NAME, or `train`"
+            )
+            return
+        if (seen.root / params.source).is_dir():
+            yield from _files(params.source, seen.root / params.source)
+    yield from _of_the_base(seen, folder)
+
+
+def _files(source: str, folder: Path) -> Iterator[Finding]:
+    if not any((folder / name).is_file() for name in FILES):
+        yield refuse(FIELD, source, "no tokenizer.json in it", "save the tokenizer there")
+        return
+    settings = _json(folder / "tokenizer_config.json")
+    special = _json(folder / "special_tokens_map.json")
+    # Some classes have an end of text of their own; only an explicit null is sure.
+    if (
+        settings is not None
+        and settings.get("eos_token", "") is None
+        and not (special or {}).get("eos_token")
+    ):
+        yield refuse(
+            FIELD, source, "it has no eos token, documents need one", "set it in its config"
+        )
+    file = folder / "tokenizer.json"
+    if file.is_file() and _json(file) is None:
+        yield refuse(FIELD, source, "tokenizer.json is no JSON object", "copy the file again")
+
+
+def _of_the_base(seen: Seen, folder: Path | None) -> Iterator[Finding]:
+    """A pre-trained base reads the ids it was trained on, and no others."""
+    base, params = seen.params.base, seen.params.tokenizer
+    if base.source == "scratch":
+        return
+    if params.source == "train":
+        yield refuse(
+            FIELD,
+            params.source,
+            f"the base {base.source!r} was trained on the ids of its own tokenizer",
+            f"set tokenizer.source={base.source}",
+        )
+        return
+    its_own, other = seen.base.folder, folder
+    rows = (
+        seen.base.shape.vocabulary
+        if seen.base.shape
+        else (seen.base.config or {}).get("vocab_size")
+    )
+    if isinstance(rows, int) and other is not None and (size := _size(other)) and size > rows:
+        yield refuse(
+            FIELD,
+            params.source,
+            f"it has {size} tokens, the base's embedding only {rows} rows",
+            f"set tokenizer.source={base.source}",
+        )
+        return
+    if (params.source, params.revision) == (base.source, base.revision) or (
+        its_own is not None and other is not None and its_own.resolve() == other.resolve()
+    ):
+        return
+    if its_own is not None and not (its_own / "tokenizer.json").is_file():
+        yield warn(
+            FIELD,
+            params.source,
+            f"the base {base.source!r} has no tokenizer.json to compare it with",
+            "make sure that it is the one that the base was trained with",
+        )
+        return
+    if its_own is not None and other is not None:
+        if vocabulary_hash(its_own) != vocabulary_hash(other):
+            yield refuse(
+                FIELD,
+                params.source,
+                f"not the tokenizer of the base {base.source!r} (their hashes differ)",
+                f"set tokenizer.source={base.source}",
+            )
+    elif params.source != base.source:
+        yield refuse(
+            FIELD,
+            params.source,
+            f"the base is {base.source!r}, and the two tokenizers cannot be compared here",
+            f"set tokenizer.source={base.source}",
+        )
+
+
+def vocabulary_hash(folder: Path) -> str | None:
+    """Of what decides the ids: the model, its tokens and what is done to the text before."""
+    content = _json(folder / "tokenizer.json")
+    if content is None:
+        return None
+    deciding = {key: content.get(key) for key in ("model", "normalizer", "pre_tokenizer")}
+    added = [[row.get("id"), row.get("content")] for row in content.get("added_tokens") or []]
+    text = json.dumps([deciding, added], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _size(folder: Path) -> int | None:
+    """Highest id and one."""
+    content = _json(folder / "tokenizer.json")
+    model = (content or {}).get("model") or {}
+    words = model.get("vocab")
+    ids = list(words.values()) if isinstance(words, dict) else list(range(len(words or [])))
+    ids += [row.get("id", 0) for row in (content or {}).get("added_tokens") or []]
+    return max(ids) + 1 if ids else None
+
+
+def _json(file: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

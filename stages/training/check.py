@@ -1,0 +1,119 @@
+"""A training's params against the model, the documents and the machine."""
+
+from collections.abc import Iterator
+
+from stages.common.cost import vocabulary
+from stages.common.findings import Finding, refuse, warn
+from stages.common.seen import Seen
+from stages.corpus.cost import BYTES_PER_TOKEN, BYTES_PER_TOKEN_SMALL, text_bytes
+from stages.training.params import TrainingParams
+
+MANY_PASSES, TOO_MANY_PASSES = 4.0, 100.0
+"""Repeated data are worth almost as much as new up to some four passes (arXiv 2305.16264); a hundred
+passes are a mistake in a number."""
+
+
+def check(seen: Seen, field: str, params: TrainingParams, window: int | None) -> Iterator[Finding]:
+    """Findings of the training at ``field``; ``window``: tokens that the model can read."""
+    longest = max(phase.length for phase in params.lengths)
+    if window is not None and longest > window:
+        yield refuse(
+            f"{field}.lengths",
+            longest,
+            f"beyond the model's window of {window} tokens (max_position_embeddings)",
+            f"train at {window} at most",
+        )
+    if 0 < params.steps <= params.warmup_steps:
+        yield refuse(
+            f"{field}.warmup_steps",
+            params.warmup_steps,
+            f"the run has {params.steps} steps, so the learning rate never reaches its peak",
+            "lower it, or raise tokens",
+        )
+    if params.lr >= 0.1:
+        yield refuse(f"{field}.lr", params.lr, "no model survives that", "give 1e-3 or less")
+    yield from _sources(seen, field, params)
+    yield from _passes(seen, field, params, longest)
+    yield from _machine(seen, field, params)
+
+
+def _sources(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding]:
+    there = sources(seen)
+    for phase in params.lengths:
+        for name in phase.sources or ():
+            if name not in there:
+                yield refuse(
+                    f"{field}.lengths",
+                    name,
+                    "no source of documents of that name",
+                    f"there are {', '.join(there)}",
+                )
+
+
+def sources(seen: Seen) -> tuple[str, ...]:
+    """Names of the sources of documents, as training phases ask for them."""
+    return (seen.params.corpus.source, *seen.params.corpus.generated)
+
+
+def _passes(seen: Seen, field: str, params: TrainingParams, longest: int) -> Iterator[Finding]:
+    """Tokens wanted over tokens there; estimated from bytes, so only far misses are said."""
+    size = text_bytes(seen.params)
+    if size is None:
+        return
+    words = vocabulary(seen.params) or (seen.base.config or {}).get("vocab_size")
+    each = BYTES_PER_TOKEN_SMALL if words and words < 8192 else BYTES_PER_TOKEN
+    there = size / each * (1.0 - seen.params.corpus.validation_share)
+    # A token is a byte at the least: what is refused is refused by any tokenizer.
+    if size < longest:
+        yield refuse(
+            f"{field}.lengths",
+            longest,
+            f"all documents have {size:,.0f} bytes, less than one sequence",
+            "give more text, or train at a shorter length",
+        )
+        return
+    passes = params.tokens / max(there, 1.0)
+    if passes > MANY_PASSES:
+        level = refuse if passes > TOO_MANY_PASSES else warn
+        yield level(
+            f"{field}.tokens",
+            params.tokens,
+            f"about {passes:,.0f} passes over the {there:,.0f} tokens of the documents",
+            f"give more text, or take at most {there * MANY_PASSES:,.0f} tokens",
+        )
+
+
+def _machine(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding]:
+    """Workers that will never start: Ray would wait for them for ever."""
+    environment = seen.environment
+    text = environment.get("REPO_WORKERS", "")
+    low = text.partition("-")[0]
+    use_gpu = environment.get("REPO_USE_GPU", "")
+    gpus, cores = seen.place.gpus, seen.place.cores
+    if use_gpu == "1" and gpus == 0:
+        yield refuse(
+            "REPO_USE_GPU", "1", "there is no GPU", "unset it, or name a machine with GPUs"
+        )
+    if not low.isdecimal():
+        return
+    workers = int(low)
+    if gpus and use_gpu != "0" and workers > gpus:
+        yield refuse(
+            "REPO_WORKERS", text, f"there are {gpus} GPUs, one for each worker", f"give {gpus}"
+        )
+    elif not gpus and cores is not None and workers > cores:
+        yield refuse(
+            "REPO_WORKERS", text, f"there are {cores} cores, one for each worker", f"give {cores}"
+        )
+    if "-" not in text:
+        for phase in params.lengths:
+            rows = params.batch_of(phase) // phase.length
+            if rows % workers:
+                yield refuse(
+                    "REPO_WORKERS",
+                    text,
+                    f"it does not divide the {rows} sequences of a batch of {field} "
+                    f"(batch_tokens / length {phase.length})",
+                    "take a divisor",
+                )
+                return
