@@ -14,6 +14,14 @@ from stages.common.seen import Seen
 
 def findings(seen: Seen, stages: Iterable[str]) -> Iterator[Finding]:
     """What the checks of ``stages`` find (names as in dvc.yaml, items as ``train@rope-42``)."""
+    said: set[str] = set()
+    for one in _all(seen, stages):
+        if one.line not in said:
+            said.add(one.line)
+            yield one
+
+
+def _all(seen: Seen, stages: Iterable[str]) -> Iterator[Finding]:
     yield from variables.check(seen.environment)
     for name in dict.fromkeys(stage.partition("@")[0] for stage in stages):
         yield from _of(name, seen)

@@ -25,7 +25,7 @@ def check(seen: Seen) -> Iterator[Finding]:
             yield from training.check(seen, "base.training", base.training, window)
         return
     if seen.base.folder is None:
-        if base.source.count("/") != 1 or base.source.startswith((".", "/", "~")):
+        if not seen.base.on_hub:
             level = seen.absent(base.source)
             yield level(FIELD, base.source, "no such folder", "a hub id is OWNER/NAME")
         return

@@ -101,6 +101,11 @@ class Base:
         return cls(source, folder, config if isinstance(config, dict) else None, shape)
 
     @property
+    def on_hub(self) -> bool:
+        """Whether the source can be a hub id: OWNER/NAME."""
+        return is_hub_id(self.source)
+
+    @property
     def layers(self) -> int | None:
         """Depth, where it is known."""
         found = (self.config or {}).get("num_hidden_layers")
@@ -126,6 +131,11 @@ class Base:
     def rope_type(self) -> str:
         """``default`` where frequencies are not scaled."""
         return str(self.rope.get("rope_type", "default"))
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether ``source`` can be OWNER/NAME; whatever else is no word of ours must be a folder."""
+    return source.count("/") == 1 and not source.startswith((".", "/", "~"))
 
 
 def model_folder(source: str, revision: str | None, root: Path) -> Path | None:

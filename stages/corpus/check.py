@@ -19,7 +19,7 @@ def check(seen: Seen) -> Iterator[Finding]:
     corpus = seen.params.corpus
     if corpus.source == "local" and corpus.path is not None:
         yield from _local(seen, corpus.path)
-    size = text_bytes(seen.params)
+    size = text_bytes(seen.params, seen.root)
     if size is not None and not seen.elsewhere and not seen.planning:
         free = shutil.disk_usage(seen.root).free
         if 2 * size > free:  # the text, and the ids of its tokens

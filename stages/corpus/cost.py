@@ -23,14 +23,14 @@ def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
     return Cost(disk_bytes=size, note=note)
 
 
-def text_bytes(params: "Params") -> float | None:
+def text_bytes(params: "Params", root: Path = Path()) -> float | None:
     """UTF-8 bytes of all documents; none where that cannot be known offline."""
     corpus = params.corpus
     generated = sum(part.bytes for part in corpus.generated.values())
     if corpus.source == "python" and corpus.python:
         return float(corpus.python.max_bytes + generated)
-    if corpus.source == "local" and corpus.path and Path(corpus.path).exists():
-        path = Path(corpus.path)
+    if corpus.source == "local" and corpus.path and (root / corpus.path).exists():
+        path = root / corpus.path
         found = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
         # Text of this kind shrinks to a third under gzip and zstd.
         return generated + float(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.common.findings import Finding, refuse, warn
-from stages.common.seen import Seen, model_folder
+from stages.common.seen import Seen, is_hub_id, model_folder
 
 FIELD = "tokenizer.source"
 FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
@@ -19,9 +19,7 @@ def check(seen: Seen) -> Iterator[Finding]:
     folder = None
     if params.source != "train":
         folder = model_folder(params.source, params.revision, seen.root)
-        if folder is None and (
-            params.source.count("/") != 1 or params.source.startswith((".", "/", "~"))
-        ):
+        if folder is None and not is_hub_id(params.source):
             level = seen.absent(params.source)
             yield level(
                 FIELD, params.source, "no such folder", "a hub id is OWNER/NAME, or `train`"
@@ -54,8 +52,8 @@ def _files(source: str, folder: Path) -> Iterator[Finding]:
 
 def _of_the_base(seen: Seen, folder: Path | None) -> Iterator[Finding]:
     """A pre-trained base reads the ids it was trained on, and no others."""
-    base, params = seen.params.base, seen.params.tokenizer
-    if base.source == "scratch":
+    base, params = seen.base, seen.params.tokenizer
+    if base.source == "scratch" or (base.folder is None and not base.on_hub):
         return
     if params.source == "train":
         yield refuse(
@@ -79,7 +77,7 @@ def _of_the_base(seen: Seen, folder: Path | None) -> Iterator[Finding]:
             f"set tokenizer.source={base.source}",
         )
         return
-    if (params.source, params.revision) == (base.source, base.revision) or (
+    if (params.source, params.revision) == (base.source, seen.params.base.revision) or (
         its_own is not None and other is not None and its_own.resolve() == other.resolve()
     ):
         return

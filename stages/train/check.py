@@ -55,7 +55,9 @@ def _rate(seen: Seen) -> Iterator[Finding]:
         return
     # Below a million parameters it is a toy that tests what goes through.
     wanted = recipe.learning_rate(max(shape.parameters, 1_000_000))
-    if not wanted / recipe.FAR <= train.lr <= wanted * recipe.FAR:
+    if train.lr < training.ABSURD_LR and not (
+        wanted / recipe.FAR <= train.lr <= wanted * recipe.FAR
+    ):
         much = "much" if train.lr > wanted else "little"
         yield warn(
             "train.lr",

@@ -8,6 +8,7 @@ from stages.common.seen import Seen
 from stages.corpus.cost import BYTES_PER_TOKEN, BYTES_PER_TOKEN_SMALL, text_bytes
 from stages.training.params import TrainingParams
 
+ABSURD_LR = 0.1
 MANY_PASSES, TOO_MANY_PASSES = 4.0, 100.0
 """Repeated data are worth almost as much as new up to some four passes (arXiv 2305.16264); a hundred
 passes are a mistake in a number."""
@@ -30,11 +31,11 @@ def check(seen: Seen, field: str, params: TrainingParams, window: int | None) ->
             f"the run has {params.steps} steps, so the learning rate never reaches its peak",
             "lower it, or raise tokens",
         )
-    if params.lr >= 0.1:
+    if params.lr >= ABSURD_LR:
         yield refuse(f"{field}.lr", params.lr, "no model survives that", "give 1e-3 or less")
     yield from _sources(seen, field, params)
     yield from _passes(seen, field, params, longest)
-    yield from _machine(seen, field, params)
+    yield from _machine(seen, params)
 
 
 def _sources(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding]:
@@ -57,7 +58,7 @@ def sources(seen: Seen) -> tuple[str, ...]:
 
 def _passes(seen: Seen, field: str, params: TrainingParams, longest: int) -> Iterator[Finding]:
     """Tokens wanted over tokens there; estimated from bytes, so only far misses are said."""
-    size = text_bytes(seen.params)
+    size = text_bytes(seen.params, seen.root)
     if size is None:
         return
     words = vocabulary(seen.params) or (seen.base.config or {}).get("vocab_size")
@@ -83,7 +84,7 @@ def _passes(seen: Seen, field: str, params: TrainingParams, longest: int) -> Ite
         )
 
 
-def _machine(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding]:
+def _machine(seen: Seen, params: TrainingParams) -> Iterator[Finding]:
     """Workers that will never start: Ray would wait for them for ever."""
     environment = seen.environment
     text = environment.get("REPO_WORKERS", "")
@@ -105,14 +106,14 @@ def _machine(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding
         yield refuse(
             "REPO_WORKERS", text, f"there are {cores} cores, one for each worker", f"give {cores}"
         )
-    if "-" not in text:
+    elif "-" not in text:
         for phase in params.lengths:
             rows = params.batch_of(phase) // phase.length
             if rows % workers:
                 yield refuse(
                     "REPO_WORKERS",
                     text,
-                    f"it does not divide the {rows} sequences of a batch of {field} "
+                    f"it does not divide the {rows} sequences of a batch "
                     f"(batch_tokens / length {phase.length})",
                     "take a divisor",
                 )

@@ -77,7 +77,8 @@ def long_sequence(project: Path) -> None:
     before = "train:\n  tokens: 30720\n  batch_tokens: 2048\n  lengths:\n    - {length: 256,"
     after = "train:\n  tokens: 40960\n  batch_tokens: 4096\n  lengths:\n    - {length: 4096,"
     assert before in params.read_text()
-    params.write_text(params.read_text().replace(before, after))
+    text = params.read_text().replace(before, after)
+    params.write_text(text.replace("max_position_embeddings: 256", "max_position_embeddings: 4096"))
 
 
 def empty_shard(project: Path) -> None:

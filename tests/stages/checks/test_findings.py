@@ -1,0 +1,302 @@
+"""Every finding both ways: what is wrong is told with field and fix, what is right is not."""
+
+import gzip
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.use import profiles
+from stages.common.errors import UserError
+from stages.common.findings import refuse, stop, warn
+from stages.common.seen import Place
+from tests.stages.checks.conftest import Check, write_model, write_texts, write_tokenizer
+
+Own = dict[str, Any]
+LONGBENCH = (
+    "2wikimqa musique multifieldqa_en narrativeqa triviaqa gov_report qmsum".split()  # noqa: SIM905
+)
+PHASE = {"length": 256, "share": 1.0}
+PARAMS: dict[str, tuple[dict[str, Any], str, str]] = {
+    # what is changed, and level and field of the one finding that it must give
+    "start layer": ({"train.start_layer": 30}, "refuse", "train.start_layer"),
+    "train length": (
+        {"train.lengths": [{"length": 4096, "share": 1.0}], "train.batch_tokens": 4096},
+        "refuse",
+        "train.lengths",
+    ),
+    "extended lengths": (
+        {"benchmarks.lengths": [256, 16384], "evaluate.perplexity_tokens": 16384},
+        "refuse",
+        "benchmarks.lengths",
+    ),
+    "lr of a toy": ({"train.lr": 3e-3}, "warn", "train.lr"),
+    "lr of nothing": ({"train.lr": 1e-9}, "warn", "train.lr"),
+    "lr beyond all": ({"train.lr": 1.0}, "refuse", "train.lr"),
+    "warm-up": ({"train.warmup_steps": 15}, "refuse", "train.warmup_steps"),
+    "source": (
+        {"train.lengths": [{**PHASE, "sources": ["books"]}]},
+        "refuse",
+        "train.lengths",
+    ),
+    "many passes": ({"train.tokens": 2_000_000}, "warn", "train.tokens"),
+    "52,700 passes": ({"train.tokens": 10_000_000_000}, "refuse", "train.tokens"),
+    "factor": ({"extend.factor": 64.0}, "warn", "extend.factor"),
+    "factor beyond all": ({"extend.factor": 5000.0}, "refuse", "extend.factor"),
+    "no such model": (
+        {"base.source": "gone", "tokenizer.source": "my-model"},
+        "refuse",
+        "base.source",
+    ),
+    "unwatched": ({"base.needs": "data/tokens"}, "warn", "base.needs"),
+    "no such documents": (
+        {"corpus.path": "no.jsonl", "corpus.needs": "no.jsonl"},
+        "refuse",
+        "corpus.path",
+    ),
+    "field": ({"corpus.text_field": "body"}, "refuse", "corpus.text_field"),
+    "own tokenizer": (
+        {"tokenizer.source": "train", "tokenizer.vocab_size": 1024},
+        "refuse",
+        "tokenizer.source",
+    ),
+    "hub's tokenizer": ({"tokenizer.source": "some/other"}, "refuse", "tokenizer.source"),
+    "no such tokenizer": ({"tokenizer.source": "./gone"}, "refuse", "tokenizer.source"),
+    "longbench": (
+        {"benchmarks.longbench.path": "nowhere"},
+        "refuse",
+        "benchmarks.longbench.path",
+    ),
+    "prose": ({"benchmarks.ruler.prose": "no.txt"}, "refuse", "benchmarks.ruler.prose"),
+    "squad": ({"benchmarks.ruler.squad": "no.json"}, "refuse", "benchmarks.ruler.squad"),
+    "hotpotqa": ({"benchmarks.ruler.hotpotqa": "no.json"}, "refuse", "benchmarks.ruler.hotpotqa"),
+    "nlgraph": ({"benchmarks.nlgraph": {"path": "no"}}, "refuse", "benchmarks.nlgraph.path"),
+    "hybridqa": ({"benchmarks.hybridqa": {"path": "no"}}, "refuse", "benchmarks.hybridqa.path"),
+    "budget": (
+        {"benchmarks.ruler.new_tokens": {"niah_single_1": 256, "niah_multikey_1": 8}},
+        "refuse",
+        "benchmarks.ruler.new_tokens.niah_single_1",
+    ),
+    "no window": ({"evaluate.perplexity_tokens": 100}, "refuse", "evaluate.perplexity_tokens"),
+    "few windows": ({"evaluate.perplexity_tokens": 600}, "warn", "evaluate.perplexity_tokens"),
+}
+
+
+@pytest.mark.parametrize("name", PARAMS)
+def test_params_against_model_and_documents(name: str, own: Own, check: Check) -> None:
+    changes, level, field = PARAMS[name]
+    assert check(own) == []
+    (found,) = check({**own, **changes})
+    assert (found.level, found.field) == (level, field), found.line
+    assert found.why and found.fix and "\n" not in found.line
+
+
+MODELS: dict[str, tuple[dict[str, Any], str]] = {
+    "family": ({"model_type": "gpt_neox"}, "model_type 'gpt_neox' is not supported"),
+    "no family": ({"model_type": None}, "is not supported"),
+    "quantised": ({"quantization_config": {"quant_method": "gptq"}}, r"quantised \(gptq\)"),
+    "classifier": ({"architectures": ["LlamaForSequenceClassification"]}, "no causal"),
+    "dynamic": ({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, "'dynamic' is not"),
+    "longrope": ({"rope_scaling": {"type": "longrope"}}, "'longrope' is not supported"),
+    "partial": ({"partial_rotary_factor": 0.5}, "partial_rotary_factor is 0.5"),
+    "no window": ({"max_position_embeddings": None}, "max_position_embeddings is None"),
+    "heads": ({"num_key_value_heads": 4}, "does not divide"),
+    "odd heads": ({"head_dim": 63}, "even width"),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_that_a_later_stage_would_refuse(
+    name: str, own: Own, check: Check, tmp_path: Path
+) -> None:
+    changes, said = MODELS[name]
+    write_model(tmp_path / "my-model", **changes)
+    found = [one for one in check(own) if one.field == "base.source"]
+    assert found
+    assert {one.level for one in found} == {"refuse"}
+    assert re.search(said, found[0].line), found[0].line
+
+
+def no_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def broken_config(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+
+
+def adapter(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+
+
+def pickles(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def cut(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def empty(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"")
+
+
+def pointer(folder: Path) -> None:
+    text = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    (folder / "model.safetensors").write_bytes(text)
+
+
+def shard_gone(folder: Path) -> None:
+    index = {"weight_map": {"w": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize(
+    "spoil", [no_config, broken_config, adapter, pickles, cut, empty, pointer, shard_gone]
+)
+def test_model_folders_that_cannot_be_loaded(
+    spoil: Callable[[Path], None], own: Own, check: Check, tmp_path: Path
+) -> None:
+    assert check(own) == []
+    spoil(tmp_path / "my-model")
+    found = check(own)
+    assert [(one.level, one.field) for one in found] == [("refuse", "base.source")]
+
+
+def test_tokenizers_are_compared_by_what_decides_the_ids(
+    own: Own, check: Check, tmp_path: Path
+) -> None:
+    write_tokenizer(tmp_path / "same")
+    (tmp_path / "same/tokenizer_config.json").write_text('{"eos_token": "w0", "note": "a copy"}')
+    assert check({**own, "tokenizer.source": "same"}) == []
+    write_tokenizer(tmp_path / "other", words=900)
+    (found,) = check({**own, "tokenizer.source": "other"})
+    assert found.level == "refuse" and "hashes differ" in found.why and "my-model" in found.fix
+    write_tokenizer(tmp_path / "large", words=1001)
+    (found,) = check({**own, "tokenizer.source": "large"})
+    assert "1001 tokens" in found.why
+    (tmp_path / "bare").mkdir()
+    assert any("no tokenizer.json" in one.why for one in check({**own, "tokenizer.source": "bare"}))
+    (tmp_path / "my-model/tokenizer_config.json").write_text('{"eos_token": null}')
+    (found,) = check(own)
+    assert found.level == "refuse" and "no eos token" in found.why
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        ("", "corpus.path"),
+        ("plain text\n" * 9000, "corpus.path"),
+        ('["a"]\n' * 90000, "corpus.path"),
+        ('{"body": "a b c d"}\n' * 90000, "corpus.text_field"),
+        ('{"text": "a b"}\n' * 6, "train.lengths"),
+    ],
+)
+def test_documents_are_judged_by_their_first_row_and_their_size(
+    content: str, field: str, own: Own, check: Check, tmp_path: Path
+) -> None:
+    (tmp_path / "my.jsonl").write_text(content)
+    found = [one for one in check(own) if one.level == "refuse"]
+    assert found and found[0].field == field, [one.line for one in found]
+
+
+def test_compressed_documents_and_folders_are_read_too(
+    own: Own, check: Check, tmp_path: Path
+) -> None:
+    write_texts(tmp_path / "my.jsonl")
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "a.jsonl.gz").write_bytes(gzip.compress((tmp_path / "my.jsonl").read_bytes()))
+    given = {**own, "corpus.path": "texts", "corpus.needs": "texts", "train.tokens": 4096}
+    assert check(given) == []
+    (found,) = check({**given, "corpus.text_field": "body"})
+    assert found.field == "corpus.text_field"
+    (folder / "a.jsonl.gz").write_bytes(b"no gzip" * 9999)
+    assert [one.field for one in check(given)] == ["corpus.path"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "place", "field"),
+    [
+        ({"REPO_WORKERS": "16"}, Place(2, None), "REPO_WORKERS"),
+        ({"REPO_WORKERS": "16"}, Place(64, 8), "REPO_WORKERS"),
+        ({"REPO_WORKERS": "3"}, Place(64, 8), "REPO_WORKERS"),
+        ({"REPO_EVAL_ACTORS": "3"}, Place(2, None), "REPO_EVAL_ACTORS"),
+        ({"REPO_EVAL_ACTORS": "9"}, Place(64, 8), "REPO_EVAL_ACTORS"),
+        ({"REPO_USE_GPU": "1"}, Place(2, 0), "REPO_USE_GPU"),
+        ({"REPO_ZERO": "9"}, Place(2, None), "REPO_ZERO"),
+        ({"REPO_CPUS": "two"}, Place(2, None), "REPO_CPUS"),
+        ({"REPO_WOKERS": "2"}, Place(2, None), "REPO_WOKERS"),
+    ],
+)
+def test_machines_and_variables(
+    environment: dict[str, str], place: Place, field: str, check: Check
+) -> None:
+    found = check(environment=environment, place=place)
+    assert {(one.level, one.field) for one in found} == {("refuse", field)}
+
+
+@pytest.mark.parametrize(
+    ("environment", "place"),
+    [
+        ({}, Place(2, None)),
+        ({"REPO_WORKERS": "2"}, Place(2, None)),
+        ({"REPO_WORKERS": "1-64"}, Place(2, None)),
+        ({"REPO_WORKERS": "8", "REPO_EVAL_ACTORS": "8"}, Place(64, 8)),
+        ({"REPO_WORKERS": "8", "REPO_USE_GPU": "1"}, Place(None, None)),
+        ({"REPO_EVAL_ACTORS": "2"}, Place(2, None)),
+        ({"REPOSITORY": "x", "REPO_TEAM": "y"}, Place(2, None)),
+    ],
+)
+def test_sane_machines_have_no_finding(
+    environment: dict[str, str], place: Place, check: Check
+) -> None:
+    assert check(environment=environment, place=place) == []
+
+
+@pytest.mark.parametrize("profile", sorted(profiles()))
+def test_every_profile_has_no_finding(profile: str, check: Check, tmp_path: Path) -> None:
+    (tmp_path / "longbench").mkdir()
+    for task in LONGBENCH:
+        (tmp_path / "longbench" / f"{task}.jsonl").write_text("{}\n")
+    assert check(profile=profile, planning=True) == []
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "olmo2", "repo_llama"])
+@pytest.mark.parametrize("window", [512, 2048, 131072])
+def test_sane_models_have_no_finding(
+    family: str, window: int, own: Own, check: Check, tmp_path: Path
+) -> None:
+    write_model(tmp_path / "my-model", model_type=family, max_position_embeddings=window)
+    assert check(own) == []
+
+
+def test_what_may_stand_on_the_cluster_is_a_warning_there(own: Own, check: Check) -> None:
+    given = {**own, "benchmarks.longbench.path": "/shared/longbench"}
+    (here,) = check(given)
+    (there,) = check(given, elsewhere=True)
+    assert (here.level, there.level) == ("refuse", "warn")
+    (there,) = check({**own, "benchmarks.longbench.path": "nowhere"}, elsewhere=True)
+    assert there.level == "refuse"  # what is sent is the commit: a relative path is not there
+
+
+def test_only_the_place_that_the_profiles_expect_may_wait_while_planning(check: Check) -> None:
+    given = {"benchmarks.longbench.tasks": ["qmsum"]}
+    for path, level in (("longbench", "warn"), ("elsewhere", "refuse")):
+        (found,) = check({**given, "benchmarks.longbench.path": path}, planning=True)
+        assert found.level == level
+    (found,) = check({**given, "benchmarks.longbench.path": "longbench"})
+    assert found.level == "refuse"
+
+
+def test_refusals_are_one_line_each_and_warnings_come_back() -> None:
+    soft = warn("train.lr", 3e-3, "very much", "give less")
+    assert stop([soft, soft]) == [soft]
+    with pytest.raises(UserError) as caught:
+        stop([soft, refuse("a.b", "x\ny", "why\nso", "fix"), refuse("c", 1, "no", "fix")])
+    lines = str(caught.value).splitlines()
+    assert lines == ["a.b is 'x\\ny': why so; fix", "c is 1: no; fix"]
