@@ -16,9 +16,10 @@ from pipeline.use import PARAMS
 from stages.checks import findings
 from stages.common import variables
 from stages.common.findings import Finding, stop
+from stages.common.migration import migrate
 from stages.common.reading import parse, read_yaml
 from stages.common.seen import Place, Seen, this_machine
-from stages.params import Params
+from stages.params import Params, load
 
 
 def seen_here(params: Params, root: Path, planning: bool = False) -> Seen:
@@ -59,8 +60,8 @@ def read(root: Path, text: str | None = None) -> Params:
 
     file = root / PARAMS
     if text is None:
-        return parse(Params, read_yaml(file), str(file))
-    return parse(Params, YAML(typ="safe", pure=True).load(text), PARAMS)
+        return load(file)
+    return parse(Params, migrate(YAML(typ="safe", pure=True).load(text)), PARAMS)
 
 
 def needed(root: Path, targets: Sequence[str]) -> list[str]:

@@ -23,11 +23,13 @@ class Finding:
     value: Any
     why: str
     fix: str
+    whole: str | None = None
+    """The line, where somebody else has worded it."""
 
     @property
     def line(self) -> str:
         """The finding in one line."""
-        text = f"{self.field} is {_short(self.value)}: {self.why}; {self.fix}"
+        text = self.whole or f"{self.field} is {_short(self.value)}: {self.why}; {self.fix}"
         return " ".join(text.split())
 
 
@@ -39,6 +41,13 @@ def refuse(field: str, value: Any, why: str, fix: str) -> Finding:
 def warn(field: str, value: Any, why: str, fix: str) -> Finding:
     """A finding that is said."""
     return Finding("warn", field, value, why, fix)
+
+
+def told(line: str) -> Finding:
+    """A finding of a refusal that is worded already: ``FIELD is VALUE, WHY; FIX``."""
+    field, _, rest = line.partition(" ")
+    why, _, fix = rest.partition("; ")
+    return Finding("refuse", field, None, why, fix, whole=line)
 
 
 def stop(findings: Iterable[Finding]) -> list[Finding]:

@@ -122,7 +122,8 @@ def positions_of(
     pattern: Sequence[str] = PATTERNS[positions] if isinstance(positions, str) else positions
     if len(pattern) > layers:
         raise UserError(
-            f"{_field(name, 'positions')} has {len(pattern)} types, but the model has {layers} layers"
+            f"{_field(name, 'positions')} has {len(pattern)} types, but the model has {layers} layers; "
+            "shorten the pattern"
         )
     return ["rope" if i < first else pattern[i % len(pattern)] for i in range(layers)]
 

@@ -31,15 +31,5 @@ def check(seen: Seen) -> Iterator[Finding]:
             f"YaRN was shown to hold up to {FAR:g}",
             "the paper's is 4",
         )
-    trained = max(phase.length for phase in seen.params.train.lengths)
-    reach = max(trained, seen.base.window or 0) * params.factor
-    longest = max(seen.params.benchmarks.lengths)
-    if seen.params.base.source != "scratch" and seen.base.window and longest > reach:
-        yield refuse(
-            "benchmarks.lengths",
-            longest,
-            f"beyond the extended window of {reach:g} tokens",
-            "raise extend.factor, or measure at shorter lengths",
-        )
     if params.training is not None:
         yield from training.check(seen, "extend.training", params.training, None)

@@ -28,10 +28,23 @@ PARAMS: dict[str, tuple[dict[str, Any], str, str]] = {
         "refuse",
         "train.lengths",
     ),
-    "extended lengths": (
-        {"benchmarks.lengths": [256, 16384], "evaluate.perplexity_tokens": 16384},
+    "start layer of a variant": (
+        {"definitions.repo.train": {"start_layer": 31}},
         "refuse",
-        "benchmarks.lengths",
+        "definitions.repo.train.start_layer",
+    ),
+    "pattern": (
+        {
+            "variants": ["rope", "long"],
+            "definitions.long": {"train": {"positions": ["rope", "nope"] * 16}},
+        },
+        "refuse",
+        "definitions.long.train.positions",
+    ),
+    "lr of a variant": (
+        {"definitions.repo.train": {"overrides": {"lr": 3e-3}}},
+        "warn",
+        "definitions.repo.train.overrides.lr",
     ),
     "lr of a toy": ({"train.lr": 3e-3}, "warn", "train.lr"),
     "lr of nothing": ({"train.lr": 1e-9}, "warn", "train.lr"),
