@@ -7,6 +7,7 @@ goes on in the same worktree.
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from pipeline import git
 from pipeline.overrides import compose
 from pipeline.process import child_environment
 from pipeline.use import PARAMS
@@ -22,6 +24,8 @@ from stages.common.errors import UserError
 from stages.common.runs import root as runs_root
 
 LOCK = "dvc.lock"
+NEW_CODE = 5_000_000
+"""Bytes: a new file or folder that is larger is taken for data and not put into git's objects."""
 
 
 @dataclass(frozen=True)
@@ -46,25 +50,57 @@ def checkout(main: Path, profile: str | None, overrides: Sequence[str]) -> Check
     if profile is None and not overrides:
         return Checkout(main)
     params = compose(main, profile, overrides)
-    head = _git(main, "rev-parse", "--verify", "--quiet", "HEAD").strip()
+    head = git.head(main)
     if not head:
         raise UserError(
             f"{main}: no git commit here; --profile and --set run in a git worktree, "
             "so commit first, or use `repo-pipeline use` and run in place"
         )
-    edits = _git(main, "diff", "--binary", "HEAD", "--", ".", f":!{PARAMS}", f":!{LOCK}")
-    identity = hashlib.sha256("\0".join((head, edits, params)).encode()).hexdigest()[:8]
+    try:
+        linked = _new_data(main, params)
+        tree = git.tree(main, (PARAMS, LOCK, *linked))
+    except git.GitError as error:
+        raise UserError(f"{main}: git could not read the edits; {error}") from None
+    identity = hashlib.sha256("\0".join((head, tree, params, *linked)).encode()).hexdigest()[:8]
     name = f"{profile or 'set'}-{identity}"
     folder = runs_root() / "worktrees" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f".{name}.lock")):
         ready = folder.with_name(f".{name}.ready")
+        root = folder / git.prefix(main)
         if not (ready.is_file() and folder.is_dir()):
             ready.unlink(missing_ok=True)
             remove_worktree(main, folder)
-            _make(main, folder, edits, params)
+            _make(main, folder, root, tree, params)
+            for link in linked:
+                _link(main / link, root / link)
             ready.touch()
-    return Checkout(folder, name)
+    return Checkout(root, name)
+
+
+def _new_data(main: Path, params: str) -> list[str]:
+    """Files and folders that git neither knows nor ignores and that are data: a worktree has links.
+
+    Data is what params.yaml or dvc.yaml name as an input, and what is larger than code.
+    """
+    listed = git.git(main, "ls-files", "--others", "--exclude-standard", "--directory", "-z")
+    names = [name.rstrip("/") for name in listed.split("\0") if name]
+    stages = (main / "dvc.yaml").read_text(encoding="utf-8")
+    inputs = " ".join([params, *re.findall(r"^ *deps:.*(?:\n +- .*)*", stages, re.MULTILINE)])
+    words = set(re.split(r"[\s\"',\[\]{}]+", inputs))
+    return sorted(name for name in names if name in words or size(main / name) > NEW_CODE)
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    files = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
+    return sum(file.lstat().st_size for file in files)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    target.symlink_to(source.resolve(), target_is_directory=source.is_dir())
 
 
 def link_inputs(inputs: Iterable[Path], main: Path, here: Checkout) -> None:
@@ -74,9 +110,7 @@ def link_inputs(inputs: Iterable[Path], main: Path, here: Checkout) -> None:
     for path in inputs:
         source, target = main / path, here.root / path
         if not target.exists() and source.exists() and not path.is_absolute():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.unlink(missing_ok=True)
-            target.symlink_to(source.resolve(), target_is_directory=source.is_dir())
+            _link(source, target)
 
 
 def save_experiment(here: Checkout, stages: Sequence[str]) -> None:
@@ -84,7 +118,7 @@ def save_experiment(here: Checkout, stages: Sequence[str]) -> None:
     assert here.experiment is not None
     command = ["dvc", "exp", "save", "--quiet", "--force", "--name", here.experiment, *stages]
     environment = here.environment()
-    if not _git(here.root, "config", "user.email").strip():
+    if not git.ask(here.root, "config", "user.email"):
         # Nobody told git who they are, and DVC's commit of an experiment would fail for it.
         for role in ("AUTHOR", "COMMITTER"):
             environment.setdefault(f"GIT_{role}_NAME", "repo-pipeline")
@@ -110,32 +144,39 @@ def save_experiment(here: Checkout, stages: Sequence[str]) -> None:
 
 def saved(main: Path, name: str) -> bool:
     """Whether DVC knows an experiment of this name."""
-    return bool(_git(main, "for-each-ref", f"refs/exps/*/*/{name}", "--format=%(refname)").strip())
+    return bool(git.ask(main, "for-each-ref", f"refs/exps/*/*/{name}", "--format=%(refname)"))
 
 
 def remove_worktree(main: Path, folder: Path) -> None:
     """Remove a worktree and git's record of it; nothing when there is none."""
     shutil.rmtree(folder, ignore_errors=True)
-    _git(main, "worktree", "prune")
+    git.ask(main, "worktree", "prune")
 
 
-def _make(main: Path, folder: Path, edits: str, params: str) -> None:
-    made = _git(main, "worktree", "add", "--quiet", "--force", "--detach", str(folder), "HEAD")
-    if not (folder / "dvc.yaml").is_file():
-        raise UserError(f"{main}: git could not make a worktree at {folder}; {made.strip()}")
-    if edits:
-        subprocess.run(
-            ["git", "apply", "--whitespace=nowarn", "-"],
-            cwd=folder,
-            input=edits,
-            text=True,
-            check=True,
+def _make(main: Path, folder: Path, root: Path, tree: str, params: str) -> None:
+    try:
+        git.git(
+            main,
+            "worktree",
+            "add",
+            "--quiet",
+            "--force",
+            "--no-checkout",
+            "--detach",
+            str(folder),
+            "HEAD",
         )
-    (folder / PARAMS).write_text(params, encoding="utf-8")
+        git.git(folder, "read-tree", "--reset", "-u", tree)
+    except git.GitError as error:
+        raise UserError(f"{main}: git could not make a worktree at {folder}; {error}") from None
+    if not (root / "dvc.yaml").is_file():
+        raise UserError(f"{main}: dvc.yaml is in no commit; commit it first")
+    (root / PARAMS).write_text(params, encoding="utf-8")
     for name in (LOCK, ".dvc/config.local"):
         if (main / name).is_file():
-            shutil.copy(main / name, folder / name)
-    _share_cache(main, folder)
+            (root / name).parent.mkdir(exist_ok=True)
+            shutil.copy(main / name, root / name)
+    _share_cache(main, root)
 
 
 def _share_cache(main: Path, folder: Path) -> None:
@@ -146,10 +187,3 @@ def _share_cache(main: Path, folder: Path) -> None:
     config = Config(str(folder / ".dvc"), validate=False)
     with config.edit("local") as local:
         local.setdefault("cache", {})["dir"] = cache
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
-    return done.stdout if done.returncode == 0 else ""

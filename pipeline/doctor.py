@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import psutil
 
+from pipeline import git
 from pipeline.environment import served
 from stages.common import variables
 from stages.common.errors import UserError
@@ -147,7 +147,7 @@ def _project(root: Path) -> Iterator[Finding]:
             yield Finding(verdict, "params.yaml", f"{one.field}: {one.why}", one.fix)
     except UserError as error:
         yield Finding("wrong", "params.yaml", str(error).splitlines()[0], "edit that line")
-    commit = _output("git", "-C", str(root), "rev-parse", "--short", "HEAD")
+    commit = git.head(root)[:12]
     yield Finding(
         "ok" if commit else "note",
         "git commit",
@@ -257,8 +257,3 @@ def _writes(folder: Path) -> bool:
             return True
     except OSError:
         return False
-
-
-def _output(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""

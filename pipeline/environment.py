@@ -1,10 +1,12 @@
 """Settings of the tools that a run uses, made before they are imported."""
 
+import json
 import os
 from pathlib import Path
 
+from pipeline import place
 from stages.common import guard
-from stages.common.files import read_json, write_json
+from stages.common.files import read_json
 
 HOME = Path(".prefect")
 """Prefect's database and ours about its server: beside the project, on a local disk (SQLite), and
@@ -12,17 +14,20 @@ not under ``REPO_RUNS``, which may be shared storage or full."""
 SETTINGS = Path("prefect.toml")
 """Where the command ``prefect`` looks for settings in a project's folder."""
 OURS = "# Written by `repo-pipeline serve`, which removes it when it ends."
+URL, AUTH = "PREFECT_API_URL", "PREFECT_API_AUTH_STRING"
 
 
 def prepare(root: Path) -> None:
     """The variables, and the folder that Prefect's database needs: for what starts Prefect."""
     defaults(root)
+    place.refuse_bad_network()
     if os.environ["PREFECT_HOME"] == str(_home(root)):
-        _home(root).mkdir(parents=True, exist_ok=True)
+        place.private(_home(root))
 
 
 def defaults(root: Path) -> None:
     """Quiet, offline-safe variables, no files; one that is set already stays as it is."""
+    place.settle(root)
     settings = {
         "PREFECT_HOME": str(_home(root)),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -40,9 +45,9 @@ def defaults(root: Path) -> None:
     }
     for name, value in settings.items():
         os.environ.setdefault(name, value)
-    server = served(root)
-    if server:
-        os.environ.setdefault("PREFECT_API_URL", server)
+    server = _record(root)
+    if server and URL not in os.environ:
+        os.environ[URL], os.environ[AUTH] = str(server["api"]), str(server["auth"])
 
 
 def _home(root: Path) -> Path:
@@ -51,22 +56,34 @@ def _home(root: Path) -> Path:
 
 def served(root: Path) -> str | None:
     """The API of this checkout's ``repo-pipeline serve``, if one runs; clears what a dead one left."""
+    server = _record(root)
+    return str(server["api"]) if server else None
+
+
+def _record(root: Path) -> dict[str, str] | None:
     record = root / HOME / "server.json"
     if not record.is_file():
         return None
-    server = read_json(record)
-    if guard.alive(server["process"]):
-        return str(server["api"])
+    server: dict[str, str] = read_json(record)
+    if guard.alive(server["process"]) and "auth" in server:
+        return server
     withdraw(root)
     return None
 
 
-def announce(root: Path, api: str) -> None:
-    """Tell `repo-pipeline` and `prefect`, started in this folder, where the server is."""
-    write_json(root / HOME / "server.json", {"api": api, "process": guard.mark()})
+def announce(root: Path, api: str, auth: str) -> bool:
+    """Tell `repo-pipeline` and `prefect`, started in this folder, where the server is and its secret.
+
+    False when the folder has a ``prefect.toml`` of the user's own, which stays as it is.
+    """
+    record = json.dumps({"api": api, "auth": auth, "process": guard.mark()})
+    place.write_private(root / HOME / "server.json", record)
     settings = root / SETTINGS
-    if not settings.is_file() or settings.read_text(encoding="utf-8").startswith(OURS):
-        settings.write_text(f'{OURS}\n[api]\nurl = "{api}"\n', encoding="utf-8")
+    if settings.is_file() and not settings.read_text(encoding="utf-8").startswith(OURS):
+        return False
+    text = f'{OURS}\n[api]\nurl = "{api}"\nauth_string = "{auth}"\n'
+    place.write_private(settings, text)
+    return True
 
 
 def withdraw(root: Path) -> None:

@@ -1,5 +1,6 @@
 """The graph, as DVC reads it from ``dvc.yaml``: nothing else lists the stages."""
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,6 +73,16 @@ class Graph:
         return [name for name in self.stages if name in wanted]
 
 
+NAME = re.compile(r"[A-Za-z0-9_-]+(@[A-Za-z0-9_.-]+)?")
+
+
+def _is_ours(stage: Any, root: Path) -> bool:
+    return (
+        bool(getattr(stage, "name", None))
+        and Path(stage.path).resolve() == (root / "dvc.yaml").resolve()
+    )
+
+
 def _is_file(dep: Any) -> bool:
     from dvc.dependency.param import ParamsDependency
 
@@ -90,7 +101,17 @@ def read_graph(root: Path) -> Graph:
         graph = repo.index.graph
     except DvcException as error:
         raise UserError(f"dvc.yaml: {str(error).strip().splitlines()[0]}") from None
-    stages = {stage: stage.name for stage in graph if hasattr(stage, "cmd")}
+    if Path(repo.root_dir).resolve() != root.resolve():
+        raise UserError(f"{root}: DVC's project is {repo.root_dir}; `dvc init --subdir` here")
+    # Others have their own DVC files beside (`dvc add`): no name, and not our dvc.yaml.
+    ours = {stage for stage in repo.index.stages if _is_ours(stage, root)}
+    stages = {stage: str(stage.name) for stage in graph if stage in ours}
+    for name in stages.values():
+        if not NAME.fullmatch(name):  # it goes into a shell command
+            raise UserError(
+                f"dvc.yaml: stage {name!r}: names of variants and the like in params.yaml have "
+                "letters, digits, '-', '_' and '.' only"
+            )
     # DVC's edges run from a stage to what it needs; ties follow the order of dvc.yaml.
     position = {stage: number for number, stage in enumerate(repo.index.stages)}
     order = networkx.lexicographical_topological_sort(

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from pipeline.environment import announce, withdraw
+from pipeline import place
+from pipeline.environment import AUTH, URL, announce, withdraw
 from pipeline.process import child_environment
-from pipeline.services import HOST, Service, Show, api_of, server
+from pipeline.services import HOST, Service, Show, api_of, protect, server
 from stages.common.errors import UserError
 
 POOL = "repo-pipeline"
@@ -29,10 +30,12 @@ class _Ended(BaseException):
 
 
 def serve(root: Path, port: int, show: Show) -> None:
-    """Serve until interrupted. Raises ``UserError`` when the port is taken."""
+    """Serve until interrupted. Raises ``UserError`` outside a project and when the port is taken."""
+    for name in ("dvc.yaml", "prefect.yaml"):
+        if not (root / name).is_file():
+            raise UserError(f"{root}: no {name} here; change to the project's folder")
     _refuse_taken(port)
-    api = api_of(port)
-    os.environ["PREFECT_API_URL"] = api
+    api, auth = api_of(port), protect(port)
     logs = root / os.environ["PREFECT_HOME"] / "logs"
     page = server(port, logs / "server.log")
     worker = Service(["worker", "start", "--pool", POOL, "--type", "process"], logs / "worker.log")
@@ -43,8 +46,16 @@ def serve(root: Path, port: int, show: Show) -> None:
             _prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
             _prefect("--no-prompt", "deploy", "--all")
             worker.start()
-            announce(root, api)
+            found = announce(root, api, auth)
             show(f"Prefect's page: http://{HOST}:{port}")
+            show(f"the browser asks once for: {auth}")
+            if not found:
+                show(
+                    f"prefect.toml is your own and stays: for the command `prefect` set {URL}={api} "
+                    f"and {AUTH} to what the browser asks for"
+                )
+            if any(os.environ.get(name) for name in place.PROXIES):
+                show(f"with a proxy set, `prefect` needs NO_PROXY={HOST}")
             show(
                 "run from another terminal here: prefect deployment run repo-pipeline/full --watch"
             )

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pipeline.environment import AUTH, URL
 from pipeline.process import child_environment, stop
 from stages.common import guard
 
@@ -93,6 +95,20 @@ def api_of(port: int) -> str:
     return f"http://{HOST}:{port}/api"
 
 
+def protect(port: int) -> str:
+    """Set the variables of a server at ``port`` and of all that talk to it; returns the credential.
+
+    Only who has the random credential is let in, and a browser only from the server's own page.
+    """
+    auth = f"repo:{secrets.token_urlsafe(24)}"
+    os.environ[URL], os.environ[AUTH] = api_of(port), auth
+    os.environ["PREFECT_SERVER_API_AUTH_STRING"] = auth
+    os.environ["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] = "true"
+    origins = f"http://{HOST}:{port},http://localhost:{port}"
+    os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = origins
+    return auth
+
+
 def server(port: int, log: Path, *options: str) -> Service:
     """Prefect's server on loopback."""
     return Service(["server", "start", "--host", HOST, "--port", str(port), *options], log)
@@ -104,24 +120,27 @@ def own_server(show: Show) -> Iterator[None]:
 
     Prefect would start one by itself, which a kill of the run leaves behind.
     """
-    if os.environ.get("PREFECT_API_URL"):
+    if os.environ.get(URL):
         yield
         return
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = int(probe.getsockname()[1])
     log = Path(os.environ["PREFECT_HOME"]) / "logs" / "run-server.log"
+    before = dict(os.environ)
+    protect(port)
     running, over = server(port, log, "--no-services", "--no-ui"), threading.Event()
     running.start()
     try:
         running.wait_for(api_of(port))
-        os.environ["PREFECT_API_URL"] = api_of(port)
         threading.Thread(target=_keep, args=(running, over, show), daemon=True).start()
         yield
     finally:
         over.set()
-        os.environ.pop("PREFECT_API_URL", None)
         running.stop()
+        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+            os.environ.pop(name)
+        os.environ.update({k: v for k, v in before.items() if k.startswith("PREFECT_")})
 
 
 def _keep(running: Service, over: threading.Event, show: Show) -> None:

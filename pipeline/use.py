@@ -1,11 +1,11 @@
 """Profiles: complete params files that replace ``params.yaml``."""
 
-import subprocess
 from importlib.resources import files
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from pipeline import git
 from stages.common.errors import UserError
 from stages.common.files import replacing
 from stages.common.migration import SCHEMA, version_of
@@ -60,14 +60,11 @@ def use(text: str, root: Path) -> None:
     """
     target = root / PARAMS
     if target.is_file() and target.read_text(encoding="utf-8") not in profiles().values():
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", PARAMS],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if changed.returncode or changed.stdout.strip():
+        try:
+            edited = bool(git.changed(root, PARAMS))
+        except git.GitError:
+            edited = True
+        if edited:
             raise UserError(f"{PARAMS} has edits that are not committed; commit or drop them first")
     with replacing(target) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pipeline.cluster_file import ClusterFile
 from stages.common.cost import Layout
 from stages.common.errors import UserError
+from stages.common.ray_session import cores as cores_here
 from stages.common.variables import flag, whole
 
 MFU_LOW, MFU_HIGH = 0.356, 0.50
@@ -68,7 +69,7 @@ class Machine:
 def machine(described: ClusterFile) -> Machine:
     """The machine of a cluster file (or of the options that make one); raises ``UserError``."""
     if described.gpu is None and described.gpus == 0:
-        cores = described.cpus or len(os.sched_getaffinity(0))
+        cores = described.cpus or cores_here()
         return Machine(
             gpu=None,
             gpus=0,

@@ -15,12 +15,16 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from pipeline.place import LOOPBACK, refuse_bad_network
 from stages.common.errors import TryAgain, UserError
+from stages.common.ray_session import TOKEN_FILE
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=10.0)
 SILENCE_S = 60.0
 """After so long without a line the caller looks whether job and connection are alive."""
+CLEAR = "REPO_TOKEN_IN_CLEAR"
+"""1: send the token over http:// to another host."""
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 TOKEN_HELP = (
     "put it in RAY_AUTH_TOKEN, in a file of mode 0600 that RAY_AUTH_TOKEN_PATH names, "
@@ -63,7 +67,14 @@ class Jobs:
         if parts.username or parts.password:
             raise UserError(f"address names a user or password; {TOKEN_HELP}")
         self.address = address.rstrip("/")
+        refuse_bad_network()
         token = _token()
+        open_to_all = parts.scheme == "http" and parts.hostname not in LOOPBACK
+        if token and open_to_all and os.environ.get(CLEAR) != "1":
+            raise UserError(
+                f"address is {address!r}: the token would go in clear; use https:// or a "
+                f"tunnel (ssh -L 8265:localhost:8265), or set {CLEAR}=1 on a network that you trust"
+            )
         self.headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=self.address, headers=self.headers, timeout=TIMEOUT)
 
@@ -190,7 +201,7 @@ def _token() -> str | None:
     if token := os.environ.get("RAY_AUTH_TOKEN", "").strip():
         return token
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    file = Path(named) if named else Path.home() / ".ray" / "auth_token"
+    file = Path(named) if named else TOKEN_FILE
     try:
         return file.read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:

@@ -6,10 +6,10 @@ find them, and not into the workspace: a ``results/`` that is there in part woul
 """
 
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import git
 from pipeline.remote.remotes import one_line
 from pipeline.remote.run_folder import RunFolder
 from pipeline.use import PARAMS, profiles
@@ -65,7 +65,9 @@ def fetch(root: Path, run: str, force: bool = False) -> Fetched:
 
 
 def _check_commit(root: Path, run: str, commit: str) -> None:
-    head = _git(root, "rev-parse", "HEAD")
+    head = git.head(root)
+    if not head:
+        raise UserError(f"{root}: not a git checkout; fetch into the clone that submitted the run")
     if head != commit:
         raise UserError(
             f"run {run} was made from commit {commit[:12]}, this checkout is at {head[:12]}; "
@@ -84,7 +86,7 @@ def _check_unsaved(root: Path, folder: Path, run: str) -> None:
             continue
         if name == LOCK and mark.is_file() and mark.read_text("utf-8") == sha256(file):
             continue
-        if _git(root, "status", "--porcelain", "--ignored", "--", name):
+        if git.changed(root, name, ignored=True):
             raise UserError(
                 f"{name} has changes that are not committed, and run {run} has another; commit or "
                 "drop them, or `fetch --force`"
@@ -109,12 +111,3 @@ def _cache_metrics(root: Path, home: RunFolder) -> None:
             graph.repo.fetch(targets=names)
         except DvcException as error:
             raise UserError(f"DVC remote {home.name!r}: {one_line(error)}") from None
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise UserError(f"{root}: not a git checkout; fetch into the clone that submitted the run")
-    return done.stdout.strip()

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import psutil
 
 from pipeline.events import VARIABLE, State, emit
+from pipeline.place import private
 from pipeline.remote.checkout import checkout, runs_folder
 from pipeline.remote.events import PREFIX, Tail, event
 from pipeline.remote.package import WISH
@@ -74,8 +75,8 @@ class Job:
         """Of the children: this Python first on PATH, the checkout's code, the shared folder."""
         binaries = str(Path(sys.executable).parent)
         # A local disk: Prefect keeps a SQLite file, which shared file systems lock badly.
-        prefect = Path(tempfile.gettempdir()) / f"repo-prefect-{os.getuid()}" / self.wish["run"]
-        prefect.mkdir(parents=True, exist_ok=True)
+        ours = private(Path(tempfile.gettempdir()) / f"repo-prefect-{os.getuid()}")
+        prefect = private(ours / self.wish["run"])
         return {
             **os.environ,
             **self.wish["environment"],

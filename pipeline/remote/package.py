@@ -7,16 +7,15 @@ ignores is ever in it, hence no data, no cache and no ``.dvc/config.local``.
 import hashlib
 import io
 import json
-import os
-import subprocess
+import posixpath
 import tarfile
-import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from pipeline import git
 from stages.common.errors import UserError
 from stages.common.variables import whole
 
@@ -34,31 +33,27 @@ class Tree:
         ``aside``: files that are sent in another way, or not at all; their edits do not count.
         """
         self.root = root
-        try:
-            top = _git(root, "rev-parse", "--show-toplevel")
-            self.commit = _git(root, "rev-parse", "HEAD")
-        except (subprocess.CalledProcessError, FileNotFoundError):
-            raise UserError(f"{root}: no git commit here; a run is sent as a commit") from None
-        if Path(top).resolve() != root.resolve():
-            raise UserError(f"{root}: not the top of its git repository; change to {top}")
-        changed = [
-            name
-            for name in _git(root, "status", "--porcelain", "--no-renames").splitlines()
-            if name[3:] not in (LOCK, *aside)
-        ]
+        self.commit = git.head(root)
+        if not self.commit:
+            raise UserError(f"{root}: no git commit here; a run is sent as a commit")
+        changed = [name for name in git.changed(root) if name not in (LOCK, *aside)]
         if changed and not dirty:
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
             raise UserError(
-                f"{changed[0][3:]}{more}: not committed; commit, or send it as it is with --dirty"
+                f"{changed[0]}{more}: not committed; commit, or send it as it is with --dirty"
             )
-        self.tree = self._whole() if changed else _git(root, "rev-parse", "HEAD^{tree}")
+        whole = git.tree(root) if changed else "HEAD"
+        # Of a repository with more than the project, the project's folder is sent.
+        self.tree = git.git(root, "rev-parse", f"{whole}:{git.prefix(root)}")
         self.identity = f"{self.commit}+{self.tree}" if changed else self.commit
 
     def check_size(self) -> None:
         """Refuse what is too large to send, naming the largest folder."""
         limit = _limit_mb() * 10**6
         sizes: Counter[str] = Counter()
-        for line in _git(self.root, "ls-tree", "-r", "-l", "-z", self.tree).split("\0"):
+        for line in git.git(self.root, "ls-tree", "-r", "-l", "-z", "--full-tree", self.tree).split(
+            "\0"
+        ):
             head, _, name = line.partition("\t")
             size = head.split()[-1] if head else "-"
             if size.isdigit():
@@ -78,19 +73,18 @@ class Tree:
         lock = self.root / LOCK
         if lock.is_file():  # says what is made already, whether or not it is committed
             ours[LOCK] = lock.read_text(encoding="utf-8")
-        archive = subprocess.run(
-            ["git", "archive", "--format=tar", self.tree],
-            cwd=self.root,
-            capture_output=True,
-            check=True,
-        ).stdout
+        # From the tree's own top: `git archive` takes the folder it is started in for a prefix.
+        top = Path(git.git(self.root, "rev-parse", "--show-toplevel"))
+        archive = git.git_bytes(top, "archive", "--format=tar", self.tree)
         buffer = io.BytesIO()
         with (
             tarfile.open(fileobj=io.BytesIO(archive)) as tar,
             zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as zipped,
         ):
-            for member in tar:
-                file = tar.extractfile(member) if member.isfile() or member.issym() else None
+            known = {member.name: member for member in tar}
+            for member in known.values():
+                found = _behind_links(member, known)
+                file = tar.extractfile(found) if found is not None else None
                 if file is not None and member.name not in ours:
                     _add(zipped, member.name, file.read(), member.mode)
             for name, text in sorted(ours.items()):
@@ -98,13 +92,19 @@ class Tree:
         content = buffer.getvalue()
         return f"_ray_pkg_{hashlib.sha256(content).hexdigest()[:32]}.zip", content
 
-    def _whole(self) -> str:
-        """A tree of the working folder as it is; the user's index stays as it was."""
-        with tempfile.TemporaryDirectory() as folder:
-            index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-            _git(self.root, "read-tree", "HEAD", **index)
-            _git(self.root, "add", "--all", **index)
-            return _git(self.root, "write-tree", **index)
+
+def _behind_links(
+    member: tarfile.TarInfo, known: dict[str, tarfile.TarInfo]
+) -> tarfile.TarInfo | None:
+    """The file that a member is or links to; none for folders and for links that lead out."""
+    for _ in range(8):
+        if not member.issym():
+            return member if member.isfile() else None
+        name = posixpath.normpath(posixpath.join(posixpath.dirname(member.name), member.linkname))
+        if name not in known:
+            return None
+        member = known[name]
+    return None
 
 
 def _limit_mb() -> int:
@@ -115,15 +115,3 @@ def _add(zipped: zipfile.ZipFile, name: str, content: bytes, mode: int) -> None:
     entry = zipfile.ZipInfo(name, _EPOCH)
     entry.external_attr = (mode & 0o777) << 16
     zipped.writestr(entry, content, zipfile.ZIP_DEFLATED)
-
-
-def _git(root: Path, *arguments: str, **environment: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=root,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip("\n")

@@ -5,13 +5,15 @@ An orphan would go on with cores, memory and the owner's lock that the next run 
 
 import os
 import signal
+import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 
 VARIABLE = "REPO_CONDUCTOR"
-"""``<pid>:<start time>`` of the process to watch; unset: nobody is watched."""
+"""``<pid>:<start>`` of the process to watch; unset: nobody is watched."""
 _LOOK_S = 1.0
 _GRACE_S = 5.0
 """From being asked to stop to being stopped."""
@@ -19,18 +21,30 @@ _GRACE_S = 5.0
 
 def mark() -> str:
     """What names this process for ``watch``: a pid alone may belong to another by now."""
-    return f"{os.getpid()}:{psutil.Process().create_time():.2f}"
+    return f"{os.getpid()}:{_started(os.getpid())}"
 
 
 def alive(marked: str) -> bool:
     """Whether the process that ``mark`` named still runs."""
     pid, _, started = marked.partition(":")
     try:
-        process = psutil.Process(int(pid))
-        same = f"{process.create_time():.2f}" == started
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, ValueError):
+        same = _started(int(pid)) == started
+        return same and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, OSError, ValueError):
         return False
+
+
+def _started(pid: int) -> str:
+    """When a process began, in a way that setting the clock does not change.
+
+    On Linux ticks since boot (field 22 of proc_pid_stat(5)): ``create_time`` adds the time of the
+    boot, which moves with NTP and after a sleep.
+    """
+    stat = Path(f"/proc/{pid}/stat")
+    if sys.platform == "linux":
+        # The second field is the name in brackets and may hold anything.
+        return stat.read_text(errors="replace").rpartition(")")[2].split()[19]
+    return f"{psutil.Process(pid).create_time():.2f}"
 
 
 def watch() -> None:

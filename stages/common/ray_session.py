@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stages.common import ray_place
 from stages.common.variables import whole
 
 ENVIRONMENT = {
@@ -31,7 +32,7 @@ OWN = {
     **({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}),
 }
 """Beside these for a Ray that is started here, not joined."""
-TOKEN_FILE = Path.home() / ".ray" / "auth_token"
+TOKEN_FILE = Path(os.path.expanduser("~")) / ".ray" / "auth_token"  # noqa: PTH111 - never raises
 
 
 @contextmanager
@@ -70,6 +71,7 @@ def _connect() -> None:
         ray.init(
             address="local",
             num_cpus=cpus(),
+            _temp_dir=ray_place.folder(),
             include_dashboard=False,
             log_to_driver=False,
             logging_level="warning",
@@ -89,20 +91,29 @@ def _own_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def cores() -> int:
+    """Cores that this process may use; a Mac cannot say and has them all."""
+    own = getattr(os, "sched_getaffinity", None)
+    return len(own(0)) if own else os.cpu_count() or 1
+
+
 def cpus() -> int:
     """Cores that a local Ray may use: ``$REPO_CPUS``, by default those of this process."""
-    return whole("REPO_CPUS", len(os.sched_getaffinity(0)))
+    return whole("REPO_CPUS", cores())
 
 
 def _ensure_token() -> None:
     """Give Ray a token file that only its owner may read (Ray's own is made with mode 0644)."""
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
         return
-    TOKEN_FILE.parent.mkdir(mode=0o700, exist_ok=True)
-    if not TOKEN_FILE.exists():
-        temporary = TOKEN_FILE.with_name(f".auth_token.{os.getpid()}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-        temporary.replace(TOKEN_FILE)
-    TOKEN_FILE.chmod(0o600)
+    try:
+        TOKEN_FILE.parent.mkdir(mode=0o700, exist_ok=True)
+        if not TOKEN_FILE.exists():
+            temporary = TOKEN_FILE.with_name(f".auth_token.{os.getpid()}")
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(32))
+            temporary.replace(TOKEN_FILE)
+        TOKEN_FILE.chmod(0o600)
+    except OSError:  # no home, or one that cannot be written: children inherit the variable
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

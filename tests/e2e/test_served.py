@@ -1,8 +1,11 @@
 """``repo-pipeline serve``: deployments, states, logs and artifacts on Prefect's page, cancelling."""
 
+import base64
 import json
 import os
+import subprocess
 import time
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +22,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 class Api:
     """The few questions to Prefect's REST API that the tests ask."""
 
-    def __init__(self, address: str) -> None:
-        self._client = httpx.Client(base_url=address, timeout=30)
+    def __init__(self, address: str, folder: Path) -> None:
+        server = json.loads((folder / ".prefect" / "server.json").read_text())
+        secret = base64.b64encode(server["auth"].encode()).decode()
+        self._client = httpx.Client(
+            base_url=address, timeout=30, headers={"Authorization": f"Basic {secret}"}
+        )
+        token = self._client.get("/csrf-token", params={"client": "tests"}).json()["token"]
+        self._client.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "tests"})
 
     def post(self, path: str, **body: Any) -> Any:
         answer = self._client.post(path, json=body)
@@ -49,7 +58,7 @@ class Api:
 
 @pytest.fixture(scope="module")
 def api(served: Served) -> Api:
-    return Api(served.api)
+    return Api(served.api, served.project.folder)
 
 
 def test_the_page_shows_one_task_per_stage_with_log_and_artifacts(
@@ -67,6 +76,25 @@ def test_the_page_shows_one_task_per_stage_with_log_and_artifacts(
     assert "niah_single_1" in artifacts["results"]["data"]
     assert "never ran here" in artifacts["plan"]["data"]
     assert artifacts["progress-train-repo-42"]["data"] == 100
+
+
+def test_only_this_folder_has_the_key_to_the_server(project: Project, tmp_path: Path) -> None:
+    address = json.loads((project.folder / ".prefect" / "server.json").read_text())["api"]
+    for name in ("prefect.toml", ".prefect/server.json"):
+        assert (project.folder / name).stat().st_mode & 0o077 == 0
+    assert (project.folder / ".prefect").stat().st_mode & 0o077 == 0
+    assert httpx.get(f"{address}/csrf-token", params={"client": "x"}).status_code == 401
+    done = subprocess.run(
+        project.command("prefect", "deployment", "ls"),
+        cwd=tmp_path,
+        env=project.environment(PREFECT_API_URL=address, PREFECT_HOME=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0 and "401" in done.stdout + done.stderr
+    here = project("prefect", "deployment", "ls")
+    assert here.returncode == 0 and "repo-pipeline/smoke" in here.stdout
 
 
 def test_a_second_run_skips_every_stage(project: Project, api: Api) -> None:

@@ -48,20 +48,29 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Shell:
     return run
 
 
-@pytest.fixture
-def project(tmp_path: Path, shell: Shell) -> Path:
-    """A git and DVC repository with a graph of the same shape as the real one."""
-    folder = tmp_path / "project"
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small project, made once."""
+    folder = tmp_path_factory.mktemp("template") / "project"
     (folder / "out").mkdir(parents=True)
     (folder / "dvc.yaml").write_text(DVC_YAML)
     (folder / "params.yaml").write_text("kinds: [a, b]\none: 1\ntwo: {x: {y: 2}}\n")
     for name, content in SCRIPTS.items():
         (folder / name).write_text(content)
     (folder / ".gitignore").write_text("/out/\n/final\n")
-    shell(folder, "git", "init", "-q")
-    shell(folder, "dvc", "init", "-q")
-    shell(folder, "dvc", "config", "core.analytics", "false")
+    for command in (
+        ("git", "init", "-q"),
+        (sys.executable, "-m", "dvc", "init", "-q"),
+        (sys.executable, "-m", "dvc", "config", "core.analytics", "false"),
+    ):
+        subprocess.run(command, cwd=folder, check=True)
     return folder
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path, shell: Shell) -> Path:
+    """A git and DVC repository with a graph of the same shape as the real one."""
+    return Path(shutil.copytree(template, tmp_path / "project", symlinks=True))
 
 
 def clone(source: Path, target: Path) -> Path:

@@ -46,7 +46,7 @@ def api(laptop: Laptop) -> Iterator[Api]:
     while "prefect deployment run" not in log.read_text():
         assert process.poll() is None and time.monotonic() < until, log.read_text()
         time.sleep(0.5)
-    yield Api(f"http://127.0.0.1:{port}/api")
+    yield Api(f"http://127.0.0.1:{port}/api", laptop.folder)
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=60)
 

@@ -24,7 +24,12 @@ def served(
     assert project("repo-pipeline", "use", "smoke").returncode == 0
     port, log = free_port(), project.folder.parent / "serve.log"
     process = start_serving(project, port, log)
-    yield project, Api(f"http://127.0.0.1:{port}/api"), psutil.Process(process.pid), log
+    yield (
+        project,
+        Api(f"http://127.0.0.1:{port}/api", project.folder),
+        psutil.Process(process.pid),
+        log,
+    )
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
