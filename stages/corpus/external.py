@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from stages.common import paths
 from stages.common.errors import UserError
 from stages.corpus.params import CorpusParams
 from stages.corpus.reading.found import DataFile, data_files
@@ -45,7 +46,13 @@ def listing(params: CorpusParams) -> str:
 
 def _files(params: CorpusParams) -> list[DataFile]:
     assert params.path is not None
-    return data_files(Path(params.path), params.text_field)
+    path = Path(params.path)
+    if paths.CORPUS.resolve().is_relative_to(path.resolve()):
+        raise UserError(
+            f"corpus.path is {params.path!r}, which holds {paths.CORPUS}, where the pipeline writes "
+            "documents; move yours to a folder of their own"
+        )
+    return data_files(path, params.text_field)
 
 
 def _local(params: CorpusParams, cursor: Cursor) -> Iterator[Taken]:

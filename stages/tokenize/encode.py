@@ -1,17 +1,28 @@
-"""One file of the corpus into token shards: the work of one Ray task."""
+"""One file of the corpus into token shards: the work of one Ray task.
 
+Ids go to disk as they come: memory is that of one batch, whatever ``shard_tokens`` is.
+"""
+
+import hashlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from tokenizers import Tokenizer
+import orjson
 
-from stages.common.files import read_json, read_jsonl, replacing, sha256, write_json
+from stages.common.encoder import Encoder
+from stages.common.errors import UserError
+from stages.common.files import read_json, replacing, sha256, write_json
 from stages.common.tokens import DTYPE, Ids
+from stages.tokenize.long_texts import parts
 
-BATCH_BYTES = 1 << 20
-"""Text handed to the tokenizer at once: enough to amortise the call, little to hold in memory."""
+BATCH_CHARACTERS = 1 << 20
+"""Text handed to the tokenizer at once: 112 MB of its memory (a batch of one part has less)."""
+
+Batch = tuple[list[str], list[bool]]
+"""Parts of documents, and whether a document ends with each."""
 
 
 def encode_file(
@@ -27,54 +38,111 @@ def encode_file(
         # A shard may share its bytes with data/tokens (a hard link), so it can be damaged there.
         if all(_is_whole(target.with_name(entry["name"]), entry["sha256"]) for entry in entries):
             return entries
+    encoder = Encoder(tokenizer)
+    found = _parts(source, encoder, eos_id)
     entries = []
-    for number, documents in enumerate(_shards(source, tokenizer, eos_id, shard_tokens)):
-        ids_file = target.with_name(f"{target.name}-{number:05d}.npy")
-        ids = np.concatenate(documents).astype(DTYPE)
-        with replacing(ids_file) as temporary:
-            ids.tofile(temporary)
-        with replacing(ids_file.with_suffix(".ends")) as temporary:
-            np.cumsum([len(document) for document in documents]).astype("<u8").tofile(temporary)
-        entries.append(
-            {
-                "name": ids_file.name,
-                "tokens": len(ids),
-                "documents": len(documents),
-                "sha256": sha256(ids_file),
-            }
-        )
+    while True:
+        name = target.with_name(f"{target.name}-{len(entries):05d}.npy")
+        entry = _shard(found, shard_tokens, name)
+        if entry is None:
+            break
+        entries.append(entry)
     write_json(done, entries)
     return entries
+
+
+class _Part(NamedTuple):
+    """Ids of a document, or of a part of a very long one."""
+
+    ids: Ids
+    ends: bool
+    """Whether the document ends with it (the eos is its last id then)."""
+    control_strings: int
+
+
+def _shard(parts_of: Iterator[_Part], shard_tokens: int, file: Path) -> dict[str, Any] | None:
+    """Write one shard, closed at the first document's end past ``shard_tokens``; none at the end."""
+    first = next(parts_of, None)
+    if first is None:
+        return None
+    tokens = control_strings = 0
+    ends: list[int] = []
+    digest = hashlib.sha256()
+    with ExitStack() as stack:
+        ids_file = stack.enter_context(
+            open(stack.enter_context(replacing(file)), "wb", buffering=1 << 20)
+        )
+        part: _Part | None = first
+        while part is not None:
+            content = part.ids.tobytes()
+            ids_file.write(content)
+            digest.update(content)
+            tokens += len(part.ids)
+            control_strings += part.control_strings
+            if part.ends:
+                ends.append(tokens)
+                if tokens >= shard_tokens:
+                    break
+            part = next(parts_of, None)
+    with replacing(file.with_suffix(".ends")) as temporary:
+        np.array(ends, dtype="<u8").tofile(temporary)
+    return {
+        "name": file.name,
+        "tokens": tokens,
+        "documents": len(ends),
+        "control_strings": control_strings,
+        "sha256": digest.hexdigest(),
+    }
 
 
 def _is_whole(shard: Path, expected: str) -> bool:
     return shard.is_file() and shard.with_suffix(".ends").is_file() and sha256(shard) == expected
 
 
-def _shards(source: Path, tokenizer: Path, eos_id: int, shard_tokens: int) -> Iterator[list[Ids]]:
-    """Yield lists of documents (ids, eos last) of just over ``shard_tokens`` tokens each."""
-    encoder = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
-    held: list[Ids] = []
-    size = 0
-    for texts in _batches(source):
-        for encoding in encoder.encode_batch_fast(texts, add_special_tokens=False):
-            held.append(np.array([*encoding.ids, eos_id], dtype=DTYPE))
-            size += len(held[-1])
-            if size >= shard_tokens:
-                yield held
-                held, size = [], 0
-    if held:
-        yield held
+def _parts(source: Path, encoder: Encoder, eos_id: int) -> Iterator[_Part]:
+    """Yield the parts of the file's documents in order, eos behind the last part of each."""
+    for texts, ends in _batches(source, encoder):
+        for text, encoding, end in zip(texts, encoder.batch(texts), ends, strict=True):
+            ids = np.empty(len(encoding) + end, dtype=DTYPE)
+            ids[: len(encoding)] = encoding.ids
+            if end:
+                ids[-1] = eos_id
+            yield _Part(ids, end, encoder.control_strings(text))
 
 
-def _batches(source: Path) -> Iterator[list[str]]:
-    batch: list[str] = []
+def _batches(source: Path, encoder: Encoder) -> Iterator[Batch]:
+    texts: list[str] = []
+    ends: list[bool] = []
     size = 0
-    for row in read_jsonl(source):
-        batch.append(row["text"])
-        size += len(row["text"])
-        if size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+    for text in _texts(source):
+        for part, last in _with_last(parts(text, encoder)):
+            texts.append(part)
+            ends.append(last)
+            size += len(part)
+            if size >= BATCH_CHARACTERS:
+                yield texts, ends
+                texts, ends, size = [], [], 0
+    if texts:
+        yield texts, ends
+
+
+def _with_last(items: Iterator[str]) -> Iterator[tuple[str, bool]]:
+    held = next(items)
+    for item in items:
+        yield held, False
+        held = item
+    yield held, True
+
+
+def _texts(source: Path) -> Iterator[str]:
+    """Texts of a file that the stage ``corpus`` wrote."""
+    with open(source, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                text: str = orjson.loads(line)["text"]
+            except (ValueError, KeyError, TypeError):
+                raise UserError(
+                    f"{source} line {number}: not a document of the stage corpus; make it anew with "
+                    "`repo-pipeline run corpus --force`"
+                ) from None
+            yield text

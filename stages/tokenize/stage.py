@@ -1,12 +1,11 @@
 """The corpus into flat uint32 shards, one Ray task per corpus file, resumable per file."""
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 from stages.common import paths, windows
-from stages.common.files import fingerprint, read_json, write_json
+from stages.common.errors import UserError
+from stages.common.files import fingerprint, link, read_json, write_json
 from stages.common.outs import building
 from stages.common.progress import Progress
 from stages.common.ray_session import session
@@ -29,7 +28,7 @@ def run(job: Job) -> None:
                 for entry in entries[file]:
                     name = Path(entry.pop("name"))
                     for part in (name, name.with_suffix(".ends")):
-                        _link(folder / file.parent / part, out / file.parent / part)
+                        link(folder / file.parent / part, out / file.parent / part)
                     source = file.stem.rsplit("-", 1)[0]
                     labels = {"split": file.parts[0], "source": source}
                     shards.append({**labels, "file": str(file.parent / name), **entry})
@@ -46,6 +45,8 @@ def run(job: Job) -> None:
             )
             windows.write(out)
     print(f"tokenize: {sum(shard['tokens'] for shard in shards):,} tokens", flush=True)
+    if found := sum(shard["control_strings"] for shard in shards):
+        print(f"tokenize: {found:,} strings of control tokens were kept as text", flush=True)
 
 
 def _encode_all(
@@ -56,9 +57,18 @@ def _encode_all(
     with session():
         import ray
 
-        # One thread per task: Ray shares out the cores, the tokenizer's own pool would fight it.
+        # Ray shares out the cores, the tokenizer's own pool takes no more than the task was given:
+        # one where there are enough files, all of a machine for a single one.
+        threads = _threads(len(files))
         encode = ray.remote(
-            num_cpus=1, runtime_env={"env_vars": {"RAYON_NUM_THREADS": "1"}}, max_retries=2
+            num_cpus=threads,
+            runtime_env={
+                "env_vars": {
+                    "RAYON_NUM_THREADS": str(threads),
+                    "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false",
+                }
+            },
+            max_retries=2,
         )(encode_file)
         pending = {}
         for file in files:
@@ -71,18 +81,24 @@ def _encode_all(
         while pending:
             (finished,), _ = ray.wait(list(pending), num_returns=1)
             file = pending.pop(finished)
-            entries[file] = ray.get(finished)
+            try:
+                entries[file] = ray.get(finished)
+            except ray.exceptions.RayTaskError as error:
+                if isinstance(error.cause, UserError):
+                    raise error.cause from None
+                raise
             done += (paths.CORPUS / file).stat().st_size
             progress.update(done)
     return entries
 
 
-def _link(source: Path, target: Path) -> None:
-    """A hard link where the file system allows one: 200 GB of tokens must not exist twice."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+def _threads(files: int) -> int:
+    """Cores for each file: those of all machines shared out, at most those of the smallest one."""
+    import ray
+
+    cores = [int(n["Resources"].get("CPU", 0)) for n in ray.nodes() if n["Alive"]]
+    cores = [count for count in cores if count]
+    return max(1, min(sum(cores) // max(1, files), *cores)) if cores else 1
 
 
 STAGE = Stage(name="tokenize", version=VERSION, reads=("tokenize",), run=run)

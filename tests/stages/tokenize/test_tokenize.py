@@ -96,6 +96,8 @@ def test_the_stage_on_ray(
     Path("params.yaml").write_text(profiles()["smoke"])
     for split in ("train", "validation"):
         write_jsonl(paths.CORPUS / split / "web-00000.jsonl", ({"text": text} for text in TEXTS))
+    odd = "see <|endoftext|> here"
+    write_jsonl(paths.CORPUS / "train" / "odd-00000.jsonl", ({"text": odd} for _ in range(3)))
     write_json(paths.CORPUS / "manifest.json", {})
     paths.TOKENIZER.mkdir()
     for file in tokenizer.iterdir():
@@ -103,9 +105,33 @@ def test_the_stage_on_ray(
     write_json(paths.TOKENIZER / "manifest.json", {"eos_id": 0, "vocab_size": 400})
     assert entry.attempt(STAGE).code == 0
     store = TokenStore(paths.TOKENS)
-    assert store.sources("train") == ["web"]
+    assert store.sources("train") == ["odd", "web"]
+    found = [s for s in store.manifest["shards"] if s["source"] == "odd"]
+    assert [(s["documents"], s["control_strings"]) for s in found] == [(3, 3)]
+    assert int((store.stream("train", ["odd"]).read(0, found[0]["tokens"]) == 0).sum()) == 3
     assert len(store.stream("train")) == sum(
         s["tokens"]
         for s in read_json(paths.TOKENS / "manifest.json")["shards"]
         if s["split"] == "train"
     )
+    (paths.CORPUS / "train" / "web-00000.jsonl").write_text('{"txt": 1}')
+    write_json(paths.CORPUS / "manifest.json", {"other": 1})
+    status = entry.attempt(STAGE)
+    assert status.code == 2
+    assert "web-00000.jsonl line 1: not a document of the stage corpus" in status.line
+
+
+def test_a_document_in_parts_is_one_document(
+    tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stages.tokenize import encode, long_texts
+
+    long = " ".join(TEXTS * 3)
+    write_jsonl(tmp_path / "a.jsonl", ({"text": text} for text in (TEXTS[0], long, TEXTS[1])))
+    whole = encode_file(tmp_path / "a.jsonl", tokenizer, 0, 1_000_000, tmp_path / "whole")
+    parts = long_texts.parts
+    monkeypatch.setattr(encode, "parts", lambda text, encoder: parts(text, encoder, part=700))
+    monkeypatch.setattr(encode, "BATCH_CHARACTERS", 1500)
+    cut = encode_file(tmp_path / "a.jsonl", tokenizer, 0, 1_000_000, tmp_path / "cut")
+    assert [{**entry, "name": ""} for entry in cut] == [{**entry, "name": ""} for entry in whole]
+    assert cut[0]["documents"] == 3
