@@ -79,12 +79,18 @@ def needed(root: Path, targets: Sequence[str]) -> list[str]:
 def say(warnings: Iterable[Finding]) -> None:
     """Print warnings, each once in a process."""
     for one in warnings:
-        _say(one.line)
+        _say(f"warning: {one.line}")
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Print what was changed to fit the base model (``pipeline.recipe``), each once in a process."""
+    for text in notes:
+        _say(f"to fit the base model: {text}")
 
 
 @cache
 def _say(line: str) -> None:
-    print(f"repo-pipeline: warning: {line}", file=sys.stderr, flush=True)
+    print(f"repo-pipeline: {line}", file=sys.stderr, flush=True)
 
 
 def _ours(environment: Mapping[str, str]) -> dict[str, str]:

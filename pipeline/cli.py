@@ -104,10 +104,13 @@ def use(
         return
     if profile is None:
         raise UserError("use: name a profile, or --migrate")
-    text = compose(Path.cwd(), profile, set_ or [])
+    notes: list[str] = []
+    text = compose(Path.cwd(), profile, set_ or [], notes)
     here = check.seen_here(check.read(Path.cwd(), text), Path.cwd(), planning=True)
-    check.say(check.everything(here))
+    warnings = check.everything(here)
     put(text, Path.cwd())
+    check.tell(notes)
+    check.say(warnings)
     print(f"params.yaml is now the profile {profile!r}{' with changes' if set_ else ''}")
 
 

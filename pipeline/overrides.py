@@ -8,6 +8,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline.recipe import follow
 from pipeline.use import PARAMS, profiles
 from stages.common.errors import UserError
 from stages.common.migration import complete, migrate
@@ -18,10 +19,17 @@ OF_CODE = "stages/{stage}/version.py"
 """What a section's ``needs`` names when DVC has no file of the user's to watch."""
 
 
-def compose(root: Path, profile: str | None, overrides: Sequence[str]) -> str:
+def compose(
+    root: Path,
+    profile: str | None,
+    overrides: Sequence[str],
+    notes: list[str] | None = None,
+) -> str:
     """The text of a complete params file: ``profile`` (none: ``root``'s own) with ``overrides``.
 
-    Comments stay. Raises ``UserError`` for an unknown profile or key and for a bad value.
+    Comments stay. ``notes`` takes what was changed beside the overrides, one text each.
+
+    Raises ``UserError`` for an unknown profile or key and for a bad value.
     """
     if not profile and not (root / PARAMS).is_file():
         raise UserError(f"{root / PARAMS}: no such file; name a --profile, or change to a project")
@@ -34,7 +42,9 @@ def compose(root: Path, profile: str | None, overrides: Sequence[str]) -> str:
     document = migrate(yaml.load(text))
     for key, value in changes.items():
         _put(document, key, value)
-    _settle(document, changes, root)
+    said = _settle(document, changes, root)
+    if notes is not None:
+        notes += said
     complete(document)
     parse(Params, YAML(typ="safe", pure=True).load(_dump(yaml, document)), "--set")
     return _dump(yaml, document)
@@ -88,16 +98,16 @@ def _item(document: Any, part: str) -> Any:
     return document.get(part) if isinstance(document, dict) else None
 
 
-def _settle(document: Any, changes: Mapping[str, Any], root: Path) -> None:
+def _settle(document: Any, changes: Mapping[str, Any], root: Path) -> list[str]:
     """Bring along what follows from a changed source, unless it was set as well.
 
     One's own model and documents are three changed values (README): what DVC watches, the kind of
-    the source, the shape and the name of the documents in the training phases follow from them.
+    the source, the shape, the recipe and the name of the documents in the training phases follow
+    from them. Returns what the recipe changed.
     """
     base, corpus = document.get("base") or {}, document.get("corpus") or {}
-    for section in ("base", "tokenizer"):
-        if f"{section}.source" in changes:
-            _refuse_no_folder(f"{section}.source", str(document[section]["source"]), root)
+    notes: list[str] = []
+    scratch = bool(base.get("training"))
     if "base.source" in changes:
         source = str(base["source"])
         if "base.needs" not in changes:
@@ -122,13 +132,9 @@ def _settle(document: Any, changes: Mapping[str, Any], root: Path) -> None:
                     phase["sources"] = [
                         corpus["source"] if name == before else name for name in phase["sources"]
                     ]
-
-
-def _refuse_no_folder(key: str, source: str, root: Path) -> None:
-    """A hub id is OWNER/NAME; whatever else is no word of ours must be a folder."""
-    named = source in ("scratch", "train") or (root / source).is_dir()
-    if not named and (source.count("/") != 1 or source.startswith((".", "/"))):
-        raise UserError(f"{key} is {source!r}: no such folder (a hub id is OWNER/NAME)")
+    if "base.source" in changes and base["source"] != "scratch":
+        notes += follow(document, changes, root, scratch)
+    return notes
 
 
 def _dump(yaml: YAML, document: Any) -> str:

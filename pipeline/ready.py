@@ -59,8 +59,12 @@ def refuse_early(
     main: Path, targets: Sequence[str], profile: str | None, overrides: Sequence[str]
 ) -> None:
     """Raise ``UserError`` for what params, files and the machine show, before anything is written."""
-    text = None if profile is None and not overrides else compose(main, profile, overrides)
-    check.say(check.first(check.seen_here(check.read(main, text), main), targets))
+    notes: list[str] = []
+    plain = profile is None and not overrides
+    text = None if plain else compose(main, profile, overrides, notes)
+    warnings = check.first(check.seen_here(check.read(main, text), main), targets)
+    check.tell(notes)
+    check.say(warnings)
 
 
 def named_files(params: Params) -> list[Path]:

@@ -62,6 +62,8 @@ class Estimate:
     layout: Layout
     warnings: tuple[Finding, ...] = ()
     """What the checks of the stages say and let pass."""
+    notes: tuple[str, ...] = ()
+    """What was changed to fit the base model (``pipeline.recipe``)."""
 
     def as_json(self) -> dict[str, Any]:
         """``{stages, totals, machine, details}``; totals are of what would run.
@@ -74,6 +76,7 @@ class Estimate:
             "stages": [_json(row) for row in self.rows],
             "details": {row.name: _details(row) for row in self.rows},
             "totals": self.totals(),
+            "notes": list(self.notes),
             "warnings": [one.line for one in self.warnings],
             "machine": {
                 "gpu": self.machine.gpu,

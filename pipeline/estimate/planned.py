@@ -45,13 +45,15 @@ def planned(
     overrides: Sequence[str] = (),
 ) -> Estimate:
     """Plan the project at ``root`` and reckon it; touches nothing."""
-    text = None if profile is None and not overrides else compose(root, profile, overrides)
+    notes: list[str] = []
+    plain = profile is None and not overrides
+    text = None if plain else compose(root, profile, overrides, notes)
     seen = check.seen_there(check.read(root, text), root, described, planning=True)
     check.first(seen, stages)
     if text is None:
         return _reckon(root, stages, described, seen)
     with project_with(root, text) as folder:
-        return _reckon(folder, stages, described, seen)
+        return replace(_reckon(folder, stages, described, seen), notes=tuple(notes))
 
 
 def render(found: Estimate, as_json: bool) -> str:

@@ -91,12 +91,24 @@ def _reasons(found: Estimate) -> Iterator[str]:
                 "spare; lower REPO_MICRO_BATCH_TOKENS, set REPO_GRADIENT_CHECKPOINTING=1 or raise "
                 "REPO_ZERO"
             )
-        if row.cost.note:
-            yield f"{row.name}: {row.cost.note}"
+    yield from _unknown(found)
+    for text in found.notes:
+        yield f"to fit the base model: {text}"
     for one in found.warnings:
         yield f"warning: {one.line}"
     if not on.gpus:
         yield "other machines: --gpu h200 --gpus 8 --price 3, or --cluster FILE"
+
+
+def _unknown(found: Estimate) -> Iterator[str]:
+    """What the totals lack, by reason: a sum that is silent about it would look like all of it."""
+    reasons: dict[str, list[str]] = {}
+    for row in found.rows:
+        if row.runs and row.cost.note:
+            reasons.setdefault(row.cost.note, []).append(row.name)
+    for reason, names in reasons.items():
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        yield f"not in the totals: {shown}: {reason}"
 
 
 def _count(value: float | None) -> str:

@@ -67,9 +67,11 @@ class Request:
         from pipeline.graph import read_graph
 
         file = root / PARAMS
-        params = compose(root, profile, overrides)
+        notes: list[str] = []
+        params = compose(root, profile, overrides, notes)
         seen = check.seen_there(check.read(root, params), root, cluster)
         check.say(check.first(replace(seen, elsewhere=True), targets))
+        check.tell(notes)
         with project_with(root, params) as folder:
             read_graph(folder).select(targets)
         ours = profile or (file.is_file() and file.read_text("utf-8") in profiles().values())
