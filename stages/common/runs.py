@@ -100,14 +100,24 @@ def _said(value: Any) -> Any:
 
 def _schema_1(value: Any) -> Any:
     """A section as schema 1 wrote it into keys: whole, without the fields that came later."""
+    if not isinstance(value, BaseModel):
+        return value
+    dumped = value.model_dump(mode="json")
+    _drop_new(value, dumped)
+    return dumped
+
+
+def _drop_new(value: Any, dumped: Any) -> None:
     if isinstance(value, BaseModel):
-        return {
-            name: _schema_1(getattr(value, name))
-            for name, field in type(value).model_fields.items()
-            if not (is_new(field) and getattr(value, name) == field.get_default())
-        }
-    if isinstance(value, (tuple, list)):
-        return [_schema_1(one) for one in value]
-    if isinstance(value, Mapping):
-        return {str(name): _schema_1(one) for name, one in value.items()}
-    return value
+        for name, field in type(value).model_fields.items():
+            inside = getattr(value, name)
+            if is_new(field) and inside == field.get_default(call_default_factory=True):
+                dumped.pop(name, None)
+            elif name in dumped:
+                _drop_new(inside, dumped[name])
+    elif isinstance(value, (tuple, list)):
+        for one, entry in zip(value, dumped, strict=True):
+            _drop_new(one, entry)
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            _drop_new(one, dumped[str(name)])
