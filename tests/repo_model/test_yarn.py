@@ -103,3 +103,27 @@ def test_a_change_in_mid_sequence_is_refused(make, ids) -> None:
         with pytest.raises(ValueError, match="another YaRN factor"):
             model(ids[:, :1], past_key_values=cache)
         model(ids, use_cache=True)
+
+
+def test_an_extension_starts_from_the_trained_length_that_is_recorded(tmp_path: Path) -> None:
+    """A base with a wide window that was trained on less; the record survives saving and loading."""
+    config = repo_model.RepoOlmo2Config(
+        hidden_size=32,
+        num_attention_heads=2,
+        num_hidden_layers=1,
+        intermediate_size=8,
+        vocab_size=8,
+        max_position_embeddings=4096,
+        positions=["rope"],
+        pad_token_id=None,
+        eos_token_id=None,
+    )
+    config.repo_training = {"format": 1, "trained_length": 256, "window": 4096}
+    repo_model.RepoOlmo2ForCausalLM(config).save_pretrained(tmp_path / "trained")
+    model = repo_model.extend(tmp_path / "trained", 4)
+    assert model.config.rope_parameters["original_max_position_embeddings"] == 256
+    assert model.config.max_position_embeddings == 1024
+    model.save_pretrained(tmp_path / "extended")
+    plain = repo_model.load(tmp_path / "extended", yarn_factor=1)
+    assert plain.config.max_position_embeddings == 4096
+    assert plain.config.repo_training["trained_length"] == 256
