@@ -4,20 +4,26 @@ Finished work is in DVC's outs and cache; what is kept for it is only of use to 
 off. DVC's own cache is cleaned by ``dvc gc``.
 """
 
+import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
+from pipeline import git
 from pipeline.checkout import remove_worktree, saved
+from pipeline.graph import read_graph
+from pipeline.heal import KEPT
+from stages.common.errors import UserError
 from stages.common.files import read_json
 from stages.common.runs import STATE
 from stages.common.runs import root as runs_root
 
 DAY_S = 86_400.0
+_LOGS = re.compile(r"\d{8}-\d{6}")
 
 
 class Leftover(NamedTuple):
@@ -30,19 +36,22 @@ class Leftover(NamedTuple):
 
 def leftovers(main: Path, days: float) -> Iterator[Leftover]:
     """Finished work, saved experiments, and whatever was not touched for ``days``."""
-    runs = runs_root()
+    runs, ours = runs_root(), _worktrees(main)
+    committed = _committed([main, *ours.values()])
     for state in sorted(runs.glob(f"*/*/{STATE}")):
-        folder, content = state.parent, read_json(state)
-        idle = _idle_days(state)
-        if _is_held(folder / ".lock"):
+        folder, content = state.parent, _ours(state)
+        if content is None or _is_held(folder / ".lock"):
             continue
-        if content["finished"]:
-            yield Leftover(folder, f"{content['label']}: finished, DVC has its outs", size(folder))
+        label, idle = content["label"], _idle_days(state)
+        if content["finished"] and label in committed:
+            yield Leftover(folder, f"{label}: finished, DVC has its outs", size(folder))
         elif idle >= days:
-            why = f"{content['label']}: unfinished, not used for {idle:.0f} days"
-            yield Leftover(folder, why, size(folder))
-    for folder in sorted(path for path in (runs / "worktrees").glob("*") if path.is_dir()):
-        if any(_is_held(lock) for lock in (folder / ".dvc/tmp/repo-pipeline").glob("*.lock")):
+            how = (
+                "finished, but DVC does not have its outs" if content["finished"] else "unfinished"
+            )
+            yield Leftover(folder, f"{label}: {how}, not used for {idle:.0f} days", size(folder))
+    for folder, project in sorted(ours.items()):
+        if any(_is_held(lock) for lock in (project / KEPT).glob("*.lock")):
             continue
         if saved(main, folder.name):
             why = f"worktree: saved, `dvc exp apply {folder.name}` brings it back"
@@ -51,8 +60,53 @@ def leftovers(main: Path, days: float) -> Iterator[Leftover]:
             why = f"worktree: unfinished, not used for {_idle_days(folder):.0f} days"
             yield Leftover(folder, why, size(folder))
     for folder in sorted(path for path in (runs / "logs").glob("*") if path.is_dir()):
-        if _idle_days(folder) >= days:
+        if _LOGS.fullmatch(folder.name) and _idle_days(folder) >= days:
             yield Leftover(folder, f"logs of {_idle_days(folder):.0f} days ago", size(folder))
+
+
+def _worktrees(main: Path) -> dict[Path, Path]:
+    """Worktrees of this repository under ``REPO_RUNS`` and the project in each; not another's."""
+    listed = git.ask(main, "worktree", "list", "--porcelain", "-z").split("\0")
+    known = {
+        Path(x.removeprefix("worktree ")).resolve() for x in listed if x.startswith("worktree ")
+    }
+    found = (path for path in (runs_root() / "worktrees").glob("*") if path.is_dir())
+    return {path: path / git.prefix(main) for path in found if path.resolve() in known}
+
+
+def _committed(projects: Sequence[Path]) -> set[str]:
+    """Stages whose outs DVC has, as they are or as its lock says, in every checkout that has them.
+
+    Not so where a stage ran without DVC, or where DVC could not keep what it made.
+    """
+    clean: dict[str, bool] = {}
+    for project in projects:
+        try:
+            stages = read_graph(project).stages
+        except UserError:
+            continue  # no project any more: it says nothing
+        for name, stage in stages.items():
+            clean[name] = clean.get(name, True) and all(_kept(out) for out in stage.outs)
+    return {name for name, good in clean.items() if good}
+
+
+def _kept(out: Any) -> bool:
+    """Whether DVC's cache holds an out that is not other than dvc.lock says."""
+    if not out.hash_info or out.changed_cache():
+        return False
+    return not out.exists or not out.changed_checksum()
+
+
+def _ours(state: Path) -> dict[str, Any] | None:
+    """The content of a state that a stage of ours wrote; none for what others keep beside."""
+    try:
+        content = read_json(state)
+    except (UserError, OSError, UnicodeDecodeError):
+        return None
+    good = isinstance(content, dict) and isinstance(content.get("label"), str)
+    if not good or not isinstance(content.get("finished"), bool):
+        return None
+    return content if content["label"].partition("@")[0] == state.parents[1].name else None
 
 
 def delete(main: Path, leftover: Leftover) -> None:

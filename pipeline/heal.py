@@ -21,7 +21,7 @@ _LOOKS, _BETWEEN_S = 3, 0.3
 def heal(root: Path) -> list[str]:
     """Repair ``dvc.lock`` and DVC's locks; one line for each repair."""
     lock, said = root / "dvc.lock", []
-    if lock.exists() and not _stays(_lock_is_whole, lock):
+    if lock.exists() and not _stays(lock_is_whole, lock):
         kept = root / KEPT / "dvc.lock"
         if kept.is_file():
             with replacing(lock) as temporary:
@@ -40,7 +40,7 @@ def heal(root: Path) -> list[str]:
 def keep_lock(root: Path) -> None:
     """Keep a copy of ``dvc.lock`` as it is after a stage; a file in mid-write is left for later."""
     lock = root / "dvc.lock"
-    if lock.is_file() and _lock_is_whole(lock):
+    if lock.is_file() and lock_is_whole(lock):
         with replacing(root / KEPT / "dvc.lock") as temporary:
             shutil.copy(lock, temporary)
 
@@ -54,7 +54,8 @@ def _stays(whole: Any, path: Path) -> bool:
     return False
 
 
-def _lock_is_whole(path: Path) -> bool:
+def lock_is_whole(path: Path) -> bool:
+    """Whether DVC could read a ``dvc.lock``."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError

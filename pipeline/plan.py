@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pipeline.graph import Graph
 from stages.common.errors import UserError
 
+Seen = dict[tuple[str, str, str], dict[str, Any]]
 Action = Literal["run", "restore", "maybe", "fresh", "absent"]
 
 
@@ -29,9 +30,10 @@ def plan(graph: Graph, names: Sequence[str], forced: Collection[str] = ()) -> di
     ``forced``: stages that run even where nothing changed.
     """
     decisions: dict[str, Decision] = {}
+    seen: Seen = {}
     for name in names:
         before = {up: decisions[up] for up in graph.upstream[name] if up in decisions}
-        decisions[name] = _decide(graph.stages[name], before, name in forced)
+        decisions[name] = _decide(graph.stages[name], before, name in forced, seen)
     return decisions
 
 
@@ -45,12 +47,12 @@ def refuse_absent(decisions: Mapping[str, Decision]) -> None:
             )
 
 
-def _decide(stage: Any, before: Mapping[str, Decision], force: bool) -> Decision:
+def _decide(stage: Any, before: Mapping[str, Decision], force: bool, seen: Seen) -> Decision:
     if force:
         return Decision("run", "forced")
     # Piece by piece: `stage.status()` takes DVC's locks and fails while another run is at the stage.
-    deps = {path: change for dep in stage.deps for path, change in dep.status().items()}
-    outs = {path: change for out in stage.outs for path, change in out.status().items()}
+    deps = {path: change for dep in stage.deps for path, change in _status(dep, seen).items()}
+    outs = {path: change for out in stage.outs for path, change in _status(out, seen).items()}
     remade = [name for name, decision in before.items() if decision.action in ("run", "maybe")]
     absent = [name for name, decision in before.items() if decision.action == "absent"]
     params = {path: change for path, change in deps.items() if isinstance(change, dict)}
@@ -72,6 +74,16 @@ def _decide(stage: Any, before: Mapping[str, Decision], force: bool) -> Decision
     if outs:
         return Decision("restore", f"{_some(list(outs))} as recorded in dvc.lock")
     return Decision("fresh", "nothing changed")
+
+
+def _status(item: Any, seen: Seen) -> dict[str, Any]:
+    """DVC's status of a dependency or out; a folder that many stages read is walked once a plan."""
+    if isinstance(item.hash_info.value, dict):  # params
+        return dict(item.status())
+    key = (type(item).__name__, str(item.fs_path), str(item.hash_info.value))
+    if key not in seen:
+        seen[key] = dict(item.status())
+    return seen[key]
 
 
 def _leaves(stage: Any, params: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -8,8 +8,10 @@ find them, and not into the workspace: a ``results/`` that is there in part woul
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline import git
+from pipeline.heal import lock_is_whole
 from pipeline.remote.remotes import one_line
 from pipeline.remote.run_folder import RunFolder
 from pipeline.use import PARAMS, profiles
@@ -17,6 +19,7 @@ from stages.common.errors import UserError
 from stages.common.files import replacing, sha256
 from stages.common.outs import building
 from stages.common.runs import root as runs_root
+from stages.params import load
 
 LOCK = "dvc.lock"
 MARK = "remote/fetched"
@@ -48,6 +51,7 @@ def fetch(root: Path, run: str, force: bool = False) -> Fetched:
     folder = runs_root() / "remote" / run
     card = home.get(folder)
     _check_commit(root, run, card["commit"])
+    _check_sent(run, folder, card)
     if not force:
         _check_unsaved(root, folder, run)
     for name in (PARAMS, LOCK):
@@ -73,6 +77,30 @@ def _check_commit(root: Path, run: str, commit: str) -> None:
             f"run {run} was made from commit {commit[:12]}, this checkout is at {head[:12]}; "
             f"`git checkout {commit[:12]}` first"
         )
+
+
+def _check_sent(run: str, folder: Path, card: dict[str, Any]) -> None:
+    """The params that came are those that were sent, and the lock reads as one.
+
+    A run's name holds a hash of its commit, params and targets: what another put onto the remote does
+    not match it, and would otherwise reach a shell at the next ``dvc repro``.
+    """
+    from pipeline.remote.submission import digest
+
+    params, lock = folder / PARAMS, folder / LOCK
+    try:
+        text = params.read_text(encoding="utf-8")
+        trees = (card["commit"], f"{card['commit']}+{card['tree']}")
+        sent = {digest(t, text, card["targets"], f) for t in trees for f in (False, True)}
+    except (OSError, UnicodeDecodeError, TypeError):
+        sent = set()
+    if run.rpartition("-")[2] not in sent:
+        raise UserError(
+            f"run {run}: params.yaml on the remote is not the one that was sent; nothing was replaced"
+        )
+    load(params)
+    if lock.is_file() and not lock_is_whole(lock):
+        raise UserError(f"run {run}: dvc.lock on the remote is damaged; nothing was replaced")
 
 
 def _check_unsaved(root: Path, folder: Path, run: str) -> None:

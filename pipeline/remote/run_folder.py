@@ -4,8 +4,9 @@
 ``events.jsonl``, metrics, loss curves and the report. It is written last and read first.
 """
 
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from stages.common.files import read_json, sha256, write_json
 FOLDER = "repo-runs"  # `runs` beside it is DVC's own run cache
 CARD = "run.json"
 FORMAT = 1
+RUN = re.compile(r"[a-z0-9-]{1,80}")
+NAMES = re.compile(r"(dvc\.lock|params\.yaml|events\.jsonl|(report|results)/[\w@. /-]+)", re.ASCII)
+"""What a run folder may hold."""
+LIMIT_BYTES = 2 * 10**9
 SMALL = ("report", "results/*/metrics.json", "results/*/loss.csv")
 """What comes home with the lock; all else stays in the remote until `dvc pull`."""
 
@@ -27,6 +32,8 @@ class RunFolder:
     def __init__(self, root: Path, run: str) -> None:
         from dvc.repo import Repo
 
+        if not RUN.fullmatch(run):
+            raise UserError(f"run {run!r}: a run's name has small letters, digits and '-' only")
         self.repo = Repo(str(root))
         remote = self.repo.cloud.get_remote()
         self.run, self.name = run, remote.name
@@ -70,9 +77,8 @@ class RunFolder:
                     f"run {self.run}: its folder has format {card.get('format')}, this version reads "
                     f"{FORMAT}; use the version that made it"
                 )
-            for name in card["files"]:
-                if name.startswith("/") or ".." in name.split("/"):
-                    raise UserError(f"run {self.run}: {CARD} names {name!r}, outside its folder")
+            _check_card(self.run, card)
+            self._check_size(card["files"])
             for name, expected in card["files"].items():
                 file = target / name
                 if file.is_file() and sha256(file) == expected:
@@ -82,6 +88,15 @@ class RunFolder:
                 if sha256(file) != expected:
                     raise UserError(f"run {self.run}: {name} on the remote is damaged")
         return card
+
+    def _check_size(self, names: Iterable[str]) -> None:
+        """What comes home is small; more is a mistake or an attempt to fill the disk."""
+        total = sum(self.fs.size(self.fs.join(self.path, *name.split("/"))) or 0 for name in names)
+        if total > LIMIT_BYTES:
+            raise UserError(
+                f"run {self.run}: its folder has {total / 1e6:,.0f} MB on the remote, more than the "
+                f"{LIMIT_BYTES / 1e6:,.0f} that a report takes; look at it there"
+            )
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
@@ -93,6 +108,19 @@ class RunFolder:
             raise UserError(
                 f"DVC remote {self.name!r} ({self.url}): {what}: {one_line(error)}"
             ) from None
+
+
+def _check_card(run: str, card: dict[str, Any]) -> None:
+    """What the remote says of a run is text of others: its shape, and each name below its folder."""
+    files = card.get("files")
+    shape = {"run": str, "commit": str, "tree": str, "targets": list, "code": int, "line": str}
+    wrong = [key for key, kind in shape.items() if not isinstance(card.get(key), kind)]
+    if wrong or not isinstance(files, dict) or card["run"] != run:
+        raise UserError(f"run {run}: {CARD} on the remote is damaged ({', '.join(wrong) or 'run'})")
+    for name, digest in files.items():
+        inside = NAMES.fullmatch(name) and not {"", ".", ".."} & set(name.split("/"))
+        if not inside or not re.fullmatch("[0-9a-f]{64}", str(digest)):
+            raise UserError(f"run {run}: {CARD} names {name!r}, which no run folder has")
 
 
 def small_files(root: Path) -> list[str]:

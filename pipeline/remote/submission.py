@@ -78,9 +78,8 @@ class Request:
         tree = Tree(root, dirty, aside=(PARAMS,) if ours else ())
         tree.check_size()
         remote = described(root)
-        identity = json.dumps([tree.identity, params, sorted(targets), force])
         label = str(_label(params, folder=root))
-        run = f"{label}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+        run = f"{label}-{digest(tree.identity, params, targets, force)}"
         wish = {
             "run": run,
             "commit": tree.commit,
@@ -94,6 +93,12 @@ class Request:
             "python": python_version(),
         }
         return cls(tree, params, tuple(targets), wish, run)
+
+
+def digest(tree: str, params: str, targets: Sequence[str], force: bool) -> str:
+    """What a run's name ends with: a hash of all that identifies it (``Tree.identity``)."""
+    identity = json.dumps([tree, params, sorted(targets), force])
+    return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
 
 def submit(jobs: Jobs, request: Request) -> tuple[Submission, JobInfo | None]:

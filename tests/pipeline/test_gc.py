@@ -9,6 +9,7 @@ from filelock import FileLock
 
 from pipeline.gc import delete, leftovers
 from stages.common.files import write_json
+from tests.pipeline.conftest import Shell
 
 
 @pytest.fixture
@@ -18,17 +19,20 @@ def runs(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def work(runs: Path, name: str, finished: bool, days: float = 0.0) -> Path:
-    folder = runs / "train" / name
+def work(runs: Path, name: str, finished: bool, days: float = 0.0, label: str = "two@a") -> Path:
+    folder = runs / label.partition("@")[0] / name
     folder.mkdir(parents=True)
     (folder / "weights").write_bytes(b"x" * 1000)
-    write_json(folder / "state.json", {"label": "train@repo-42", "finished": finished})
+    write_json(folder / "state.json", {"label": label, "finished": finished})
     long_ago = time.time() - days * 86400
     os.utime(folder / "state.json", (long_ago, long_ago))
     return folder
 
 
-def test_finished_and_abandoned_work_can_go_and_no_other(project: Path, runs: Path) -> None:
+def test_finished_and_abandoned_work_can_go_and_no_other(
+    project: Path, runs: Path, shell: Shell
+) -> None:
+    shell(project, "dvc", "repro", "-q")
     done = work(runs, "done", finished=True)
     fresh = work(runs, "fresh", finished=False)
     old = work(runs, "old", finished=False, days=40)
@@ -44,6 +48,31 @@ def test_finished_and_abandoned_work_can_go_and_no_other(project: Path, runs: Pa
     assert not old.exists()
     assert fresh.is_dir()
     assert held.is_dir()
+
+
+def test_what_dvc_does_not_have_stays(project: Path, runs: Path, shell: Shell) -> None:
+    never_ran = work(runs, "alone", finished=True)
+    assert list(leftovers(project, days=30)) == []
+    shell(project, "dvc", "repro", "-q")
+    assert [one.path for one in leftovers(project, days=30)] == [never_ran]
+    (project / "out" / "two-a").unlink()
+    (project / "out" / "two-a").write_text("made by the stage alone, or a commit that failed")
+    assert list(leftovers(project, days=30)) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{}", "[]", "not JSON", '{"label": 1, "finished": true}', '{"label": "x@y"}', "\xff"],
+)
+def test_what_others_keep_beside_stays(project: Path, runs: Path, content: str) -> None:
+    foreign = runs / "theirs" / "abc" / "state.json"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text(content, encoding="latin-1")
+    for name in ("worktrees", "logs"):
+        (runs / name / "theirs").mkdir(parents=True)
+        os.utime(runs / name / "theirs", (0, 0))
+    os.utime(foreign, (0, 0))
+    assert list(leftovers(project, days=30)) == []
 
 
 def test_old_logs_can_go(project: Path, runs: Path) -> None:
