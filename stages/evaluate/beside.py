@@ -6,8 +6,8 @@ from typing import Any
 from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl
 from stages.evaluate import perplexity
-from stages.evaluate.comparison import paired_records
 from stages.evaluate.records import window_records
+from stages.evaluate.significance import Cell, Runs, compare
 
 
 def beside(samples: Path, base: Path) -> dict[str, Any]:
@@ -22,20 +22,19 @@ def beside(samples: Path, base: Path) -> dict[str, Any]:
         for lengths in tasks.values():
             for cell in lengths.values():
                 cell["difference"] = None
+    ours: dict[Cell, Runs] = {}
+    others: dict[Cell, Runs] = {}
     for file in sorted(samples.glob("*.jsonl")):
-        ours, other = list(read_jsonl(file)), base / "samples" / file.name
-        try:
-            found = paired_records(ours, list(read_jsonl(other)))
-        except ValueError:
-            raise UserError(f"{other}: other samples; run the stage evaluate_base again") from None
-        suite, task, length = (ours[0][name] for name in ("suite", "task", "length"))
-        theirs["cells"][suite][task][str(length)]["difference"] = {
-            "n": found.n,
-            "value": found.value,
-            "low": round(found.low, 6),
-            "high": round(found.high, 6),
-            "verdict": found.verdict,
-        }
+        rows, other = list(read_jsonl(file)), list(read_jsonl(base / "samples" / file.name))
+        if {row["id"] for row in rows} != {row["id"] for row in other}:
+            raise UserError(
+                f"{base / 'samples' / file.name}: other samples; run the stage evaluate_base again"
+            )
+        cell = (rows[0]["suite"], rows[0]["task"], str(rows[0]["length"]))
+        ours[cell] = [{row["id"]: row["score"] for row in rows}]
+        others[cell] = [{row["id"]: row["score"] for row in other}]
+    for (suite, task, length), found in compare(ours, others).cells.items():
+        theirs["cells"][suite][task][length]["difference"] = found.as_dict()
     differences = perplexity.differences(window_records(samples), window_records(base / "samples"))
     for source, cells in theirs["validation"].items():
         for length, entry in cells.items():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from stages.benchmarks import official, ruler
 from stages.common import paths
 from stages.common.encoder import Encoder
 from stages.common.errors import UserError
@@ -84,7 +85,10 @@ def everything(reads: Reads, params: EvaluateParams, work: Path, out: Path) -> d
         "trained": reads.trained._asdict(),
         "extension": reads.extension,
         **found[""],
-        "suites": {suite: summary(tasks) for suite, tasks in found[""]["cells"].items()},
+        "suites": {
+            suite: summary(tasks, official.TASKS if suite == ruler.SUITE else ())
+            for suite, tasks in found[""]["cells"].items()
+        },
         "plain": found[PLAIN],
     }
 
@@ -116,7 +120,7 @@ def _figures(
         write_jsonl(out / f"{name}.jsonl", found)
         write_json(seconds_out / f"{name}.json", seconds)
         tasks = cells.setdefault(part.suite, {}).setdefault(part.task, {})
-        tasks[str(part.length)] = cell(found, part.budget, part.yarn_factor)
+        tasks[str(part.length)] = cell(found, part.budget, part.yarn_factor, part.metric)
     rows = list(perplexity.records(way.windows, results))
     by_cell: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.benchmarks import official, ruler
 from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, write_json, write_jsonl
@@ -12,7 +13,7 @@ from stages.evaluate.buckets import BUCKETS, bucket
 from stages.evaluate.comparison import summary
 from stages.evaluate.parts import Part, records
 from stages.evaluate.shards import Shard
-from stages.evaluate.statistics import cell, error_of_equals, mean
+from stages.evaluate.statistics import cell, mean
 from stages.evaluate.version import VERSION
 
 Cells = dict[str, dict[str, dict[str, Any]]]
@@ -52,15 +53,12 @@ def measure(
         ]
         found[part.task, part.length] = rows
         lengths = cells.setdefault(part.task, {})
-        figures = cell(rows, part.budget, part.yarn_factor)
-        if figures["stderr"] == 0.0:
-            figures["stderr"] = error_of_equals(len(rows))
-        lengths[str(part.length)] = figures
+        lengths[str(part.length)] = cell(rows, part.budget, part.yarn_factor, part.metric)
     metrics = {
         "version": VERSION,
         **identity,
         "cells": cells,
-        **summary(cells),
+        **summary(cells, official.TASKS if identity.get("suite") == ruler.SUITE else ()),
         "buckets": {task: by for (task, _), rows in found.items() if (by := _buckets(rows))},
     }
     return Measured(metrics, found)

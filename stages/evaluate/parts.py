@@ -26,6 +26,7 @@ class Part:
     budget: int
     file: Path
     yarn_factor: float
+    metric: str
     shards: tuple[Shard, ...]
 
 
@@ -60,6 +61,7 @@ def cut(file: str, digest: str, model: Model, how: Cutting) -> Part:
         budget=budget,
         file=how.root / file,
         yarn_factor=model.yarn_factor or 1.0,
+        metric=sample["metric"],
         shards=tuple(
             Shard(
                 kind="samples",

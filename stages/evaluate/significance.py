@@ -126,6 +126,14 @@ def difference(tasks: Sequence[tuple[Runs, Runs]]) -> Difference | None:
     return Difference(n, len(strata), seeds, round(value, 6), low, high, p)
 
 
+def from_error(n: int, value: float, error: float) -> Difference:
+    """A mean of ``n`` paired differences whose standard error is known (losses by window)."""
+    if n < LEAST:
+        return Difference(n, 1, 1, value, None, None, None)
+    low, high, p = _student(value, error, n - 1)
+    return Difference(n, 1, 1, value, low, high, p)
+
+
 def corrected(table: Mapping[_Key, Difference]) -> dict[_Key, Difference]:
     """Holm's correction over all cells of a table that have a p."""
     ranked = sorted(

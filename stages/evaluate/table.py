@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 
-from stages.evaluate.comparison import EFFECTIVE, paired, paired_records
+from stages.evaluate import verdicts
+from stages.evaluate.comparison import EFFECTIVE
 from stages.evaluate.measured import Measured
+from stages.evaluate.significance import Cell, Runs, compare
 
 
 def lines(outcome: Measured, against: Measured | None = None) -> Iterator[str]:
     """The table, the figures over lengths, odd outputs, and the comparison if there is one."""
     metrics, cells = outcome.metrics, outcome.cells
     lengths = sorted({int(length) for row in cells.values() for length in row})
-    width = max(len(task) for task in [*cells, "mean over tasks"])
+    width = max(len(task) for task in [*cells, "tasks in the mean"])
     yield f"{metrics['suite']} ({metrics['protocol']}), score ± standard error, {metrics['model']}"
     yield f"{'':{width}}" + "".join(f"{length:>15}" for length in lengths)
     for task, row in cells.items():
@@ -19,6 +21,9 @@ def lines(outcome: Measured, against: Measured | None = None) -> Iterator[str]:
     yield f"{'mean over tasks':{width}}" + "".join(
         _score(means.get(str(length))) for length in lengths
     )
+    counts = [means[str(length)]["tasks"] for length in lengths]
+    if len(set(counts)) > 1:
+        yield f"{'tasks in the mean':{width}}" + "".join(f"{count:>15}" for count in counts)
     yield from _readings(outcome)
     yield from _over_lengths(outcome, lengths)
     yield from _buckets(outcome)
@@ -55,17 +60,20 @@ def _readings(outcome: Measured) -> Iterator[str]:
 
 def _over_lengths(outcome: Measured, lengths: list[int]) -> Iterator[str]:
     metrics = outcome.metrics
-    if len(lengths) > 1:
-        yield f"weighted mean: {metrics['wavg_inc']:.2f} (inc), {metrics['wavg_dec']:.2f} (dec)"
+    if len(lengths) > 1 and "wavg_inc" in metrics:
+        yield (
+            f"over the {metrics['common_tasks']} tasks that all lengths have: weighted mean "
+            f"{metrics['wavg_inc']:.2f} (inc), {metrics['wavg_dec']:.2f} (dec)"
+        )
         kept = ", ".join(
             f"{length} {share:.3f}"
             for length, share in metrics["retention"].items()
             if share is not None
         )
         yield f"retention against {lengths[0]}: {kept or 'unknown, for that scores 0'}"
-    if metrics["suite"] == "ruler" and all(row["tasks"] == 13 for row in metrics["mean"].values()):
+    if "effective_length" in metrics:
         reached = metrics["effective_length"]
-        yield f"effective length (mean above {EFFECTIVE}): {reached or 'none of these'}"
+        yield f"effective length (mean above {EFFECTIVE} up to it): {reached or 'none of these'}"
 
 
 def _buckets(outcome: Measured) -> Iterator[str]:
@@ -87,28 +95,19 @@ def _odd(outcome: Measured) -> Iterator[str]:
 
 
 def _compared(outcome: Measured, against: Measured) -> Iterator[str]:
-    yield f"against {against.metrics['model']}, paired bootstrap over the same samples, 95 %:"
-    ours: list[float] = []
-    theirs: list[float] = []
+    other = f"{against.metrics['model']}"
+    yield f"against {other}, paired by sample:"
+    ours: dict[Cell, Runs] = {}
+    theirs: dict[Cell, Runs] = {}
     for (task, length), rows in outcome.records.items():
-        other = against.records.get((task, length), [])
         if against.samples(task, length) != outcome.samples(task, length):
             yield f"  {task} {length}: not compared, it was not measured on the same samples"
             continue
-        difference = paired_records(rows, other)
-        yield (
-            f"  {task} {length}: {difference.value:+.2f} "
-            f"[{difference.low:+.2f}, {difference.high:+.2f}] {difference.verdict}"
-        )
-        scores = {row["id"]: row["score"] for row in other}
-        for row in rows:
-            if row["id"] in scores:
-                ours.append(row["score"])
-                theirs.append(scores[row["id"]])
-    if not ours:
+        cell = (str(outcome.metrics["suite"]), task, str(length))
+        ours[cell] = [{row["id"]: row["score"] for row in rows}]
+        theirs[cell] = [{row["id"]: row["score"] for row in against.records[task, length]}]
+    found = compare(ours, theirs)
+    if not found.cells:
         yield "  no sample in common"
-        return
-    total = paired(ours, theirs)
-    yield (
-        f"  all {total.n}: {total.value:+.2f} [{total.low:+.2f}, {total.high:+.2f}] {total.verdict}"
-    )
+    yield from (f"  {line}" for line in verdicts.lines(found))
+    yield from verdicts.sentences(found, f"{outcome.metrics['model']}", other)

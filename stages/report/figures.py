@@ -95,7 +95,7 @@ def _score_panel(suite: str, task: str, by_variant: dict[str, dict[str, Any]]) -
             axes.errorbar(
                 places,
                 [cells[length]["score"] for length in lengths],
-                yerr=[cells[length]["noise"] or 0.0 for length in lengths],
+                yerr=[cells[length]["stderr"] or 0.0 for length in lengths],
                 color=SERIES[drawn[variant].series],
                 linestyle=drawn[variant].dash,
                 marker=drawn[variant].marker,

@@ -24,10 +24,21 @@ def plus_minus(value: float, error: float | None, digits: int) -> str:
     return text if error is None else f"{text} ± {error:.{digits}f}"
 
 
-def signed(value: float, error: float | None, digits: int) -> str:
+def signed(value: float) -> str:
+    """``+3.0``; negative with a true minus sign."""
+    return ("−" if value < 0 else "+") + number(abs(value), 1)
+
+
+def signed_error(value: float, error: float | None, digits: int) -> str:
     """``+3.0 ± 6.8``; negative with a true minus sign."""
-    sign = "−" if value < 0 else "+"
-    return sign + plus_minus(abs(value), error, digits)
+    return ("−" if value < 0 else "+") + plus_minus(abs(value), error, digits)
+
+
+def between(value: float, low: float | None, high: float | None) -> str:
+    """``+3.0 [−1.2, +7.2]``."""
+    if low is None or high is None:
+        return signed(value)
+    return f"{signed(value)} [{signed(low)}, {signed(high)}]"
 
 
 def score(cell: Mapping[str, Any]) -> str:

@@ -1,27 +1,25 @@
 """Every figure of the report as one dictionary: ``report/metrics.json``.
 
 Over seeds: a score is the mean, ``stderr`` its sampling error (the seeds share their samples, so it
-does not shrink with them; never 0), ``spread`` the standard deviation between seeds (none with one
-seed), ``noise`` both together.
+does not shrink with them), ``spread`` the standard deviation between seeds (none with one seed). What
+differs from what is decided by ``stages.evaluate.significance`` alone.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from math import sqrt
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from stages.benchmarks import official, ruler
 from stages.evaluate.comparison import suite_means, summary
-from stages.evaluate.statistics import error_of_equals
+from stages.evaluate.significance import WORSE, corrected, from_error
+from stages.report import compared
+from stages.report.compared import Records
 from stages.report.inputs import Item
-from stages.report.paired import comparisons, paired_losses
 from stages.report.readings import reading
 
 Cells = dict[str, dict[str, dict[str, dict[str, Any]]]]
 """Suite -> task -> length -> figures."""
-
-BEYOND_NOISE = 2.0
-"""Standard errors that a difference must exceed to be mentioned as one."""
 
 
 def collect(items: Sequence[Item]) -> dict[str, Any]:
@@ -34,14 +32,13 @@ def collect(items: Sequence[Item]) -> dict[str, Any]:
         found = {variant: section(group) for variant, group in by_variant.items()}
         return {variant: value for variant, value in found.items() if value}
 
-    scores = each(_scores)
+    records = compared.read(items)
     base = items[0].results["base"]
     return {
-        "scores": scores,
+        "scores": each(lambda group: _scores(group, records.get(group[0].variant))),
         "suites": each(_suites),
-        "difference": difference(scores, "repo", "rope"),
-        "paired": comparisons(items),
-        "paired_losses": paired_losses(items),
+        "comparison": compared.as_metrics(compared.compare(records)),
+        "paired_losses": compared.losses(items),
         "validation": each(_validation),
         "base": {
             "scores": base["cells"],
@@ -59,27 +56,6 @@ def collect(items: Sequence[Item]) -> dict[str, Any]:
     }
 
 
-def difference(scores: dict[str, Cells], one: str, other: str) -> Cells:
-    """``one`` minus ``other`` per cell, its standard error, and whether it exceeds noise.
-
-    The errors are added as if the samples were independent; they are the same samples, so this
-    errs on the side of noise. Empty where a variant is missing.
-    """
-    if one not in scores or other not in scores:
-        return {}
-
-    def compare(suite: str, task: str, length: str) -> dict[str, Any]:
-        a, b = (scores[name][suite][task][length] for name in (one, other))
-        value = round(a["score"] - b["score"], 6)
-        if a["noise"] is None or b["noise"] is None:
-            return {"value": value, "noise": None, "beyond_noise": False}
-        noise = sqrt(a["noise"] ** 2 + b["noise"] ** 2)
-        beyond = abs(value) > BEYOND_NOISE * noise
-        return {"value": value, "noise": round(noise, 6), "beyond_noise": beyond}
-
-    return _map_cells(scores[one], compare)
-
-
 def _map_cells(cells: Cells, value: Callable[[str, str, str], dict[str, Any]]) -> Cells:
     return {
         suite: {
@@ -90,30 +66,26 @@ def _map_cells(cells: Cells, value: Callable[[str, str, str], dict[str, Any]]) -
     }
 
 
-def _scores(group: list[Item]) -> Cells:
-    return _merged([item.results["cells"] for item in group])
+def _scores(group: list[Item], records: Records | None) -> Cells:
+    above = compared.above(records) if records else {}
+    return _merged([item.results["cells"] for item in group], above)
 
 
-def _merged(seeds: Sequence[Cells]) -> Cells:
+def _merged(seeds: Sequence[Cells], above: Mapping[tuple[str, str, str], bool | None]) -> Cells:
     """The cells of one variant over its seeds."""
 
     def merge(suite: str, task: str, length: str) -> dict[str, Any]:
         cells = [seed[suite][task][length] for seed in seeds]
         first = cells[0]
         score, stderr, spread = _over_seeds(cells, "score")
-        if stderr == 0.0:
-            stderr = error_of_equals(first["n"])
-        noise = _noise(stderr, spread, len(cells))
-        above = first["above_shortcut"]
-        if above is not None and noise is not None and len(cells) > 1:
-            above = score - first["shortcut"] > BEYOND_NOISE * noise
         return {
             "score": score,
             "stderr": stderr,
             "spread": spread,
-            "noise": noise,
             "shortcut": first["shortcut"],
-            "above_shortcut": above,
+            "above_shortcut": None
+            if first["shortcut"] is None
+            else above.get((suite, task, length), False),
             "n": sum(cell["n"] for cell in cells),
             "empty": sum(cell["empty"] for cell in cells),
             "truncated": sum(cell["truncated"] for cell in cells),
@@ -130,7 +102,10 @@ def _suites(group: list[Item]) -> dict[str, Any]:
 
     ``spread`` of a mean: between the seeds.
     """
-    found = {suite: summary(tasks) for suite, tasks in _scores(group).items()}
+    found = {
+        suite: summary(tasks, official.TASKS if suite == ruler.SUITE else ())
+        for suite, tasks in _scores(group, None).items()
+    }
     for suite, figures in found.items():
         seeds = [suite_means(item.results["cells"][suite]) for item in group]
         for length, row in figures["mean"].items():
@@ -141,13 +116,6 @@ def _suites(group: list[Item]) -> dict[str, Any]:
 def _spread(values: Sequence[float]) -> float | None:
     """Standard deviation between seeds; none of a single one."""
     return round(stdev(values), 6) if len(values) > 1 else None
-
-
-def _noise(stderr: float | None, spread: float | None, seeds: int) -> float | None:
-    """Standard error of a mean over seeds that share their samples; none of a single sample."""
-    if stderr is None:
-        return None
-    return round(sqrt(stderr**2 + (spread or 0.0) ** 2 / seeds), 6)
 
 
 def _over_seeds(
@@ -165,10 +133,16 @@ def _mean(values: Iterable[float]) -> float:
 
 def _validation(group: list[Item]) -> dict[str, Any]:
     found = _losses([item.results["validation"] for item in group])
+    table = {}
     for source, lengths in found.items():
         for length, entry in lengths.items():
-            entry["difference"] = _from_base(group, source, length)
-            entry["below_base"] = _below(entry["difference"])
+            entry["difference"] = pair = _from_base(group, source, length)
+            entry["below_base"] = None
+            if pair is not None and pair["noise"] is not None:
+                table[source, length] = from_error(pair["n"], pair["value"], pair["noise"])
+    for (source, length), judged in corrected(table).items():
+        if judged.p is not None:
+            found[source][length]["below_base"] = judged.verdict == WORSE  # its value is below 0
     return found
 
 
@@ -178,15 +152,8 @@ def _from_base(group: list[Item], source: str, length: str) -> dict[str, Any] | 
     found = [cell["difference"] for cell in cells if cell and cell["difference"]]
     if len(found) < len(group):
         return None
-    value, stderr, spread = _over_seeds(found, "value")
-    return {"n": found[0]["n"], "value": value, "noise": _noise(stderr, spread, len(found))}
-
-
-def _below(difference: dict[str, Any] | None) -> bool | None:
-    """Whether a difference is below 0 beyond noise; none where there is no error to judge by."""
-    if difference is None or difference["noise"] is None:
-        return None
-    return bool(difference["value"] < -BEYOND_NOISE * difference["noise"])
+    value, stderr, _ = _over_seeds(found, "value")
+    return {"n": found[0]["n"], "value": value, "noise": stderr}
 
 
 def _plain(group: list[Item]) -> dict[str, Any]:
@@ -195,7 +162,7 @@ def _plain(group: list[Item]) -> dict[str, Any]:
     if not found[0]["cells"] and not found[0]["validation"]:
         return {}
     return {
-        "scores": _merged([ways["cells"] for ways in found]),
+        "scores": _merged([ways["cells"] for ways in found], {}),
         "validation": _losses([ways["validation"] for ways in found]),
     }
 

@@ -51,6 +51,7 @@ def _tables(metrics: dict[str, Any]) -> dict[str, tables.Table | None]:
     """By section; none where nothing was measured."""
     return {
         "scores": tables.scores(metrics),
+        "means": tables.means(metrics),
         "suites": tables.suites(metrics),
         "cells": tables.cells(metrics),
         "validation": tables.validation(metrics) if metrics["validation"] else None,

@@ -3,13 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from stages.evaluate.significance import ALPHA
 from stages.params import Params
-from stages.report import paired, readings
+from stages.report import compared, readings
 from stages.report.formats import each_cell, label, listing
-from stages.report.metrics import BEYOND_NOISE
-
-CHANCE_BEYOND = 0.05
-"""Share of differences that pass two standard errors by chance alone."""
 
 
 def statements(metrics: dict[str, Any], params: Params) -> list[str]:
@@ -18,8 +15,7 @@ def statements(metrics: dict[str, Any], params: Params) -> list[str]:
         *_what_was_done(metrics, params),
         *_retrieval(metrics),
         *_validation(metrics),
-        *_difference(metrics),
-        *paired.sentences(metrics),
+        *compared.sentences(metrics),
         *_heads(metrics),
     ]
 
@@ -46,10 +42,7 @@ def _what_was_done(metrics: dict[str, Any], params: Params) -> Iterator[str]:
             "learned that, nothing about language at large."
         )
     if len(params.seeds) == 1:
-        yield (
-            f"There is one seed ({params.seeds[0]}): standard errors are of sampling alone, and "
-            "how far another training run would be from this one is not known."
-        )
+        yield f"There is one seed ({params.seeds[0]}): standard errors are of sampling alone."
 
 
 def _retrieval(metrics: dict[str, Any]) -> Iterator[str]:
@@ -65,7 +58,7 @@ def _retrieval(metrics: dict[str, Any]) -> Iterator[str]:
                 hopeless.add((task, length))
             elif cell["above_shortcut"]:
                 above.append((task, length))
-            else:
+            elif cell["above_shortcut"] is not None:
                 below.append((task, length))
         if above or below:
             sentences.append(
@@ -76,8 +69,8 @@ def _retrieval(metrics: dict[str, Any]) -> Iterator[str]:
     if sentences:
         yield (
             "The shortcut of a retrieval cell is what naming any candidate value of the context "
-            f"would score. A score is called above it when it exceeds it by {BEYOND_NOISE:g} "
-            "standard errors."
+            f"would score. A score is called above it by the rule of all comparisons: paired by "
+            f"sample, {100 * ALPHA:g} % for the whole table."
         )
     yield from sentences
     if hopeless:
@@ -110,32 +103,10 @@ def _validation(metrics: dict[str, Any]) -> Iterator[str]:
     if judged:
         cells = listing(f"{name} on {listing(texts)}" for name, texts in below.items())
         yield (
-            "Compared with the base model on the same windows, validation loss is lower by more "
-            f"than {BEYOND_NOISE:g} standard errors for {cells or 'no variant'}; nowhere else."
+            "Compared with the base model on the same windows, validation loss is lower "
+            f"({100 * ALPHA:g} % for all texts and lengths of a variant) for "
+            f"{cells or 'no variant'}; nowhere else."
         )
-
-
-def _difference(metrics: dict[str, Any]) -> Iterator[str]:
-    """RePo against RoPE, said only where the difference exceeds noise."""
-    found = list(each_cell(metrics["difference"]))
-    if not found:
-        return
-    better = [
-        (task, length) for _, task, length, d in found if d["beyond_noise"] and d["value"] > 0
-    ]
-    worse = [(task, length) for _, task, length, d in found if d["beyond_noise"] and d["value"] < 0]
-    rule = f"{BEYOND_NOISE:g} standard errors"
-    if not better and not worse:
-        yield (
-            f"RePo against RoPE: no cell differs by more than {rule}, so at this size nothing is "
-            "said about which is better."
-        )
-        return
-    yield (
-        f"RePo against RoPE: {len(better) + len(worse)} of {len(found)} cells differ by more than "
-        f"{rule} (chance alone gives about {CHANCE_BEYOND * len(found):.1f}). RePo is ahead in "
-        f"{_cells(better)} and behind in {_cells(worse)}; of the other cells nothing is said."
-    )
 
 
 def _heads(metrics: dict[str, Any]) -> Iterator[str]:

@@ -35,7 +35,7 @@ def lines(metrics: dict[str, Any]) -> list[str]:
         for variant in variants:
             cell = metrics["scores"][variant][suite][task][length]
             mark = "*" if cell["above_shortcut"] else " "
-            cells.append(plus_minus(cell["score"], cell["noise"], 1) + mark)
+            cells.append(plus_minus(cell["score"], cell["stderr"], 1) + mark)
         shortcut = NONE if first["shortcut"] is None else f"{first['shortcut']:.1f}"
         base = metrics["base"]["scores"].get(suite, {}).get(task, {}).get(length)
         beside = NONE if base is None else f"{base['score']:.1f}"
@@ -50,7 +50,11 @@ def lines(metrics: dict[str, Any]) -> list[str]:
                 beside = NONE if base is None else f"{base['loss']:.3f}"
                 cells = [f"{entry['loss']:.3f} " for entry in entries]
                 found.append(row(source, length, beside, "", cells))
-    return [*found, "", "* above the score of naming any one candidate value (2 standard errors)"]
+    found += ["", "* above the score of naming any one candidate value (5 % for the whole table)"]
+    if metrics["comparison"]["lines"]:
+        found += ["", "RePo minus RoPE [95 %], paired by sample; verdicts: 5 % for the whole table"]
+        found += metrics["comparison"]["lines"]
+    return found
 
 
 if __name__ == "__main__":

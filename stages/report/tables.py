@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from stages.evaluate.comparison import EFFECTIVE
+from stages.evaluate.significance import BETTER, WORSE
 from stages.report import formats
 from stages.report.formats import NONE, label, number, plus_minus
 
@@ -45,10 +46,9 @@ class Table:
         return any(group.name for group in self.groups)
 
 
-_RULER_TASKS = 13
 ABOVE = ("▲", "above its shortcut")
-BEYOND = ("●", "beyond noise")
-BELOW = ("▼", "below the base model, beyond noise")
+DIFFERS = {BETTER: ("●", "better"), WORSE: ("○", "worse")}
+BELOW = ("▼", "below the base model")
 
 
 def plain(caption: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> Table:
@@ -59,7 +59,7 @@ def plain(caption: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequen
 
 def scores(metrics: dict[str, Any]) -> Table:
     """Task by length: shortcut, the base, every variant, and RePo minus RoPE."""
-    variants, compared = list(metrics["scores"]), metrics["difference"]
+    variants, compared = list(metrics["scores"]), metrics["comparison"]["cells"]
     first = metrics["scores"][variants[0]]
     groups = []
     for suite in formats.suites(first):
@@ -76,18 +76,24 @@ def scores(metrics: dict[str, Any]) -> Table:
                     mark = ABOVE if found["above_shortcut"] else ()
                     cells.append(Cell(formats.score(found), *mark))
                 if compared:
-                    found = compared[suite][task][length]
-                    text = formats.signed(found["value"], found["noise"], 1)
-                    cells.append(Cell(text, *(BEYOND if found["beyond_noise"] else ())))
+                    cells.append(_difference(compared.get(suite, {}).get(task, {}).get(length)))
                 rows.append(Row(length, cells))
             groups.append(Group(formats.task_name(suite, task), rows))
     columns = ["task", "length", "shortcut", "base", *map(label, variants)]
     return Table(
         "Score in percent ± standard error, per task (RULER's, where no suite is named) and length "
-        "in tokens. ▲ above its shortcut, ● a difference beyond two standard errors.",
+        "in tokens. ▲ above its shortcut; the difference with its 95 % interval, ● better, ○ worse, "
+        "5 % for the whole table (Holm).",
         [*columns, "RePo − RoPE"] if compared else columns,
         groups,
     )
+
+
+def _difference(found: dict[str, Any] | None) -> Cell:
+    if found is None:
+        return Cell(NONE)
+    text = formats.between(found["value"], found["low"], found["high"])
+    return Cell(text, *DIFFERS.get(found["verdict"], ()))
 
 
 def suites(metrics: dict[str, Any]) -> Table:
@@ -101,31 +107,66 @@ def suites(metrics: dict[str, Any]) -> Table:
         for variant, suites in found.items():
             figures = suites[suite]
             means = [figures["mean"].get(length) for length in lengths]
-            texts = [NONE if mean is None else formats.score(mean) for mean in means]
-            longest = max(figures["mean"], key=int, default=None)
+            texts = [_mean(mean, means) for mean in means]
+            longest = max(figures.get("retention", ()), key=int, default=None)
             texts += [
                 number(figures.get("wavg_inc"), 1),
                 number(figures.get("wavg_dec"), 1),
                 NONE if longest is None else number(figures["retention"][longest], 2),
-                _effective(suite, figures),
+                _effective(figures),
             ]
             rows.append(Row(label(variant), [Cell(text) for text in texts]))
         groups.append(Group(suite, rows))
     return Table(
         "Mean over a suite's tasks ± standard error by length; means weighted linearly, the longest "
         "length most (inc) and least (dec); the longest length's share of the shortest's score; "
-        f"RULER's effective length, the longest whose mean over all 13 tasks passes {EFFECTIVE}.",
+        f"RULER's effective length, the last before the first whose mean is not above {EFFECTIVE}.",
         ["suite", "variant", *lengths, "inc", "dec", "retention", "effective"],
         groups,
     )
 
 
-def _effective(suite: str, figures: dict[str, Any]) -> str:
-    """RULER's effective length; it is defined over all 13 tasks."""
-    counts = {mean["tasks"] for mean in figures["mean"].values()}
-    if suite != "ruler" or counts != {_RULER_TASKS}:
+def _mean(mean: dict[str, Any] | None, means: Sequence[dict[str, Any] | None]) -> str:
+    """A mean over tasks; of how many, where that differs between the lengths."""
+    if mean is None:
+        return NONE
+    counts = {found["tasks"] for found in means if found is not None}
+    more = f" ({mean['tasks']} tasks)" if len(counts) > 1 else ""
+    return formats.score(mean) + more
+
+
+def _effective(figures: dict[str, Any]) -> str:
+    """RULER's effective length; it is defined over its own tasks."""
+    if "effective_length" not in figures:
         return NONE
     return f"{figures['effective_length'] or 'none'}"
+
+
+def means(metrics: dict[str, Any]) -> Table | None:
+    """RePo minus RoPE, mean over tasks at each length; none without both."""
+    groups = []
+    for suite, lengths in metrics["comparison"]["means"].items():
+        rows = [
+            Row(
+                length,
+                [
+                    Cell(f"{found['tasks']}"),
+                    Cell(f"{found['n']}"),
+                    _difference(found),
+                    Cell(found["verdict"]),
+                ],
+            )
+            for length, found in lengths.items()
+        ]
+        groups.append(Group(suite, rows))
+    if not groups:
+        return None
+    return Table(
+        "RePo − RoPE, mean over the tasks of a length, with its 95 % interval (each task's samples "
+        "vary by themselves; from three seeds on, the runs vary). ● better, ○ worse (Holm).",
+        ["suite", "length", "tasks", "samples", "RePo − RoPE", "verdict"],
+        groups,
+    )
 
 
 def cells(metrics: dict[str, Any]) -> Table:
@@ -169,7 +210,7 @@ def validation(metrics: dict[str, Any]) -> Table:
         groups.append(Group(source, rows))
     return Table(
         "Validation loss in nats per token ± standard error over windows. ▼ below the base model's "
-        "by more than two standard errors of the difference, window by window.",
+        "window by window, 5 % for all texts and lengths of a variant.",
         ["text", "length", "base", *map(label, variants)],
         groups,
     )
@@ -188,7 +229,9 @@ def differences(metrics: dict[str, Any]) -> Table:
                 pairs.append(compared.get(source, {}).get(length))
             row = [Cell(f"{found[0]['windows']}")]
             for pair in pairs:
-                text = NONE if pair is None else formats.signed(pair["value"], pair["noise"], 3)
+                text = (
+                    NONE if pair is None else formats.signed_error(pair["value"], pair["noise"], 3)
+                )
                 row.append(Cell(text))
             rows.append(Row(length, row))
         groups.append(Group(source, rows))

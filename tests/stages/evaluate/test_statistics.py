@@ -36,24 +36,19 @@ def test_a_proportion_has_the_binomial_error() -> None:
     assert found["fill"] == 0.95
 
 
-@pytest.mark.parametrize(("right", "above"), [(25, False), (33, False), (36, True), (100, True)])
-def test_above_the_shortcut_means_by_two_errors(right: int, above: bool) -> None:
-    records = [record(float(i < right)) for i in range(100)]
-    found = cell(records, budget=5, yarn_factor=2.0)
-    assert found["shortcut"] == 25.0
-    assert found["above_shortcut"] is above
-    assert found["yarn_factor"] == 2.0
-
-
-def test_a_shortcut_of_one_cannot_be_beaten() -> None:
-    records = [record(1.0, shortcut=1.0) for _ in range(10)]
-    assert cell(records, 5, 1.0)["above_shortcut"] is False
-
-
-def test_without_shortcut_there_is_no_verdict() -> None:
-    found = cell([record(1.0, shortcut=None), record(0.0, shortcut=None)], 5, 1.0)
-    assert found["shortcut"] is None
-    assert found["above_shortcut"] is None
+@pytest.mark.parametrize(
+    ("metric", "score", "outputs", "error"),
+    [
+        ("string_match_part", 0.0, ["a", "b"], 100 * (101 / 102**2 / 100) ** 0.5),
+        ("string_match_all", 1.0, ["a"], 100 * (101 / 102**2 / 100) ** 0.5),
+        ("string_match_all", 0.0, ["a", "b"], 0.0),
+        ("string_match_part", 0.5, ["a"], 0.0),
+        ("qa_f1", 0.0, ["a"], 0.0),
+    ],
+)
+def test_laplace_is_for_right_and_wrong_only(metric, score, outputs, error) -> None:
+    records = [record(score, outputs=outputs) for _ in range(100)]
+    assert cell(records, 5, 1.0, metric)["stderr"] == pytest.approx(error, abs=1e-6)
 
 
 def test_shortcuts_are_averaged() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from stages.analyze.params import AnalyzeParams
 from stages.base.params import Architecture, BaseParams
 from stages.benchmarks.params import BenchmarksParams
-from stages.common.files import write_json
+from stages.common.files import write_json, write_jsonl
 from stages.common.stage import Job
 from stages.common.variants import Definition
 from stages.corpus.params import CorpusParams, Generated
@@ -68,7 +68,12 @@ def write_run(variants: tuple[str, ...], seeds: tuple[int, ...], heads: int = 4)
 def write_item(variant: str, seed: int, heads: int = 4) -> None:
     rng = random.Random(f"{variant} {seed}")
     item = f"{variant}-{seed}"
-    write_json(Path(f"results/{item}/metrics.json"), _results(variant, seed, rng))
+    results = _results(variant, seed, rng)
+    write_json(Path(f"results/{item}/metrics.json"), results)
+    for suite, tasks in results["cells"].items():
+        for task, lengths in tasks.items():
+            for length, cell in lengths.items():
+                write_records(item, suite, task, int(length), cell["score"], cell["shortcut"])
     write_json(Path(f"analysis/{item}/analysis.json"), _analysis(variant, seed, heads, rng))
     with Path(f"results/{item}/loss.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -76,6 +81,31 @@ def write_item(variant: str, seed: int, heads: int = 4) -> None:
         for step in range(1, 101):
             loss = round(2 + 2 * math.exp(-step / 30) + 0.05 * rng.random(), 6)
             writer.writerow([step, step * 2048, loss, 1e-3])
+
+
+def write_records(
+    item: str,
+    suite: str,
+    task: str,
+    length: int,
+    score: float,
+    shortcut: float | None,
+    n: int = 100,
+) -> None:
+    """``n`` answers, right or wrong, that come to ``score``; the right ones are spread over all."""
+    right = round(n * score / 100)
+    rows = [
+        {
+            "id": f"{task}-{length}-{i}",
+            "suite": suite,
+            "task": task,
+            "length": length,
+            "score": float(i * 37 % n < right),
+            "shortcut": None if shortcut is None else shortcut / 100,
+        }
+        for i in range(n)
+    ]
+    write_jsonl(Path(f"results/{item}/samples/{suite}-{task}-{length}.jsonl"), rows)
 
 
 def _cell(task: str, length: int, rng: random.Random) -> dict[str, Any]:
@@ -87,7 +117,6 @@ def _cell(task: str, length: int, rng: random.Random) -> dict[str, Any]:
         "score": score,
         "stderr": stderr,
         "shortcut": shortcut,
-        "above_shortcut": None if shortcut is None else score - shortcut > 2 * stderr,
         "fill": 0.97,
         "empty": rng.randrange(4),
         "truncated": 0,

@@ -14,8 +14,8 @@ def _cell(shortcut, above):
 
 
 def _metrics(**changes):
-    names = ("scores", "validation", "difference", "paired", "heads", "readings", "plain", "base")
-    nothing = {name: {} for name in names}
+    names = ("scores", "validation", "heads", "readings", "plain", "base")
+    nothing = {"comparison": {"said": []}, **{name: {} for name in names}}
     return {**nothing, **changes}
 
 
@@ -58,8 +58,8 @@ def test_lengths_are_ordered_as_numbers():
 @pytest.mark.parametrize(
     ("below", "said"),
     [
-        (True, "lower by more than 2 standard errors for RePo on python (128); nowhere else"),
-        (False, "lower by more than 2 standard errors for no variant; nowhere else"),
+        (True, "(5 % for all texts and lengths of a variant) for RePo on python (128); nowhere"),
+        (False, "(5 % for all texts and lengths of a variant) for no variant; nowhere else"),
         (None, None),
     ],
 )
@@ -116,20 +116,5 @@ def test_both_ways_are_told_with_their_lengths():
     assert "RoPE and RePo read 512 and 1,024 also without YaRN" in said
 
 
-def _difference(value, beyond):
-    return _metrics(difference={"ruler": {"vt": {"128": {"value": value, "beyond_noise": beyond}}}})
-
-
-def test_nothing_is_said_of_a_difference_within_noise():
-    assert "nothing is said about which is better" in _said(_difference(9.0, False))
-
-
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [(9.0, "ahead in vt (128) and behind in none"), (-9.0, "ahead in none and behind in vt (128)")],
-)
-def test_a_difference_beyond_noise_is_said_beside_chance(value, said):
-    text = _said(_difference(value, True))
-    assert said in text
-    assert "1 of 1 cells" in text
-    assert "chance alone gives about 0.1" in text
+def test_the_comparison_is_said_as_it_is():
+    assert "RePo is better." in _said(_metrics(comparison={"said": ["RePo is better."]}))
