@@ -9,11 +9,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import psutil
 
 from pipeline import git
+from pipeline.cache_links import WITHOUT_REFLINK, works
 from pipeline.environment import served
 from stages.common import variables
 from stages.common.errors import UserError
@@ -201,35 +202,18 @@ def _dvc(root: Path) -> Iterator[Finding]:
 
 
 def _links(root: Path, cache: Path, kinds: list[str]) -> Finding:
-    """Which of the configured ways to take a file from the cache works here, in their order."""
-    ways: dict[str, Callable[[Path, Path], Any]] = {
-        "reflink": _reflink,
-        "hardlink": lambda source, target: target.hardlink_to(source),
-        "symlink": lambda source, target: target.symlink_to(source),
-        "copy": shutil.copy,
-    }
-    with (
-        tempfile.TemporaryDirectory(dir=cache, prefix=".doctor-") as inside,
-        tempfile.TemporaryDirectory(dir=root, prefix=".building-doctor-") as outside,
-    ):
-        source = Path(inside) / "file"
-        source.write_text("x")
-        for kind in kinds:
-            try:
-                ways[kind](source, Path(outside) / kind)
-            except (OSError, NotImplementedError):
-                continue
-            copies = kind == "copy"
-            mend = "put the cache on the project's file system: `dvc cache dir`" if copies else ""
-            found = f"{cache}, {'copies: data exist twice' if copies else f'{kind}s'}"
-            return Finding("note" if copies else "ok", "DVC cache", found, mend)
-    return Finding("wrong", "DVC cache", "no link type works", "dvc config cache.type copy")
-
-
-def _reflink(source: Path, target: Path) -> None:
-    from dvc_objects.fs.system import reflink
-
-    reflink(str(source), str(target))
+    """How outs share their bytes with the cache: the first configured way decides (DVC 3.67)."""
+    working = next((kind for kind in kinds if works(kind, cache, root)), None)
+    if working is None:
+        return Finding("wrong", "DVC cache", "no link type works", "dvc config cache.type copy")
+    if working == "copy":
+        mend = "put the cache on the project's file system: `dvc cache dir`"
+        return Finding("note", "DVC cache", f"{cache}, copies: data exist twice", mend)
+    if working != kinds[0]:
+        found = f"{cache}, {kinds[0]} does not work here: new data exist twice"
+        mend = f"dvc config --local cache.type {WITHOUT_REFLINK} (the first run does so)"
+        return Finding("note", "DVC cache", found, mend)
+    return Finding("ok", "DVC cache", f"{cache}, {working}s")
 
 
 def _secrets(root: Path) -> Iterator[Finding]:

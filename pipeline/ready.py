@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import check
+from pipeline import cache_links, check
 from pipeline.checkout import Checkout, checkout, link_inputs
 from pipeline.estimate.beyond import refuse_beyond
 from pipeline.graph import Graph, read_graph
@@ -36,6 +36,7 @@ def make_ready(
 ) -> Ready:
     """Find every mistake that can be found before a stage runs; each is a ``UserError``."""
     refuse_early(main, targets, profile, overrides)
+    cache_links.settle(main)  # a worktree takes over what main is told
     here = checkout(main, profile, overrides)
     for line in heal(here.root):
         print(line, flush=True)

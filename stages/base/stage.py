@@ -14,7 +14,7 @@ from stages.base.params import Architecture, BaseParams, Start
 from stages.base.version import VERSION
 from stages.common import paths, trained
 from stages.common.errors import UserError
-from stages.common.files import read_json
+from stages.common.files import link_tree, read_json
 from stages.common.models import copy_tokenizer, load_model
 from stages.common.outs import building
 from stages.common.runs import workspace
@@ -84,7 +84,7 @@ def _train(job: Job, params: BaseParams) -> None:
             vocabulary,
         )
         with building(paths.BASE) as out:
-            shutil.copytree(result, out)
+            link_tree(result, out)
             trained.record(out, params.training.longest)
             _add_tokenizer(out)
 

@@ -5,7 +5,6 @@
 - ``manifest.json``: settings, and hashes of the files and of everything they were made from.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -25,7 +24,7 @@ from stages.benchmarks.words import Words
 from stages.common import paths
 from stages.common.encoder import Encoder
 from stages.common.errors import UserError
-from stages.common.files import sha256, write_json, write_jsonl
+from stages.common.files import link, sha256, write_json, write_jsonl
 from stages.common.outs import building
 from stages.common.progress import Progress
 from stages.common.ray_session import session
@@ -122,7 +121,7 @@ def run(job: Job) -> None:
         builder = Builder(params, paths.TOKENIZER)
         for part in wanted:
             (out / part.file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(work / part.file, out / part.file)
+            link(work / part.file, out / part.file)
         write_jsonl(
             out / "probes.jsonl",
             probes(params.lengths[0], params.seed, builder.encoder, builder.words),

@@ -26,12 +26,21 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def link(source: Path, target: Path) -> None:
-    """Give a file a second name where the file system allows one, else copy it: 200 GB once."""
+def link(source: Path | str, target: Path | str) -> None:
+    """Give a file a second name where the file system allows one, else copy it: 200 GB once.
+
+    Both names share their bytes from then on: replace such a file, never edit it.
+    """
+    Path(target).unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """A folder's files under a second folder, which must not be there yet, as ``link`` does it."""
+    shutil.copytree(source, target, copy_function=link)
 
 
 def write_json(path: Path, value: Any) -> None:

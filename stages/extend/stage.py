@@ -1,14 +1,13 @@
 """``models/<variant>-<seed>-extended``: the trained model with YaRN in its config, perhaps tuned."""
 
 import functools
-import shutil
 from pathlib import Path
 from typing import Any
 
 import repo_model
 from stages.common import paths, trained
 from stages.common.errors import UserError
-from stages.common.files import read_json, write_json
+from stages.common.files import link_tree, read_json, write_json
 from stages.common.models import copy_tokenizer, load_model
 from stages.common.outs import building
 from stages.common.runs import workspace
@@ -66,7 +65,7 @@ def _fine_tune(job: Job, params: TrainingParams, source: Path) -> None:
         run = Run(params, job.seed, tokens, folder, build, source.absolute())
         tuned = launch(job.label, run, vocabulary=config["vocab_size"])
         with building(paths.extended(job.item)) as out:
-            shutil.copytree(tuned, out)
+            link_tree(tuned, out)
             written = read_json(out / "config.json")
             write_json(out / "config.json", {**written, "extension_steps": params.steps})
             trained.record(out, length, factor=chosen.factor, tuned=params.longest)

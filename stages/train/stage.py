@@ -6,7 +6,6 @@ the order and the new maps' initial weights.
 
 import csv
 import functools
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch import nn
 from stages.base.stage import TOKENIZER_MANIFEST
 from stages.common import paths, trained
 from stages.common.errors import UserError
-from stages.common.files import read_json, read_jsonl, replacing, sha256
+from stages.common.files import link_tree, read_json, read_jsonl, replacing, sha256
 from stages.common.models import copy_tokenizer, load_model
 from stages.common.outs import building
 from stages.common.runs import workspace
@@ -60,7 +59,7 @@ def run(job: Job) -> None:
         )
         write_curve(paths.curve(job.item), read_jsonl(folder / "log.jsonl"))
         with building(paths.model(job.item)) as out:
-            shutil.copytree(result, out)
+            link_tree(result, out)
             trained.record(out, params.longest)
             copy_tokenizer(base, out)
 
