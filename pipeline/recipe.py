@@ -78,9 +78,10 @@ def _own_documents(document: Any, said: _Said) -> None:
         return
     names = list(corpus.pop("generated"))
     said.lines.append(f"no generated documents (were {', '.join(names)})")
-    if said.asked("train.lengths"):
-        return
-    for phase in document["train"]["lengths"]:
+    for number, phase in enumerate(document["train"]["lengths"]):
+        place = f"train.lengths.{number}"
+        if {"train.lengths", place, f"{place}.sources"} & set(said.changes):
+            continue
         left = [name for name in phase.get("sources") or [] if name not in names]
         if left:
             phase["sources"] = left

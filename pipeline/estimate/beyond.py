@@ -26,11 +26,10 @@ def beyond(found: Estimate, root: Path) -> Iterator[Finding]:
             f"this takes {hours / YEAR_H:,.0f} years there",
             "name another (--gpu, --gpus, --cluster), or train on fewer tokens",
         )
+        return  # one reason is enough
     if machine.gpus:
         yield from _gpus(found)
         return
-    if hours and hours > YEAR_H:
-        return  # one reason is enough
     yield from _host(found, root)
 
 

@@ -23,6 +23,13 @@ def check(seen: Seen) -> Iterator[Finding]:
             assert base.architecture is not None
             window = base.architecture.max_position_embeddings
             yield from training.check(seen, "base.training", base.training, window)
+        if base.needs != "data/tokens":
+            yield refuse(
+                "base.needs",
+                base.needs,
+                "a base from scratch is trained on the tokens and must wait for them",
+                "set base.needs=data/tokens",
+            )
         return
     if seen.base.folder is None:
         if not seen.base.on_hub:

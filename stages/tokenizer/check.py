@@ -17,6 +17,8 @@ def check(seen: Seen) -> Iterator[Finding]:
     """Findings of ``tokenizer``."""
     params = seen.params.tokenizer
     folder = None
+    if params.source == seen.base.source and seen.base.folder is None and not seen.base.on_hub:
+        return  # the base's own check says that it is not there
     if params.source != "train":
         folder = model_folder(params.source, params.revision, seen.root)
         if folder is None and not is_hub_id(params.source):

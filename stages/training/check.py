@@ -8,7 +8,7 @@ from stages.common.seen import Seen
 from stages.corpus.cost import BYTES_PER_TOKEN, BYTES_PER_TOKEN_SMALL, text_bytes
 from stages.training.params import TrainingParams
 
-ABSURD_LR = 0.1
+ABSURD_LR, ABSURD_EPS, ABSURD_DECAY = 0.1, 1e-2, 0.05
 MANY_PASSES, TOO_MANY_PASSES = 4.0, 100.0
 """Repeated data are worth almost as much as new up to some four passes (arXiv 2305.16264); a hundred
 passes are a mistake in a number."""
@@ -33,22 +33,44 @@ def check(seen: Seen, field: str, params: TrainingParams, window: int | None) ->
         )
     if params.lr >= ABSURD_LR:
         yield refuse(f"{field}.lr", params.lr, "no model survives that", "give 1e-3 or less")
+    yield from _optimizer(field, params)
     yield from _sources(seen, field, params)
     yield from _passes(seen, field, params, longest)
     yield from _machine(seen, params)
 
 
+def _optimizer(field: str, params: TrainingParams) -> Iterator[Finding]:
+    """Numbers with which no weight moves, or all go to zero."""
+    if max(params.betas) >= 1.0:
+        yield refuse(
+            f"{field}.betas",
+            list(params.betas),
+            "a mean that forgets nothing never starts (1 - beta is 0)",
+            "the paper's are [0.9, 0.95]",
+        )
+    if params.eps >= ABSURD_EPS:
+        yield refuse(
+            f"{field}.eps", params.eps, "far above any gradient: no weight would move", "give 1e-8"
+        )
+    if params.lr < ABSURD_LR and params.lr * params.weight_decay >= ABSURD_DECAY:
+        yield refuse(
+            f"{field}.weight_decay",
+            params.weight_decay,
+            f"each step would take {params.lr * params.weight_decay:.0%} off every weight",
+            "the paper's is 0.1",
+        )
+
+
 def _sources(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding]:
     there = sources(seen)
-    for phase in params.lengths:
-        for name in phase.sources or ():
-            if name not in there:
-                yield refuse(
-                    f"{field}.lengths",
-                    name,
-                    "no source of documents of that name",
-                    f"there are {', '.join(there)}",
-                )
+    asked = dict.fromkeys(name for phase in params.lengths for name in phase.sources or ())
+    if unknown := [name for name in asked if name not in there]:
+        yield refuse(
+            f"{field}.lengths",
+            ", ".join(unknown),
+            "no source of documents of that name",
+            f"there are {', '.join(there)}",
+        )
 
 
 def sources(seen: Seen) -> tuple[str, ...]:
@@ -95,6 +117,8 @@ def _machine(seen: Seen, params: TrainingParams) -> Iterator[Finding]:
         yield refuse(
             "REPO_USE_GPU", "1", "there is no GPU", "unset it, or name a machine with GPUs"
         )
+    if use_gpu == "0" and gpus:
+        yield warn("REPO_USE_GPU", "0", f"the {gpus} GPUs there would stand idle", "unset it")
     if not low.isdecimal():
         return
     workers = int(low)

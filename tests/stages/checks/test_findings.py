@@ -49,6 +49,10 @@ PARAMS: dict[str, tuple[dict[str, Any], str, str]] = {
     "lr of a toy": ({"train.lr": 3e-3}, "warn", "train.lr"),
     "lr of nothing": ({"train.lr": 1e-9}, "warn", "train.lr"),
     "lr beyond all": ({"train.lr": 1.0}, "refuse", "train.lr"),
+    "betas": ({"train.betas": [1.0, 0.95]}, "refuse", "train.betas"),
+    "eps": ({"train.eps": 1.0}, "refuse", "train.eps"),
+    "decay": ({"train.weight_decay": 5000.0}, "refuse", "train.weight_decay"),
+    "chunk": ({"analyze.chunk_tokens": 512}, "refuse", "analyze.chunk_tokens"),
     "warm-up": ({"train.warmup_steps": 15}, "refuse", "train.warmup_steps"),
     "source": (
         {"train.lengths": [{**PHASE, "sources": ["books"]}]},
@@ -269,6 +273,18 @@ def test_sane_machines_have_no_finding(
     environment: dict[str, str], place: Place, check: Check
 ) -> None:
     assert check(environment=environment, place=place) == []
+
+
+def test_a_base_from_scratch_waits_for_the_tokens(check: Check) -> None:
+    (found,) = check({"base.needs": "README.md"})
+    assert (found.level, found.field) == ("refuse", "base.needs")
+    assert check({"base.needs": "data/tokens"}) == []
+
+
+def test_gpus_that_would_stand_idle_are_a_warning(check: Check) -> None:
+    (found,) = check(environment={"REPO_USE_GPU": "0"}, place=Place(64, 8))
+    assert (found.level, found.field) == ("warn", "REPO_USE_GPU")
+    assert check(environment={"REPO_USE_GPU": "1"}, place=Place(64, 8)) == []
 
 
 @pytest.mark.parametrize("profile", sorted(profiles()))
