@@ -1,6 +1,8 @@
 """Speed and memory of the stage's encoding against raw ``encode_batch`` on the same cores.
 
-    python benchmarks/tokenize.py --tokenizer FOLDER --megabytes 100
+    python benchmarks/tokens.py --tokenizer FOLDER --megabytes 100
+
+(Not named for the stage: a script `tokenize.py` would stand before Python's own module.)
 
 Three shapes of the same text: one file of documents (as the stage ``corpus`` closes its shards),
 many small documents, one single document. Ray's start is left out: the shards are encoded by a pool
