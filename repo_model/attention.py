@@ -7,6 +7,7 @@ The rotated keys go into the cache: a token's position depends on its own hidden
 decoding recomputes nothing, and any order of chunks gives the same keys (PAPER.md section 1).
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,24 +16,40 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.llama.modeling_llama import eager_attention_forward
 
+from .family_facts import facts_of
 from .frequencies import Fp32Frequencies, rotary_frequencies
+from .rope_settings import SLIDING, WHOLE
 from .rotary import rotate
 
 
-class PositionMap(nn.Linear):
-    """A bias-free linear of the position maps, computed in its input's dtype.
+class PositionMap(nn.Module):
+    """A bias-free linear of the position maps: products in its input's dtype, given in fp32.
 
-    Called as a module, never by its weight, so that ZeRO-3, FSDP and adapters see the call.
+    Called as a module, never by its weight, so that ZeRO-3, FSDP and adapters see the call. No
+    subclass of `nn.Linear`: engines and quantisers replace those by their own, and positions that
+    went through one in bf16 are wrong. PEFT trains it whole, by name (`modules_to_save`).
     """
 
     def __init__(self, in_features: int, out_features: int) -> None:
-        super().__init__(in_features, out_features, bias=False)
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.register_parameter("bias", None)  # for tools that ask a linear for one
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """As `nn.Linear` does; a model's own initialisation follows."""
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """`x @ weight.T` in x's dtype."""
-        return F.linear(x, self.weight.to(x.dtype))
+        """`x @ weight.T`: computed in x's dtype, returned in fp32 (fp64 stays)."""
+        y = F.linear(x, self.weight.to(x.dtype))
+        return y.to(torch.promote_types(x.dtype, torch.float32))
+
+    def extra_repr(self) -> str:
+        """Sizes, for `print(model)`."""
+        return f"in_features={self.in_features}, out_features={self.out_features}"
 
 
 class PositionTap(nn.Identity):
@@ -42,42 +59,67 @@ class PositionTap(nn.Identity):
 class LearnedRotary(Fp32Frequencies):
     """Rotates q and k by learned positions; made from the configuration alone, as engines do."""
 
+    layer_type = WHOLE
     inv_freq: torch.Tensor
 
     def __init__(self, config: Any) -> None:
         super().__init__()
-        inv_freq_F, self.magnitude = rotary_frequencies(config, "repo")
+        inv_freq_F, self.magnitude = rotary_frequencies(config, "repo", self.layer_type)
         self.register_buffer("inv_freq", inv_freq_F, persistent=False)
 
     def forward(
         self, q_BTHD: torch.Tensor, k_BTKD: torch.Tensor, z_BTK: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rotated q and k, in their dtypes."""
-        return rotate(q_BTHD, k_BTKD, z_BTK, self.inv_freq, self.magnitude)
+        """Rotated q and k, in their dtypes; what stands behind the rotary part is passed through."""
+        part = 2 * self.inv_freq.shape[0]
+        if part == q_BTHD.shape[-1]:
+            return rotate(q_BTHD, k_BTKD, z_BTK, self.inv_freq, self.magnitude)
+        q, k = rotate(q_BTHD[..., :part], k_BTKD[..., :part], z_BTK, self.inv_freq, self.magnitude)
+        rest = (q_BTHD[..., part:], k_BTKD[..., part:])
+        return torch.cat((q, rest[0]), dim=-1), torch.cat((k, rest[1]), dim=-1)
+
+
+class SlidingLearnedRotary(LearnedRotary):
+    """The same with the frequencies of layers that have a window."""
+
+    layer_type = SLIDING
+
+
+def learned_rotary(config: Any, layer_idx: int) -> LearnedRotary:
+    """The rotary module of a `repo` layer."""
+    types = getattr(config, "layer_types", None)
+    sliding = types is not None and types[layer_idx] == SLIDING
+    return SlidingLearnedRotary(config) if sliding else LearnedRotary(config)
 
 
 class RepoAttentionMixin(nn.Module):
     """Replaces integer positions by learned ones, or by none; put it before a stock attention.
 
-    The stock class must have `q_proj, k_proj, v_proj, o_proj`, may have `q_norm, k_norm` over the
-    whole width (OLMo-2) or over one head (Qwen3), and takes part in transformers' attention
-    interface. The hidden states it gets are what the maps read: raw in OLMo-2, normed in Llama.
+    `family_facts.py` says how the stock class projects and norms; it takes part in transformers'
+    attention interface. The hidden states it gets are what the maps read: raw in OLMo-2, normed in
+    Llama.
     With fewer key/value heads than heads (undefined officially), each key/value head has one
     position that its query group shares: an extension of this project.
     """
 
     config: Any
     layer_idx: Any
+    eager: Callable[..., Any]
     head_dim: int
     scaling: float
     attention_dropout: Any
     q_proj: Any
     k_proj: Any
     v_proj: Any
+    qkv_proj: Any
     o_proj: Any
+    q_norm: Any
+    k_norm: Any
+    attn_logit_softcapping: Any
 
     def __init__(self, config: Any, layer_idx: int) -> None:
         super().__init__(config, layer_idx)  # type: ignore[call-arg]
+        self.facts = facts_of(config)
         self.position_type: str = config.positions[layer_idx]
         if self.position_type == "repo":
             width, inner = config.hidden_size, config.hidden_size // 8
@@ -85,7 +127,7 @@ class RepoAttentionMixin(nn.Module):
             self.content_map = PositionMap(width, inner)
             self.final_map = PositionMap(inner, config.num_key_value_heads)
             self.positions = PositionTap()
-            self.rotary = LearnedRotary(config)
+            self.rotary = learned_rotary(config, layer_idx)
 
     def learned_positions(self, hidden_BTC: torch.Tensor) -> torch.Tensor:
         """`z = final_map(silu(gate_map(h)) * content_map(h))` as z_BTK, fp32 whatever the dtype.
@@ -102,23 +144,36 @@ class RepoAttentionMixin(nn.Module):
         else:
             h_BTC = hidden_BTC
         with torch.autocast(device, enabled=False):
-            gate_BTP, content_BTP = (
-                self.gate_map(h_BTC).to(exact),
-                self.content_map(h_BTC).to(exact),
-            )
-            z_BTK = self.final_map(F.silu(gate_BTP) * content_BTP)
+            z_BTK = self.final_map(F.silu(self.gate_map(h_BTC)) * self.content_map(h_BTC))
         return self.positions(z_BTK)
 
     def project(self, hidden_BTC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """q_BTHD, k_BTKD, v_BTKD; q and k normed as the family does it."""
         shape = (*hidden_BTC.shape[:-1], -1, self.head_dim)
-        q, k, v = self.q_proj(hidden_BTC), self.k_proj(hidden_BTC), self.v_proj(hidden_BTC)
-        q_norm, k_norm = getattr(self, "q_norm", None), getattr(self, "k_norm", None)
-        if q_norm is None or k_norm is None:
-            return q.view(shape), k.view(shape), v.view(shape)
-        if q_norm.weight.shape[-1] == self.head_dim:
-            return q_norm(q.view(shape)), k_norm(k.view(shape)), v.view(shape)
-        return q_norm(q).view(shape), k_norm(k).view(shape), v.view(shape)
+        if self.facts.projections == "fused":
+            kv_rows = self.config.num_key_value_heads * self.head_dim
+            q_rows = self.config.num_attention_heads * self.head_dim
+            q, k, v = self.qkv_proj(hidden_BTC).split([q_rows, kv_rows, kv_rows], dim=-1)
+        else:
+            q, k, v = self.q_proj(hidden_BTC), self.k_proj(hidden_BTC), self.v_proj(hidden_BTC)
+        if self.facts.qk_norm == "width":
+            q, k = self.q_norm(q), self.k_norm(k)
+        if self.facts.clip and (limit := self.config.clip_qkv) is not None:
+            q, k, v = (x.clamp(-limit, limit) for x in (q, k, v))
+        q_BTHD, k_BTKD, v_BTKD = q.view(shape), k.view(shape), v.view(shape)
+        if self.facts.qk_norm == "head":
+            q_BTHD, k_BTKD = self.q_norm(q_BTHD), self.k_norm(k_BTKD)
+        return q_BTHD, k_BTKD, v_BTKD
+
+    def interface_options(self) -> dict[str, Any]:
+        """What the stock class tells the attention kernel of windows and soft caps."""
+        options: dict[str, Any] = {}
+        holder = self.config if self.facts.window == "model" else self
+        if (window := getattr(holder, "sliding_window", None)) is not None:
+            options["sliding_window"] = window
+        if self.facts.softcap:
+            options["softcap"] = self.attn_logit_softcapping
+        return options
 
     def forward(
         self,
@@ -136,10 +191,8 @@ class RepoAttentionMixin(nn.Module):
         q_BHTD, k_BKTD, v_BKTD = (x.transpose(1, 2) for x in (q_BTHD, k_BTKD, v_BTKD))
         if past_key_values is not None:
             k_BKTD, v_BKTD = past_key_values.update(k_BKTD, v_BKTD, self.layer_idx)
-        if getattr(self, "sliding_window", None) is not None:
-            kwargs["sliding_window"] = self.sliding_window
         attention_interface: Callable[..., Any] = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention_forward
+            self.config._attn_implementation, self.eager
         )
         out_BTHD, weights = attention_interface(
             self,
@@ -149,6 +202,7 @@ class RepoAttentionMixin(nn.Module):
             attention_mask,
             dropout=self.attention_dropout if self.training else 0.0,
             scaling=self.scaling,
+            **self.interface_options(),
             **kwargs,
         )
         out_BTC = out_BTHD.reshape(*hidden_states.shape[:-1], -1).contiguous()

@@ -6,14 +6,42 @@ replaced by a name no stock model knows, so that a loader that ignores `model_ty
 `from_pretrained`, another engine's native OLMo-2) stops instead of silently running plain RoPE.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
-from transformers import LlamaConfig, Olmo2Config, Qwen3Config
+from transformers import (
+    Gemma2Config,
+    Gemma3TextConfig,
+    GraniteConfig,
+    LlamaConfig,
+    MistralConfig,
+    Olmo2Config,
+    Olmo3Config,
+    OlmoeConfig,
+    Phi3Config,
+    PreTrainedConfig,
+    Qwen2Config,
+    Qwen3Config,
+    Qwen3MoeConfig,
+    SmolLM3Config,
+)
 
+from .family_facts import facts_of
 from .position_types import layer_types
+from .rope_settings import each, extendable
 
 REFUSED_BY_STOCK = "repo_needs_trust_remote_code"
 YARN_LAYERS = ("all", "rope")
+
+
+def _restored(rope: dict[str, Any]) -> dict[str, Any]:
+    rope = dict(rope)
+    if rope.get("rope_type") == REFUSED_BY_STOCK:
+        rope["rope_type"] = rope.pop("stock_rope_type")
+    return rope
+
+
+def _refused(rope: dict[str, Any]) -> dict[str, Any]:
+    return {**rope, "rope_type": REFUSED_BY_STOCK, "stock_rope_type": rope["rope_type"]}
 
 
 class RepoConfigMixin:
@@ -31,6 +59,8 @@ class RepoConfigMixin:
     """
 
     _auto_class: str | None = "AutoConfig"
+    ignore_keys_at_rope_validation: ClassVar = {"base_scaling"}
+    model_type: str
     rope_parameters: Any
     num_hidden_layers: int
     hidden_size: int
@@ -41,10 +71,8 @@ class RepoConfigMixin:
         positions = kwargs.pop("positions", "repo")
         start_layer, layers = kwargs.pop("start_layer", None), kwargs.pop("layers", None)
         yarn_layers = kwargs.pop("yarn_layers", "all")
-        rope = dict(self.rope_parameters or {})
-        if rope.get("rope_type") == REFUSED_BY_STOCK:
-            rope["rope_type"] = rope.pop("stock_rope_type")
-        self.rope_parameters = rope
+        if self.rope_parameters:
+            self.rope_parameters = each(self.rope_parameters, _restored)
         super().__post_init__(**kwargs)  # type: ignore[misc]
         self.positions = layer_types(positions, self.num_hidden_layers, start_layer, layers)
         if yarn_layers not in YARN_LAYERS:
@@ -75,18 +103,24 @@ class RepoConfigMixin:
             raise ValueError(
                 f"hidden_size={width} is below 8; the position maps are hidden_size // 8 wide"
             )
-        if self.rope_parameters.get("partial_rotary_factor", 1.0) != 1.0:
-            raise ValueError("partial_rotary_factor is not supported: RePo rotates whole heads")
+        factor = extendable(self).get("partial_rotary_factor", 1.0)
+        size = head_dim or width // heads
+        if factor != 1.0 and not facts_of(self).partial:
+            raise ValueError(
+                f"partial_rotary_factor={factor:g}: {self.model_type.removeprefix('repo_')} "
+                "rotates whole heads; remove it"
+            )
+        if int(size * factor) % 2 or int(size * factor) < 2:
+            raise ValueError(
+                f"partial_rotary_factor={factor:g} of a head of {size} is no even number of elements"
+            )
+        if getattr(self, "use_bidirectional_attention", False):
+            raise ValueError("use_bidirectional_attention=True: RePo is for causal language models")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as config.json has it, with `auto_map` and the refused rope_type."""
         output = super().to_dict()  # type: ignore[misc]
-        rope = dict(output["rope_parameters"])
-        output["rope_parameters"] = {
-            **rope,
-            "rope_type": REFUSED_BY_STOCK,
-            "stock_rope_type": rope["rope_type"],
-        }
+        output["rope_parameters"] = each(output["rope_parameters"], _refused)
         family = type(self).__name__.removesuffix("Config")
         output["auto_map"] = {
             "AutoConfig": f"configuration_repo.{family}Config",
@@ -98,18 +132,93 @@ class RepoConfigMixin:
 
 
 class RepoOlmo2Config(RepoConfigMixin, Olmo2Config):
-    """OLMo-2 with learned positions: every key of `Olmo2Config` and those of `RepoConfigMixin`."""
+    """OLMo-2: every key of `Olmo2Config`, and those of `RepoConfigMixin`."""
 
     model_type = "repo_olmo2"
 
 
+class RepoOlmo3Config(RepoConfigMixin, Olmo3Config):
+    """OLMo-3: every key of `Olmo3Config`, and those of `RepoConfigMixin`."""
+
+    model_type = "repo_olmo3"
+
+
 class RepoLlamaConfig(RepoConfigMixin, LlamaConfig):
-    """Llama with learned positions: every key of `LlamaConfig` and those of `RepoConfigMixin`."""
+    """Llama: every key of `LlamaConfig`, and those of `RepoConfigMixin`."""
 
     model_type = "repo_llama"
 
 
+class RepoMistralConfig(RepoConfigMixin, MistralConfig):
+    """Mistral: every key of `MistralConfig`, and those of `RepoConfigMixin`."""
+
+    model_type = "repo_mistral"
+
+
+class RepoQwen2Config(RepoConfigMixin, Qwen2Config):
+    """Qwen2 and Qwen2.5: every key of `Qwen2Config`, and those of `RepoConfigMixin`."""
+
+    model_type = "repo_qwen2"
+
+
 class RepoQwen3Config(RepoConfigMixin, Qwen3Config):
-    """Qwen3 with learned positions: every key of `Qwen3Config` and those of `RepoConfigMixin`."""
+    """Qwen3: every key of `Qwen3Config`, and those of `RepoConfigMixin`."""
 
     model_type = "repo_qwen3"
+
+
+class RepoSmolLM3Config(RepoConfigMixin, SmolLM3Config):
+    """SmolLM3: every key of `SmolLM3Config`, and those of `RepoConfigMixin`."""
+
+    model_type = "repo_smollm3"
+
+
+class RepoGraniteConfig(RepoConfigMixin, GraniteConfig):
+    """Granite: every key of `GraniteConfig`, and those of `RepoConfigMixin`."""
+
+    model_type = "repo_granite"
+
+
+class RepoPhi3Config(RepoConfigMixin, Phi3Config):
+    """Phi-3 and Phi-4: every key of `Phi3Config`, and those of `RepoConfigMixin`."""
+
+    model_type = "repo_phi3"
+
+    def convert_rope_params_to_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As stock, which takes every `yarn` for `longrope`; an extension means YaRN."""
+        wanted = (self.rope_parameters or {}).get("rope_type")
+        kwargs = super().convert_rope_params_to_dict(*args, **kwargs)
+        if wanted == "yarn" and "long_factor" not in self.rope_parameters:
+            self.rope_parameters["rope_type"] = wanted
+        return kwargs
+
+    def validate(self) -> None:
+        """Without Phi-3's own rule, which knows no YaRN."""
+        for validator in type(self).__class_validators__:
+            if validator is not Phi3Config.validate_rope:
+                validator(self)
+        PreTrainedConfig.validate_rope(self)
+
+
+class RepoGemma2Config(RepoConfigMixin, Gemma2Config):
+    """Gemma 2: every key of `Gemma2Config`, and those of `RepoConfigMixin`."""
+
+    model_type = "repo_gemma2"
+
+
+class RepoGemma3TextConfig(RepoConfigMixin, Gemma3TextConfig):
+    """Gemma 3 (text): every key of `Gemma3TextConfig`, and those of `RepoConfigMixin`."""
+
+    model_type = "repo_gemma3_text"
+
+
+class RepoOlmoeConfig(RepoConfigMixin, OlmoeConfig):
+    """OLMoE: every key of `OlmoeConfig`, and those of `RepoConfigMixin`."""
+
+    model_type = "repo_olmoe"
+
+
+class RepoQwen3MoeConfig(RepoConfigMixin, Qwen3MoeConfig):
+    """Qwen3 mixtures: every key of `Qwen3MoeConfig`, and those of `RepoConfigMixin`."""
+
+    model_type = "repo_qwen3_moe"

@@ -7,22 +7,19 @@ bits; tokenizer files are copied.
 """
 
 import argparse
-import json
 import os
 import shutil
-import struct
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-import torch
 from transformers.utils import logging as transformers_logging
 
 from .loading import load
 from .official_format import save_official
 from .olmo_native import is_native, load_native
+from .stored import stored_dtypes
 
-DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 TOKENIZER_FILES = (
     "tokenizer*",
     "special_tokens_map.json",
@@ -61,7 +58,10 @@ def convert(
     elif positions is not None:
         raise ValueError("positions belong to OLMo-native checkpoints only")
     else:
-        model = load(source, dtype=stored_dtype(source))
+        if len(dtypes := stored_dtypes(source)) > 1:
+            names = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
+            raise ValueError(f"{source}: weights of several dtypes ({names})")
+        model = load(source)
     if to == "official":
         save_official(model, target)
     else:
@@ -69,31 +69,6 @@ def convert(
     for pattern in TOKENIZER_FILES:
         for file in source.glob(pattern):
             shutil.copyfile(file, target / file.name)
-
-
-def stored_dtype(folder: Path) -> torch.dtype:
-    """The dtype of the weights as stored; config.json may name another, which would round them.
-
-    Raises:
-        ValueError: no or damaged safetensors, or several floating dtypes.
-    """
-    index = folder / "model.safetensors.index.json"
-    names = {"model.safetensors"}
-    if index.is_file():
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    found = set()
-    for file in sorted(folder / name for name in names if (folder / name).is_file()):
-        with file.open("rb") as stream:
-            head = stream.read(8)
-            size = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
-            try:
-                header = json.loads(stream.read(size))
-            except ValueError:
-                raise ValueError(f"{file}: a weight file is damaged or cut short") from None
-        found |= {entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
-    if len(found) > 1:
-        raise ValueError(f"{folder}: weights of several dtypes ({', '.join(sorted(found))})")
-    return DTYPES[found.pop()] if found else torch.float32
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,6 +7,7 @@ constant (every z within eps of the chunk's mean), monotone (strictly), hybrid (
 not say what a chunk is that is both; here it is constant.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -100,7 +101,12 @@ class _Mass:
         self.layers: list[torch.Tensor] = []  # each [S, H]
 
     def add(
-        self, q_BHND: torch.Tensor, k_BKND: torch.Tensor, scaling: float, window: int | None
+        self,
+        q_BHND: torch.Tensor,
+        k_BKND: torch.Tensor,
+        scaling: float,
+        window: int | None,
+        cap: float | None = None,
     ) -> None:
         H, kv_heads = q_BHND.shape[1], k_BKND.shape[1]
         total_SH = torch.zeros(len(self.spans_SBN), H, device=q_BHND.device)
@@ -113,6 +119,8 @@ class _Mass:
                 seen_RN &= index_N > at_R[:, None] - window
             q_KGRD = q_BHND[b, :, at_R].float().unflatten(0, (kv_heads, -1))
             score_KGRN = q_KGRD @ k_BKND[b].float().transpose(-1, -2)[:, None] * scaling
+            if cap is not None:
+                score_KGRN = cap * torch.tanh(score_KGRN / cap)
             weight_KGRN = score_KGRN.masked_fill(~seen_RN, -torch.inf).softmax(-1)
             span_SN = self.spans_SBN[:, b].float()
             per_token_SN = span_SN / span_SN.sum(-1, keepdim=True)
@@ -121,9 +129,23 @@ class _Mass:
         self.layers.append(total_SH / rows)
 
 
+def _eager(module: Any) -> Any:
+    """The eager attention of a stock attention's file, or of a class of ours."""
+    if hasattr(module, "eager"):
+        return module.eager
+    return sys.modules[type(module).__module__].eager_attention_forward
+
+
 def _probe(module: Any, q: Any, k: Any, v: Any, mask: Any, **kwargs: Any) -> Any:
     collector: _Mass = kwargs.pop("repo_mass")
-    collector.add(q, k, kwargs["scaling"], kwargs.get("sliding_window"))
+    cap = kwargs.get("softcap")
+    collector.add(q, k, kwargs["scaling"], kwargs.get("sliding_window"), cap)
+    if cap is not None:  # SDPA knows no cap
+        if mask is None:
+            mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril()
+        lowest = torch.finfo(q.dtype).min
+        added = torch.zeros_like(mask, dtype=q.dtype).masked_fill_(~mask, lowest)
+        return _eager(module)(module, q, k, v, added, **kwargs)
     return sdpa_attention_forward(module, q, k, v, mask, **kwargs)
 
 

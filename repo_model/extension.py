@@ -10,7 +10,8 @@ from typing import Any
 
 from .configuration_repo import YARN_LAYERS
 from .loading import load
-from .yarn import put_factor, trained_length
+from .rope_settings import extendable, put_extendable
+from .yarn import kept, put_factor, trained_length
 
 
 def extend(
@@ -46,27 +47,40 @@ def extend(
         raise ValueError(f"{', '.join(load_kwargs)}: only with a folder, not with a model")
     model = model_or_folder
     config = model.config
-    rope_type = config.rope_parameters["rope_type"]
-    if rope_type == "yarn":
-        raise ValueError(
-            f"the model is already extended by {config.rope_parameters['factor']:g}; "
-            "load it with yarn_factor=... for another factor"
-        )
-    if rope_type != "default":
-        raise ValueError(f"the model's frequencies are already scaled (rope_type={rope_type!r})")
+    check_extendable(config)
     if layers not in YARN_LAYERS:
         raise ValueError(f"layers={layers!r} is unknown; choose one of {', '.join(YARN_LAYERS)}")
     original = trained_length(config) if original is None else original
     if original < 1:
         raise ValueError(f"original={original} must be a length in tokens")
-    config.rope_parameters = {
+    before = extendable(config)
+    rope = {
         "rope_type": "yarn",
-        "rope_theta": config.rope_parameters["rope_theta"],
+        **kept(before),
         "original_max_position_embeddings": int(original),
         "beta_fast": beta_fast,
         "beta_slow": beta_slow,
     }
+    if before["rope_type"] != "default":
+        rope["base_scaling"] = dict(before)
+    put_extendable(config, rope)
     config.yarn_layers = layers
     put_factor(config, factor, original)
     model.base_model.reset_frequencies()
     return model
+
+
+def check_extendable(config: Any) -> None:
+    """Refuse what `extend` cannot extend; call it before anything is trained.
+
+    `llama3` and `linear` bases are extended on top of what they have (`frequencies.py`).
+
+    Raises:
+        ValueError: already extended with YaRN.
+    """
+    rope = extendable(config)
+    if rope["rope_type"] == "yarn":
+        raise ValueError(
+            f"the model is already extended by {rope['factor']:g}; "
+            "load it with yarn_factor=... for another factor"
+        )

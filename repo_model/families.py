@@ -4,14 +4,20 @@ from typing import Any, NamedTuple
 
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
-from .configuration_repo import RepoLlamaConfig, RepoOlmo2Config, RepoQwen3Config
 from .modeling_repo import (
+    RepoGemma2ForCausalLM,
+    RepoGemma3TextForCausalLM,
+    RepoGraniteForCausalLM,
     RepoLlamaForCausalLM,
-    RepoLlamaModel,
+    RepoMistralForCausalLM,
     RepoOlmo2ForCausalLM,
-    RepoOlmo2Model,
+    RepoOlmo3ForCausalLM,
+    RepoOlmoeForCausalLM,
+    RepoPhi3ForCausalLM,
+    RepoQwen2ForCausalLM,
     RepoQwen3ForCausalLM,
-    RepoQwen3Model,
+    RepoQwen3MoeForCausalLM,
+    RepoSmolLM3ForCausalLM,
 )
 
 
@@ -23,10 +29,25 @@ class Family(NamedTuple):
     causal_lm: Any
 
 
+CAUSAL = (
+    RepoOlmo2ForCausalLM,
+    RepoOlmo3ForCausalLM,
+    RepoLlamaForCausalLM,
+    RepoMistralForCausalLM,
+    RepoQwen2ForCausalLM,
+    RepoQwen3ForCausalLM,
+    RepoSmolLM3ForCausalLM,
+    RepoGraniteForCausalLM,
+    RepoPhi3ForCausalLM,
+    RepoGemma2ForCausalLM,
+    RepoGemma3TextForCausalLM,
+    RepoOlmoeForCausalLM,
+    RepoQwen3MoeForCausalLM,
+)
+
 FAMILIES = {
-    "olmo2": Family(RepoOlmo2Config, RepoOlmo2Model, RepoOlmo2ForCausalLM),
-    "llama": Family(RepoLlamaConfig, RepoLlamaModel, RepoLlamaForCausalLM),
-    "qwen3": Family(RepoQwen3Config, RepoQwen3Model, RepoQwen3ForCausalLM),
+    str(c.config_class.model_type).removeprefix("repo_"): Family(c.config_class, c.base_class, c)
+    for c in CAUSAL
 }
 
 

@@ -24,6 +24,7 @@ def read_config(raw: dict[str, Any]) -> Any:
     """
     model_type = raw.get("model_type")
     family = family_of(model_type)
+    _check_trainable(raw)
     if model_type == family.config.model_type:
         return family.config.from_dict(dict(raw))
     stock = {
@@ -37,6 +38,26 @@ def read_config(raw: dict[str, Any]) -> Any:
         else "rope"
     )
     return family.config.from_dict({**stock, "positions": positions})
+
+
+def _check_trainable(raw: dict[str, Any]) -> None:
+    """Refuse quantised weights, and frequencies that change with the length of the input."""
+    if raw.get("quantization_config") or raw.get("compression_config"):
+        method = (raw.get("quantization_config") or {}).get("quant_method", "compressed")
+        raise ValueError(
+            f"quantization_config: the weights are quantised ({method}); take the unquantised model"
+        )
+    rope = raw.get("rope_parameters") or {}
+    given = [rope, raw.get("rope_scaling"), *rope.values()]
+    for part in given:
+        kind = (part.get("rope_type") or part.get("type")) if isinstance(part, dict) else None
+        long = isinstance(part, dict) and "long_factor" in part
+        if long or kind in ("dynamic", "longrope", "su"):
+            kind = "longrope" if long else kind
+            raise ValueError(
+                f"rope_type={kind!r} changes the frequencies with the length of the input, which "
+                "learned positions cannot follow; take a base without (default, linear, llama3)"
+            )
 
 
 def official_positions(pe_config: dict[str, Any], num_layers: int) -> list[str]:

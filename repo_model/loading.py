@@ -15,6 +15,7 @@ from transformers import PreTrainedConfig
 from .families import family_of
 from .formats import read_config
 from .position_types import layer_types
+from .stored import common_dtype, stored_dtypes
 from .yarn import set_yarn_factor
 
 HUB_KEYS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
@@ -40,6 +41,7 @@ def load(
         start_layer, layers: with `positions="repo"` only.
         yarn_factor: another factor for an extended checkpoint; 1 loads it unextended.
         **from_pretrained: for transformers' `from_pretrained` (dtype, device_map, revision, ...).
+            Default dtype: that of the stored weights (fp32 if several), whatever config.json says.
 
     Raises:
         ValueError: unsupported format or position type, missing or unexpected weights, pickled or
@@ -59,6 +61,10 @@ def load(
         raise ValueError("start_layer and layers need positions='repo'")
     if yarn_factor is not None:
         set_yarn_factor(config, yarn_factor)
+    stored_as = common_dtype(stored_dtypes(path_or_id, **hub))
+    if stored_as is not None and not {"dtype", "torch_dtype"} & from_pretrained.keys():
+        # transformers would take the dtype that config.json names, and round fp32 weights to it.
+        from_pretrained["dtype"] = stored_as
     model_class = family_of(raw["model_type"]).causal_lm
     options = {
         "use_safetensors": True,
@@ -96,6 +102,11 @@ def _no_loading_report() -> Iterator[None]:
 
 
 def _check_folder(folder: Path) -> None:
+    if (folder / "adapter_config.json").is_file() and not (folder / "model.safetensors").is_file():
+        raise ValueError(
+            f"{folder}: an adapter without its base model; merge the two (peft: merge_and_unload) "
+            "and save the result"
+        )
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder}: no config.json; not a model folder")
     names = [entry.name for entry in folder.iterdir()]

@@ -95,3 +95,29 @@ def _replacing(
         return new.to(z_BTK).expand_as(z_BTK)
 
     return replace
+
+
+def with_positions(model: Any, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run `forward` of a base or language model and add z to its output, as transformers does.
+
+    `positions` is a tuple with one entry per layer: z_BKN of a `repo` layer, fp32 and part of the
+    graph; None for a layer that learns no positions. A plain tuple (`return_dict=False`) gets it as
+    its last element.
+    """
+    found: dict[int, torch.Tensor] = {}
+
+    def keep(layer: int) -> Callable[..., None]:
+        def hook(module: Any, args: Any, z_BTK: torch.Tensor) -> None:
+            found[layer] = z_BTK.transpose(1, 2)
+
+        return hook
+
+    with ExitStack() as stack:
+        for layer, tap in position_taps(model).items():
+            stack.callback(tap.register_forward_hook(keep(layer)).remove)
+        out = forward(model, *args, **kwargs)
+    positions = tuple(found.get(i) for i in range(len(model.base_model.layers)))
+    if isinstance(out, tuple):
+        return (*out, positions)
+    out["positions"] = positions
+    return out

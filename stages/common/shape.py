@@ -11,7 +11,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-FAMILIES = ("olmo2", "llama", "qwen3")
+QK_WIDTH, QK_HEAD, NO_QK = "width", "head", "none"
+FAMILIES = {
+    "olmo2": (2, QK_WIDTH), "olmo3": (2, QK_WIDTH), "llama": (2, NO_QK), "mistral": (2, NO_QK),
+    "qwen2": (2, NO_QK), "qwen3": (2, QK_HEAD), "smollm3": (2, NO_QK), "granite": (2, NO_QK),
+    "phi3": (2, NO_QK), "gemma2": (4, NO_QK), "gemma3_text": (4, QK_HEAD),
+    "olmoe": (2, QK_WIDTH), "qwen3_moe": (2, QK_HEAD),
+}  # fmt: skip
+"""By ``model_type``: norms of the width per layer, and how q and k are normed; ``repo_model`` has the
+table of everything else."""
 FORWARD, TRAINING = 2, 6
 """FLOPs per weight and token: of a forward pass, and of a step (forward and backward)."""
 
@@ -32,12 +40,21 @@ class Shape:
     tied: bool
     window: int
     """Trained length, tokens."""
+    biases: int = 0
+    """Elements of all biases together."""
+    experts: int = 0
+    """Experts of a mixture's layer; 0: a plain MLP."""
+    experts_used: int = 0
+    """Experts that a token goes through."""
+    expert_inner: int = 0
+    expert_layers: int = 0
+    """Layers that are mixtures."""
 
     @property
     def parameters(self) -> int:
         """Exact count, without learned positions."""
         embeddings = self.vocabulary * self.width * (1 if self.tied else 2)
-        return embeddings + self.layers * (self._matrices + self._norms) + self.width
+        return embeddings + self._blocks(self.experts) + self.width
 
     @property
     def head_parameters(self) -> int:
@@ -47,7 +64,8 @@ class Shape:
     @property
     def active_parameters(self) -> int:
         """Those a token is multiplied with: all but the input embedding."""
-        return self.parameters - (0 if self.tied else self.head_parameters)
+        idle = self._blocks(self.experts) - self._blocks(self.experts_used)
+        return self.parameters - idle - (0 if self.tied else self.head_parameters)
 
     def map_parameters(self, layers: int) -> int:
         """Of the learned positions on ``layers`` layers (PAPER.md section 1); one z per kv head."""
@@ -80,17 +98,23 @@ class Shape:
         """Of keys and values, per token, bf16."""
         return 2 * 2 * self.layers * self.kv_heads * self.head_width
 
-    @property
-    def _matrices(self) -> int:
+    def _blocks(self, experts: int) -> int:
+        """Parameters of all layers with this many experts in each mixture."""
         attention = 2 * self.width * self.head_width * (self.heads + self.kv_heads)
-        return attention + 3 * self.width * self.inner
+        plain = (self.layers - self.expert_layers) * 3 * self.width * self.inner
+        router = self.width * self.experts
+        mixture = self.expert_layers * (router + experts * 3 * self.width * self.expert_inner)
+        return self.layers * (attention + self._norms) + plain + mixture + self.biases
 
     @property
     def _norms(self) -> int:
-        outer = 2 * self.width
-        if self.family == "olmo2":  # q and k are normed over their whole width
-            return outer + self.head_width * (self.heads + self.kv_heads)
-        return outer + (2 * self.head_width if self.family == "qwen3" else 0)
+        outer, kind = FAMILIES[self.family]
+        inside = {
+            QK_WIDTH: self.head_width * (self.heads + self.kv_heads),
+            QK_HEAD: 2 * self.head_width,
+            NO_QK: 0,
+        }
+        return outer * self.width + inside[kind]
 
 
 def known(source: str) -> Shape | None:
@@ -102,23 +126,54 @@ def known(source: str) -> Shape | None:
 
 
 def _of_config(config: dict[str, Any]) -> Shape | None:
-    kind = str(config.get("model_type", ""))
-    family = next((name for name in FAMILIES if name in kind), None)
-    if family is None:
+    family = str(config.get("model_type", "")).removeprefix("repo_")
+    if family not in FAMILIES:
         return None
     heads, width = config["num_attention_heads"], config["hidden_size"]
+    kv_heads = config.get("num_key_value_heads") or heads
+    head_width, inner = config.get("head_dim") or width // heads, config["intermediate_size"]
+    layers = config["num_hidden_layers"]
+    queries, keys = heads * head_width, kv_heads * head_width
+    attention, mlp = _biased(family, config)
+    biases = {"all": queries + 2 * keys + width, "qkv": queries + 2 * keys, "none": 0}[attention]
+    experts = config.get("num_experts") or config.get("num_local_experts") or 0
+    plain = set(config.get("mlp_only_layers") or ())
+    every = config.get("decoder_sparse_step") or 1
+    mixtures = [i for i in range(layers) if experts and i not in plain and (i + 1) % every == 0]
     return Shape(
         family=family,
         width=width,
-        inner=config["intermediate_size"],
-        layers=config["num_hidden_layers"],
+        inner=inner,
+        layers=layers,
         heads=heads,
-        kv_heads=config.get("num_key_value_heads") or heads,
-        head_width=config.get("head_dim") or width // heads,
+        kv_heads=kv_heads,
+        head_width=head_width,
         vocabulary=config["vocab_size"],
-        tied=bool(config.get("tie_word_embeddings", False)),
+        tied=bool(config.get("tie_word_embeddings", family in TIED)),
         window=config["max_position_embeddings"],
+        biases=layers * (biases + (2 * inner + width if mlp else 0)),
+        experts=experts,
+        experts_used=config.get("num_experts_per_tok") or 0 if experts else 0,
+        expert_inner=(inner if family == "olmoe" else config["moe_intermediate_size"])
+        if experts
+        else 0,
+        expert_layers=len(mixtures),
     )
+
+
+TIED = ("gemma2", "gemma3_text", "smollm3")
+"""Families whose configurations tie the embeddings unless they say otherwise."""
+
+
+def _biased(family: str, config: dict[str, Any]) -> tuple[str, bool]:
+    """Which projections of attention have a bias, and whether those of the MLP have."""
+    if family == "qwen2":
+        return "qkv", False
+    if family in ("mistral", "phi3"):
+        return "none", False
+    attention = "all" if config.get("attention_bias") else "none"
+    mlp = family in ("llama", "smollm3", "granite") and bool(config.get("mlp_bias"))
+    return attention, mlp
 
 
 @cache

@@ -168,7 +168,12 @@ class _Objective(nn.Module):
             input_ids=ids_BT, use_cache=False, **options
         ).last_hidden_state  # type: ignore[operator, union-attr]
         head_VD = self.model.get_output_embeddings().weight  # type: ignore[operator]
-        return next_token_loss(hidden_BTD, head_VD, ids_BT, self.z_loss, keep_B, self.kernel)
+        # Granite divides its logits by a constant, Gemma caps them: both belong to the model.
+        config = self.model.config
+        if (scale := getattr(config, "logits_scaling", 1.0)) != 1.0:
+            hidden_BTD = hidden_BTD / scale
+        cap = getattr(config, "final_logit_softcapping", None)
+        return next_token_loss(hidden_BTD, head_VD, ids_BT, self.z_loss, keep_B, self.kernel, cap)
 
 
 class _FiniteOnly:

@@ -14,7 +14,12 @@ IGNORED = -100
 
 
 def sums(
-    hidden_ND: Tensor, head_VD: Tensor, target_N: Tensor, z_loss: float, keep_N: Tensor | None
+    hidden_ND: Tensor,
+    head_VD: Tensor,
+    target_N: Tensor,
+    z_loss: float,
+    keep_N: Tensor | None,
+    softcap: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Sum of the cross-entropy (without gradients), and of what is trained on, z-loss included."""
     from liger_kernel.transformers.fused_linear_cross_entropy import (
@@ -27,6 +32,7 @@ def sums(
         reduction="sum",  # its mean leaves out what is ignored; ours counts it
         return_z_loss=True,
         accum_dtype=torch.float32,
+        softcap=softcap,
     )
     if keep_N is not None:
         target_N = target_N.masked_fill(~keep_N, IGNORED)

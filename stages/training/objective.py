@@ -22,25 +22,31 @@ def next_token_loss(
     z_loss: float,
     keep_B: Tensor | None = None,
     kernel: Kernel = "chunked",
+    softcap: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy, and the same with ``z_loss * mean(logsumexp^2)`` added (to train on).
 
     A sequence whose ``keep_B`` is False adds nothing to the sums and still counts in the mean, as
     OLMo's instance mask has it. Memory does not grow with the batch, whatever the ``kernel``.
+    ``softcap``: logits are ``cap * tanh(logits / cap)`` (Gemma 2).
     """
     hidden_ND = hidden_BTD[:, :-1].reshape(-1, hidden_BTD.shape[-1])
     target_N = ids_BT[:, 1:].reshape(-1)
     count = target_N.numel()
     keep_N = None if keep_B is None else keep_B[:, None].expand_as(ids_BT[:, 1:]).reshape(-1)
     if kernel == "liger":
-        entropy, objective = liger.sums(hidden_ND, head_VD, target_N, z_loss, keep_N)
+        entropy, objective = liger.sums(hidden_ND, head_VD, target_N, z_loss, keep_N, softcap)
         return entropy / count, objective / count
-    entropy, squares = _chunked(hidden_ND, head_VD, target_N, keep_N)
+    entropy, squares = _chunked(hidden_ND, head_VD, target_N, keep_N, softcap)
     return entropy.detach() / count, (entropy + z_loss * squares) / count
 
 
 def _chunked(
-    hidden_ND: Tensor, head_VD: Tensor, target_N: Tensor, keep_N: Tensor | None
+    hidden_ND: Tensor,
+    head_VD: Tensor,
+    target_N: Tensor,
+    keep_N: Tensor | None,
+    softcap: float | None,
 ) -> tuple[Tensor, Tensor]:
     """Sums of the cross-entropy and of the squared normaliser; chunks of tokens are recomputed in
     the backward pass."""
@@ -53,18 +59,24 @@ def _chunked(
         hidden_ND.split(size), target_N.split(size), kept, strict=True
     ):
         if chunked:
-            sums = checkpoint(_sums, rows_ND, head_VD, rows_N, kept_N, use_reentrant=False)
+            sums = checkpoint(_sums, rows_ND, head_VD, rows_N, kept_N, softcap, use_reentrant=False)
         else:
-            sums = _sums(rows_ND, head_VD, rows_N, kept_N)
+            sums = _sums(rows_ND, head_VD, rows_N, kept_N, softcap)
         entropy, squares = entropy + sums[0], squares + sums[1]
     return entropy, squares
 
 
 def _sums(
-    hidden_ND: Tensor, head_VD: Tensor, target_N: Tensor, keep_N: Tensor | None
+    hidden_ND: Tensor,
+    head_VD: Tensor,
+    target_N: Tensor,
+    keep_N: Tensor | None,
+    softcap: float | None,
 ) -> tuple[Tensor, Tensor]:
     logits_NV = F.linear(hidden_ND, head_VD)
     logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
+    if softcap is not None:
+        logits_NV = softcap * torch.tanh(logits_NV / softcap)
     normaliser_N = logits_NV.logsumexp(-1)
     picked_N = logits_NV.gather(-1, target_N[:, None]).squeeze(-1)
     entropy_N, squares_N = normaliser_N - picked_N, normaliser_N.square()

@@ -206,4 +206,4 @@ def test_start_layer_beyond_the_depth(folder: Path) -> None:
 def test_an_unsupported_family(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "gpt2"}))
-    refuses(folder, "model_type='gpt2' is not supported; supported: olmo2, llama, qwen3")
+    refuses(folder, "model_type='gpt2' is not supported; supported: olmo2, olmo3, llama")
