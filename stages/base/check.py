@@ -104,7 +104,7 @@ def _config(seen: Seen) -> Iterator[Finding]:
             f"take a model with {', '.join(ROPE_TYPES)}",
         )
     partial = config.get("partial_rotary_factor", seen.base.rope.get("partial_rotary_factor", 1.0))
-    if partial not in (None, 1, 1.0):
+    if partial not in (None, 1, 1.0) and family != "phi3":
         yield refuse(
             FIELD,
             source,

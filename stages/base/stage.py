@@ -96,10 +96,6 @@ def _take_over(params: BaseParams) -> None:
     model = load_model(params.source, "base.source", revision=params.revision)
     if params.architecture is not None:
         _check_shape(params.architecture, model.config)
-    try:
-        repo_model.check_extendable(model.config)  # before anything is trained
-    except ValueError as error:
-        raise UserError(f"base.source is {params.source!r}: {error}") from None
     rows = model.get_input_embeddings().weight.shape[0]
     vocabulary = read_json(paths.TOKENIZER / "manifest.json")["vocab_size"]
     if vocabulary > rows:

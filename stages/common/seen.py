@@ -13,6 +13,7 @@ import psutil
 from stages.common import variables
 from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, warn
+from stages.common.rope import rope_of
 from stages.common.shape import Shape, known
 
 if TYPE_CHECKING:
@@ -120,10 +121,7 @@ class Base:
     @property
     def rope(self) -> dict[str, Any]:
         """``rope_parameters`` or ``rope_scaling`` with the key ``rope_type``; empty: plain."""
-        found = self.config or {}
-        scaling = found.get("rope_parameters") or found.get("rope_scaling") or {}
-        if not isinstance(scaling, dict):
-            return {}
+        scaling = rope_of(self.config or {})
         kind = scaling.get("stock_rope_type") or scaling.get("rope_type") or scaling.get("type")
         return {**scaling, "rope_type": kind or "default"}
 

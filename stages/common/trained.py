@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from stages.common.errors import UserError
 from stages.common.files import read_json, write_json
+from stages.common.rope import rope_of
 
 KEY = "repo_training"
 """``repo_model.yarn`` reads the same key."""
@@ -46,7 +47,7 @@ def of_config(config: Mapping[str, Any]) -> Trained:
                 "take the code that made the folder"
             )
         return Trained(int(found["trained_length"]), int(found["window"]), True)
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope = rope_of(config)
     window = rope.get("original_max_position_embeddings") or config.get("max_position_embeddings")
     if not isinstance(window, int):
         raise UserError("config.json names neither a trained length nor a window")

@@ -14,6 +14,7 @@ from typing import Any
 from stages.common import paths, trained
 from stages.common.errors import UserError
 from stages.common.files import read_json, sha256
+from stages.common.rope import rope_of
 from stages.evaluate.shards import Model
 
 _WINDOWS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
@@ -107,7 +108,7 @@ def settings(folder: Path) -> dict[str, Any]:
 
 def extension(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The YaRN settings of a config; none where the model is not extended."""
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope = rope_of(config)
     # repo_model hides the type from loaders that would ignore learned positions.
     kinds = [rope.get(name) for name in ("rope_type", "type", "stock_rope_type")]
     return rope if "yarn" in kinds else None

@@ -6,8 +6,8 @@ from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen
 from stages.training import check as training
 
-EXTENDABLE = ("default",)
-"""rope_types that ``repo_model.extend`` takes; a test holds the two equal."""
+EXTENDABLE = ("default", "linear", "llama3")
+"""rope_types that ``repo_model.extend`` takes; a test (tests/families) holds the two equal."""
 FAR, BEYOND = 32.0, 1024.0
 """Factors of YaRN: 32 is the most that its paper shows (arXiv 2309.00071)."""
 

@@ -15,9 +15,11 @@ import repo_model
 from repo_model.families import FAMILIES
 from repo_model.family_facts import FACTS, facts_of
 from repo_model.frequencies import rotary_frequencies
+from stages.base.check import ROPE_TYPES
 from stages.evaluate.engine import window_losses
+from stages.extend.check import EXTENDABLE
 from stages.training.engine import _Objective
-from tests.families.rows import CASES, stock_model, widen
+from tests.families.rows import BASE, CASES, LINEAR, LLAMA3, stock_model, widen
 
 torch.set_num_threads(1)
 MIXED = ["rope", "repo", "nope", "repo"]
@@ -255,3 +257,17 @@ def test_attention_mass_is_that_of_eager_attention(case: str, tmp_path, ids) -> 
     with torch.no_grad():
         weights = torch.stack(model(ids, output_attentions=True).attentions)  # [L, B, H, N, N]
     assert torch.allclose(mass, weights[..., 18, 2:17].mean((1, 3)), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["default", "linear", "llama3", "yarn"])
+def test_what_checks_call_extendable_is(kind: str, tmp_path: Path) -> None:
+    rope = {"linear": LINEAR, "llama3": LLAMA3, "default": {"rope_type": "default"}}.get(kind)
+    rope = rope or {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 32}
+    config = repo_model.RepoLlamaConfig(**BASE, rope_parameters={"rope_theta": 1e4, **rope})
+    model = repo_model.RepoLlamaForCausalLM(config)
+    assert kind in ROPE_TYPES
+    if kind in EXTENDABLE:
+        repo_model.extend(model, 2)
+        return
+    with pytest.raises(ValueError, match="already extended by 2"):
+        repo_model.extend(model, 2)
