@@ -1,4 +1,4 @@
-"""The rotary parameters of a config.json, where they are one dict and where they are one per layer type."""
+"""The rotary parameters of a config.json: one dict, or one per layer type."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -11,7 +11,6 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import Cache, GenerationConfig
 
-from repo_model.logits import finished
 from stages.common.errors import UserError
 from stages.evaluate import prefill
 from stages.evaluate.suited import Suited, suited
@@ -216,8 +215,7 @@ def window_losses(model: Any, windows: Sequence[Sequence[int]]) -> list[float]:
         losses = []
         for start in range(0, length - 1, chunk):
             end = min(start + chunk, length - 1)
-            logits_BCV = finished(model.config, head(hidden_BTD[:, start:end]).float())
-            logits_BVC = logits_BCV.transpose(1, 2)
+            logits_BVC = head(hidden_BTD[:, start:end]).float().transpose(1, 2)
             targets_BC = ids_BT[:, start + 1 : end + 1]
             losses.append(cross_entropy(logits_BVC, targets_BC, reduction="none"))
         means: list[float] = torch.cat(losses, dim=1).double().mean(dim=1).tolist()
