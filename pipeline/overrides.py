@@ -40,9 +40,10 @@ def compose(
     yaml = YAML()
     yaml.width = 4096
     document = migrate(yaml.load(text))
+    before = (document.get("corpus") or {}).get("source")
     for key, value in changes.items():
         _put(document, key, value)
-    said = _settle(document, changes, root)
+    said = _settle(document, changes, root, before)
     if notes is not None:
         notes += said
     complete(document)
@@ -98,12 +99,12 @@ def _item(document: Any, part: str) -> Any:
     return document.get(part) if isinstance(document, dict) else None
 
 
-def _settle(document: Any, changes: Mapping[str, Any], root: Path) -> list[str]:
+def _settle(document: Any, changes: Mapping[str, Any], root: Path, before: Any) -> list[str]:
     """Bring along what follows from a changed source, unless it was set as well.
 
     One's own model and documents are three changed values (README): what DVC watches, the kind of
     the source, the shape, the recipe and the name of the documents in the training phases follow
-    from them. Returns what the recipe changed.
+    from them. ``before``: the corpus's source without the changes. Returns what the recipe changed.
     """
     base, corpus = document.get("base") or {}, document.get("corpus") or {}
     notes: list[str] = []
@@ -119,7 +120,6 @@ def _settle(document: Any, changes: Mapping[str, Any], root: Path) -> list[str]:
             base.pop("revision", None)
     if "tokenizer.source" in changes and "tokenizer.revision" not in changes:
         document["tokenizer"].pop("revision", None)
-    before = corpus.get("source")
     if "corpus.path" in changes and "corpus.source" not in changes:
         corpus["source"] = "local"
     if {"corpus.path", "corpus.source"} & set(changes) and "corpus.needs" not in changes:

@@ -10,7 +10,8 @@ from stages.common.shape import FAMILIES
 from stages.training import check as training
 
 ROPE_TYPES = ("default", "linear", "llama3", "yarn")
-"""What ``repo_model.frequencies`` reads; a test holds the two equal."""
+"""What ``repo_model.frequencies`` reads on layers with learned positions (a test holds the two equal);
+another would show when the first such training starts."""
 FIELD = "base.source"
 _LFS = b"version https://git-lfs"
 

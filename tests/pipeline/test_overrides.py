@@ -40,6 +40,12 @@ def test_one_s_own_model_and_documents_are_three_values(tmp_path: Path) -> None:
     assert found["train"]["lengths"][0]["sources"] == ["local"]
 
 
+def test_the_training_phases_follow_a_source_that_is_set(tmp_path: Path) -> None:
+    given = ["corpus.source=hub", "corpus.dataset=some/texts"]
+    found = values(compose(tmp_path, "smoke", given))
+    assert found["train"]["lengths"][0]["sources"] == ["hub", "long"]
+
+
 def test_a_model_from_the_hub_is_watched_by_no_folder(tmp_path: Path) -> None:
     found = values(compose(tmp_path, "olmo2-1b", ["base.source=some/model"]))
     assert found["base"]["needs"] == "stages/base/version.py"
