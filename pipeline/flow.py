@@ -26,7 +26,7 @@ from pipeline.environment import prepare
 from pipeline.events import emit
 from pipeline.live import recorded
 from pipeline.plan import Decision
-from pipeline.process import CHATTER, run_stage, stop_all, stopping
+from pipeline.process import CHATTER, run_stage, settled, stop_all, stopping
 from pipeline.ready import Ready, make_ready
 from pipeline.stopping import stopped_from_outside
 from stages.common.errors import TRY_AGAIN
@@ -173,7 +173,10 @@ def run_graph(ready: Ready) -> None:
                 name in ready.forced,
                 wait_for=[futures[up] for up in ready.graph.upstream[name] if up in futures],
             )
-        wait(list(futures.values()))
+        try:
+            wait(list(futures.values()))
+        finally:
+            settled()  # a stage that saves needs this run's Ray
         failures = [future.state for future in futures.values() if future.state.is_failed()]
         for name, future in futures.items():
             if not future.state.is_final():  # NotReady: what it needs is not there

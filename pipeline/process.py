@@ -17,7 +17,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from pipeline.heal import KEPT, keep_lock
-from stages.common import status
+from stages.common import grace, status
 from stages.common.errors import DONE, FAILED, TRY_AGAIN
 from stages.common.guard import VARIABLE as GUARD
 from stages.common.guard import mark
@@ -31,7 +31,7 @@ BUSY = "is busy, it is being blocked by"
 """DVC, where the process of a killed run is still about."""
 BUSY_WAIT_S, BUSY_TRIES = 2.0, 30
 STOP_SECONDS = 5.0
-"""A stage that is told to stop has this long before it is killed."""
+"""What is left of a stage once its own process has ended has this long before it is killed."""
 _live: set[subprocess.Popen[str]] = set()
 _stoppers: dict[int, threading.Thread] = {}
 """Threads that are stopping a child and what it started, by its pid."""
@@ -112,12 +112,19 @@ def _attempt(
 
 
 def stop(child: subprocess.Popen[str]) -> None:
-    """Stop a process and everything it started: asked first, killed after ``STOP_SECONDS``."""
+    """Stop a process and everything it started: asked first, killed after ``STOP_SECONDS``.
+
+    A stage comes first and may save (``stages.common.grace``): DVC and Ray, around it, must live on.
+    """
     try:
         root = psutil.Process(child.pid)
         family = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return
+    stages = [process for process in family if grace.is_stage(process)]
+    for process in stages:
+        _signal(process, signal.SIGTERM)
+    psutil.wait_procs(stages, timeout=grace.seconds(grace.FLOW))
     for process in family:
         _signal(process, signal.SIGTERM)
     _, alive = psutil.wait_procs(family, timeout=STOP_SECONDS)
@@ -132,6 +139,12 @@ def stop_all() -> None:
         stopper = threading.Thread(target=stop, args=(child,), daemon=True)
         _stoppers[child.pid] = stopper
         stopper.start()
+
+
+def settled() -> None:
+    """Wait until what was told to stop has ended."""
+    for stopper in list(_stoppers.values()):
+        stopper.join()
 
 
 def stopping() -> bool:

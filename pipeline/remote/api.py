@@ -111,15 +111,20 @@ class Jobs:
             self._ask("PUT", path, content=content, timeout=UPLOAD_TIMEOUT)
         return f"gcs://{name}"
 
-    def submit(self, job: str, entrypoint: str, package: str, metadata: dict[str, str]) -> None:
-        """Start a job."""
+    def submit(
+        self, job: str, entrypoint: str, package: str, metadata: dict[str, str], grace_s: float
+    ) -> None:
+        """Start a job; asked to stop, it has ``grace_s`` to save before Ray kills it (Ray's own: 3)."""
         self._ask(
             "POST",
             "/api/jobs/",
             json={
                 "submission_id": job,
                 "entrypoint": entrypoint,
-                "runtime_env": {"working_dir": package},
+                "runtime_env": {
+                    "working_dir": package,
+                    "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": f"{grace_s:.0f}"},
+                },
                 "metadata": metadata,
             },
         )

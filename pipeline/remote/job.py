@@ -27,13 +27,14 @@ from pipeline.remote.events import PREFIX, Tail, event
 from pipeline.remote.package import WISH
 from pipeline.remote.remotes import one_line
 from pipeline.remote.run_folder import RunFolder, small_files
+from stages.common import grace
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, TryAgain, UserError
 from stages.common.files import read_json
 
 EVENTS = "events.jsonl"
 _ENDS: dict[int, State] = {DONE: "completed", TRY_AGAIN: "stopped"}
 STOP_S = 2.0
-"""Ray kills what is left 3 s after it asked (``RAY_JOB_STOP_WAIT_TIME_S``)."""
+"""What is left once the flow has ended has this long before it is killed."""
 
 
 class Job:
@@ -210,7 +211,15 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _stop_children() -> None:
-    family = psutil.Process().children(recursive=True)
+    """The flow first, which stops its stages and lets them save; then whatever is left."""
+    me = psutil.Process()
+    flow, family = me.children(), me.children(recursive=True)
+    for process in flow:
+        _signal(process, signal.SIGTERM)
+    psutil.wait_procs(flow, timeout=grace.seconds(grace.JOB))
+    # Ray asks everything at once: the flow may be gone before a stage that it started.
+    psutil.wait_procs([p for p in family if grace.is_stage(p)], timeout=grace.seconds(grace.FLOW))
+    family = [process for process in family if process.is_running()]
     for process in family:
         _signal(process, signal.SIGTERM)
     _, alive = psutil.wait_procs(family, timeout=STOP_S)

@@ -17,6 +17,7 @@ from pipeline.remote.api import JobInfo, Jobs
 from pipeline.remote.package import Tree
 from pipeline.remote.remotes import described
 from pipeline.use import PARAMS, profiles
+from stages.common import grace
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, UserError
 from stages.common.files import read_json, write_json
 from stages.common.reading import read_yaml
@@ -114,7 +115,8 @@ def submit(jobs: Jobs, request: Request) -> tuple[Submission, JobInfo | None]:
     job = f"{request.run}-{attempt}"
     package = jobs.upload(*request.tree.package(request.params, request.wish))
     metadata = {LABEL: request.run, "commit": request.tree.commit, "attempt": str(attempt)}
-    jobs.submit(job, ENTRYPOINT, package, metadata)
+    wait = grace.seconds(grace.RAY, request.wish["environment"])
+    jobs.submit(job, ENTRYPOINT, package, metadata, wait)
     return _remember(jobs, request, job), None
 
 

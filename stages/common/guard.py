@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psutil
 
+from stages.common import grace
+
 VARIABLE = "REPO_CONDUCTOR"
 """``<pid>:<start>`` of the process to watch; unset: nobody is watched."""
 _LOOK_S = 1.0
-_GRACE_S = 5.0
-"""From being asked to stop to being stopped."""
 
 
 def mark() -> str:
@@ -48,7 +48,10 @@ def _started(pid: int) -> str:
 
 
 def watch() -> None:
-    """Stop this process (SIGTERM, then for good) once the one in ``$REPO_CONDUCTOR`` is gone."""
+    """Stop this process (SIGTERM, then for good) once the one in ``$REPO_CONDUCTOR`` is gone.
+
+    It may save first (``stages.common.grace``).
+    """
     marked = os.environ.get(VARIABLE)
     if marked:
         threading.Thread(target=_watch, args=(marked,), daemon=True, name="guard").start()
@@ -58,5 +61,5 @@ def _watch(marked: str) -> None:
     while alive(marked):
         time.sleep(_LOOK_S)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_GRACE_S)
+    time.sleep(grace.seconds(grace.GUARD))
     os._exit(75)

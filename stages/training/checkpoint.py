@@ -1,4 +1,4 @@
-"""Checkpoints on disk: whole or absent, checked when read, the last few and milestones kept.
+"""Checkpoints on disk: whole or absent, checked when read, the last few kept.
 
 ``step-<n>/``: ``rank-<r>.safetensors`` (the ``named_state.Fragments`` of one rank), ``index.json``
 (shape of every entry), ``progress.json`` (``Progress``), then ``COMPLETE`` with the hashes of all,
@@ -78,12 +78,11 @@ def complete(
     _sync(final.parent)
 
 
-def prune(folder: Path, keep: int, milestone_steps: int) -> None:
-    """Drop all but the last ``keep`` and every multiple of ``milestone_steps`` (0: no milestones)."""
+def prune(folder: Path, keep: int) -> None:
+    """Drop all but the last ``keep``."""
     for old in _all(folder)[:-keep]:
-        if not (milestone_steps and _step(old) % milestone_steps == 0):
-            (old / "COMPLETE").unlink()  # first: a half-removed checkpoint must not look whole
-            shutil.rmtree(old)
+        (old / "COMPLETE").unlink()  # first: a half-removed checkpoint must not look whole
+        shutil.rmtree(old)
 
 
 def sweep(folder: Path) -> None:
@@ -232,10 +231,6 @@ def newest_first(folder: Path) -> list[Path]:
 def size(checkpoint: Path) -> int:
     """Bytes of the tensors in it."""
     return sum(file.stat().st_size for file in checkpoint.glob("rank-*.safetensors"))
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("step-"))
 
 
 def _sync(folder: Path) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from repo_model.packing import document_position_ids
 from stages.common.errors import UserError
-from stages.training import named_state, optimizer, zero
+from stages.training import attention, named_state, optimizer, zero
 from stages.training.execution import Execution
 from stages.training.named_state import Fragments, State
 from stages.training.objective import Kernel, next_token_loss
@@ -46,6 +46,7 @@ class Engine:
             model.to(torch.bfloat16)
         if execution.gradient_checkpointing:
             model.gradient_checkpointing_enable()  # type: ignore[operator]
+        attention.choose(model, execution.attention)
         if execution.compile:
             for layer in model.model.layers:  # type: ignore[union-attr]
                 layer.compile()

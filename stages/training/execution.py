@@ -3,9 +3,11 @@
 import importlib.util
 import os
 from dataclasses import dataclass
+from typing import cast
 
 from stages.common.errors import UserError
-from stages.common.variables import flag, span, whole
+from stages.common.variables import flag, span, value, whole
+from stages.training.attention import Attention
 from stages.training.objective import Kernel
 
 
@@ -28,7 +30,9 @@ class Execution:
     gradient_checkpointing: bool = False
     """``REPO_GRADIENT_CHECKPOINTING``: 1 recomputes activations in the backward pass."""
     compile: bool = False
-    """``REPO_COMPILE``: 1 compiles every block with torch.compile."""
+    """``REPO_COMPILE``: 1 compiles every block with torch.compile; by default on GPUs below ZeRO 3."""
+    attention: Attention = "sdpa"
+    """``REPO_ATTENTION``: ``sdpa``, ``cudnn`` or ``flash``."""
     loss: Kernel = "chunked"
     """``REPO_LOSS``: ``chunked`` or ``liger``; by default Liger's kernels on a GPU that has them."""
     checkpoint_seconds: float = 30.0
@@ -37,8 +41,8 @@ class Execution:
     """``REPO_CHECKPOINT_STEPS``: a checkpoint every that many steps instead; 0: by time."""
     checkpoint_keep: int = 2
     """``REPO_CHECKPOINT_KEEP``: how many of the last are kept."""
-    milestone_steps: int = 0
-    """``REPO_CHECKPOINT_MILESTONES``: checkpoints at multiples of that many steps stay; 0: none."""
+    milestone_steps: int = 1000
+    """``REPO_CHECKPOINT_MILESTONES``: the weights after every so many steps stay; 0: none."""
     hang_seconds: float = 900.0
     """``REPO_HANG_SECONDS``: a worker that gets nowhere for so long is ended and started anew."""
     spikes_in_a_row: int = 20
@@ -69,7 +73,8 @@ def from_environment(gpus: int) -> Execution:
         offload=flag("REPO_OFFLOAD"),
         micro_batch_tokens=whole("REPO_MICRO_BATCH_TOKENS"),
         gradient_checkpointing=flag("REPO_GRADIENT_CHECKPOINTING"),
-        compile=flag("REPO_COMPILE"),
+        compile=flag("REPO_COMPILE", use_gpu and os.environ.get("REPO_ZERO") != "3"),
+        attention=cast(Attention, value("REPO_ATTENTION")),
         loss=loss_kernel(os.environ.get("REPO_LOSS", ""), use_gpu),
         checkpoint_seconds=float(whole("REPO_CHECKPOINT_SECONDS")),
         checkpoint_steps=whole("REPO_CHECKPOINT_STEPS"),

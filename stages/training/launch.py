@@ -5,33 +5,28 @@ checkpoints are ours (``checkpoint.py``), so every attempt finds its own way bac
 """
 
 import shutil
-import signal
-import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from stages.common.errors import TryAgain, UserError
 from stages.common.files import read_json, write_json
 from stages.common.ray_session import session
 from stages.common.tokens import TokenStore
+from stages.training import attention
 from stages.training.attempts import Attempts
 from stages.training.engine import zero_stage
 from stages.training.execution import Execution, from_environment
 from stages.training.loop import train
 from stages.training.order import DataOrder, parts_per_step
-from stages.training.run import LOG, MISTAKE, RESERVE, RESERVE_BYTES, STOP, STOPPED, Run
+from stages.training.run import LOG, MISTAKE, RESERVE, RESERVE_BYTES, SAVE, STOP, STOPPED, Run
 from stages.training.screen import Screen
 from stages.training.share import COLLECTIVES_S, takes_part
+from stages.training.told import draining_nodes, saving_at_drain, saving_first
 
 MOST_RESTARTS = 1000
 """For Ray; ``Attempts`` ends a run that dies without getting further."""
-STOP_NOTICE_S = 120.0
-"""After SIGTERM the workers have this long to save; whoever sent it may allow less."""
 
 
 def launch(name: str, run: Run, vocabulary: int, dry_run: bool = False) -> Path:
@@ -39,7 +34,7 @@ def launch(name: str, run: Run, vocabulary: int, dry_run: bool = False) -> Path:
 
     ``vocabulary``: rows of the model's embedding, to check the tokens against. ``dry_run``: take the
     steps and leave only the metrics. Raises ``TryAgain``
-    when SIGTERM came and the workers saved and ended.
+    when a signal came and the workers saved and ended.
     """
     _check(run, vocabulary)
     if not (run.folder / LOG).is_file():
@@ -67,7 +62,8 @@ def _fit(name: str, run: Run, dry_run: bool) -> None:
         for workers in {execution.worker_counts[0], execution.workers}:
             parts_per_step(run.params, workers, execution.micro_batch_tokens)
         zero_stage(run.params, execution)
-        for old in (MISTAKE, STOP, STOPPED):
+        attention.check(execution.attention, execution.use_gpu, run.params.precision)
+        for old in (MISTAKE, STOP, STOPPED, SAVE):
             (run.folder / old).unlink(missing_ok=True)
         Attempts(run.folder).forget()
         (run.folder / RESERVE).write_bytes(bytes(RESERVE_BYTES))
@@ -75,7 +71,7 @@ def _fit(name: str, run: Run, dry_run: bool) -> None:
         shutil.rmtree(storage, ignore_errors=True)
         trainer = _trainer(run, execution, storage)
         try:
-            with Screen(name, run), _saving_on_sigterm(run):
+            with Screen(name, run), saving_first(run), saving_at_drain(run, draining_nodes):
                 trainer.fit()
         except Exception:
             _raise_what_was_left(run)
@@ -137,33 +133,5 @@ def _raise_what_was_left(run: Run) -> None:
         raise UserError(read_json(run.folder / MISTAKE))
     if (run.folder / STOPPED).is_file():
         step = read_json(run.folder / STOPPED)["step"]
-        raise TryAgain(f"stopped by SIGTERM, saved at step {step}; run again to go on from here")
-
-
-@contextmanager
-def _saving_on_sigterm(run: Run) -> Iterator[None]:
-    """While the block runs, SIGTERM asks the workers to save and end; a second one, or
-    ``STOP_NOTICE_S`` without an end, does what it did before."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only there can a signal be caught
-        return
-    before = signal.getsignal(signal.SIGTERM)
-
-    def again(number: int, frame: FrameType | None) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGTERM, before)
-        signal.raise_signal(signal.SIGTERM)
-
-    def first(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, again)
-        signal.signal(signal.SIGALRM, again)
-        signal.setitimer(signal.ITIMER_REAL, STOP_NOTICE_S)
-        (run.folder / STOP).touch()
-        print("SIGTERM: saving a checkpoint, then ending", flush=True)
-
-    signal.signal(signal.SIGTERM, first)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGTERM, before)
+        by = (run.folder / STOP).read_text() or "SIGTERM"
+        raise TryAgain(f"stopped by {by}, saved at step {step}; run again to go on from here")

@@ -5,6 +5,7 @@ run goes on from it. Nothing of the result depends on how often that happened: a
 and one that was not end with the same bytes (same workers, CPU).
 """
 
+import math
 import time
 import uuid
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from torch import Tensor
 from stages.common.errors import UserError
 from stages.common.files import write_json
 from stages.common.tokens import TokenStore
-from stages.training import checkpoint, health
+from stages.training import checkpoint, health, milestones
 from stages.training.attempts import Attempts
 from stages.training.curve import Curve
 from stages.training.engine import Engine
@@ -36,13 +37,24 @@ from stages.training.notices import say
 from stages.training.optimizer import schedule
 from stages.training.order import DataOrder, parts_per_step, varied
 from stages.training.progress import Progress
-from stages.training.run import STOP, STOPPED, Run
+from stages.training.run import SAVE, STOP, STOPPED, Run
 from stages.training.start import execution_line, start_line
 from stages.training.watchdog import Watchdog
 from stages.training.writer import CheckpointWriter
 
-CHECKPOINT_COST = 0.02
-"""Checkpoints may take this share of the time: the dearer they are, the seldomer they come."""
+CHECKPOINT_COST = 0.05
+"""Standing still for checkpoints and writing them may take this share of the time."""
+CHECKPOINT_BYTES_PER_S = 20e6
+"""Written on average at most, however fast the storage is: 2.9 TB in 40 hours. OLMo-2 1B's 18 GB come
+every 15 minutes, a toy's as often as ``REPO_CHECKPOINT_SECONDS`` allows."""
+STATE_BYTES = 12
+"""Of a parameter in a checkpoint: fp32 weight and two moments."""
+
+
+def pause(least_s: float, cost_s: float, size: int) -> float:
+    """Seconds from one checkpoint of ``size`` bytes to the next; the last one cost ``cost_s`` (the
+    stall and the writing)."""
+    return max(least_s, cost_s / CHECKPOINT_COST, size / CHECKPOINT_BYTES_PER_S)
 
 
 def train(run: Run, execution: Execution) -> bool:
@@ -101,9 +113,10 @@ class Loop:
             world,
             _from_rank_0(lambda: uuid.uuid4().hex[:8]),
             execution.checkpoint_keep,
-            execution.milestone_steps,
             self.engine.shapes,
+            self._keep_milestone,
         )
+        self.bytes = STATE_BYTES * sum(math.prod(shape) for shape in self.engine.shapes.values())
         self.meetings = Meetings(self.step)
         self.eyes = Eyes(run, execution, self.order, world, self.step, work) if rank == 0 else None
         self.look_every = health.cadence(run.params.steps)
@@ -213,8 +226,14 @@ class Loop:
         return False
 
     def _milestone(self) -> bool:
-        every = self.execution.milestone_steps
-        return bool(every) and self.step % every == 0
+        return milestones.due(self.step, self.execution.milestone_steps)
+
+    def _keep_milestone(self, saved: Path, step: int) -> None:
+        """In the writing thread of rank 0."""
+        if milestones.due(step, self.execution.milestone_steps):
+            dtype = torch.bfloat16 if self.run.params.precision == "bf16" else torch.float32
+            config = self.engine.model.config
+            milestones.write(saved, self.run.checkpoints, step, config, dtype)
 
     def _due(self) -> bool:
         """Whether rank 0 wants a checkpoint now; none while steps are bad: they would push out the
@@ -223,11 +242,15 @@ class Loop:
             return False
         if self._milestone():
             return True
+        if (self.run.folder / SAVE).exists():
+            (self.run.folder / SAVE).unlink(missing_ok=True)
+            return True
         if self.writer.busy:
             return False
         if every := self.execution.checkpoint_steps:
             return self.step // every > self.saved_step // every
-        wait = max(self.execution.checkpoint_seconds, self.writer.last_stall_s / CHECKPOINT_COST)
+        cost = self.writer.last_stall_s + self.writer.last_write_s
+        wait = pause(self.execution.checkpoint_seconds, cost, self.bytes)
         return time.monotonic() - self.saved_at > wait
 
     def _finish_writing(self) -> None:

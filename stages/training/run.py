@@ -10,6 +10,8 @@ from stages.training.params import TrainingParams
 
 STOP = "stop"
 """A file of this name in the run's folder asks the workers to save and end."""
+SAVE = "save"
+"""A file of this name asks for a checkpoint at once: a node is about to go."""
 STOPPED = "stopped.json"
 MISTAKE = "mistake.json"
 RESERVE, RESERVE_BYTES = "reserve", 65536

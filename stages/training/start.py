@@ -31,6 +31,7 @@ def start_line(model: nn.Module, base: Path | None, state: State, updates: int) 
 def execution_line(execution: Execution, workers: int, parts: int, zero: int) -> str:
     """How the run is executed, as it came out."""
     line = f"{workers} workers, ZeRO {zero}, {parts} passes a step, {execution.loss} loss"
+    line += "" if execution.attention == "sdpa" else f", {execution.attention} attention"
     for chosen, words in (
         (execution.offload, "optimizer in host memory"),
         (execution.gradient_checkpointing, "activations recomputed"),

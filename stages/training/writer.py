@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -22,11 +22,13 @@ class CheckpointWriter:
         world: int,
         attempt: str,
         keep: int,
-        milestone_steps: int,
         shapes: Mapping[str, list[int]],
+        after: Callable[[Path, int], None] | None = None,
     ) -> None:
+        """``after``: rank 0 calls it in the writing thread with each complete checkpoint's folder and
+        step."""
         self.folder, self.rank, self.world, self.attempt = folder, rank, world, attempt
-        self.keep, self.milestone_steps, self.shapes = keep, milestone_steps, shapes
+        self.keep, self.shapes, self._after = keep, shapes, after
         self.stall_s = 0.0
         """Seconds that training stood still for checkpoints, since this process started."""
         self.last_stall_s = self.last_write_s = 0.0
@@ -78,7 +80,9 @@ class CheckpointWriter:
             if self.rank == 0:
                 final = checkpoint.whole(self.folder, step)
                 checkpoint.complete(building, final, self.world, self.shapes, progress)
-                checkpoint.prune(self.folder, self.keep, self.milestone_steps)
+                if self._after:
+                    self._after(final, step)
+                checkpoint.prune(self.folder, self.keep)
             self.failure, self.written_step = None, step
         except Exception as error:  # a full disk comes as OSError or as safetensors' own error
             self._failed(building, error)

@@ -141,7 +141,7 @@ def test_a_copy_to_the_host_is_of_everything(
 ) -> None:
     waited = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append(True))
-    writer = CheckpointWriter(tmp_path, 0, 1, "a", 2, 0, {})
+    writer = CheckpointWriter(tmp_path, 0, 1, "a", 2, {})
     real = torch.empty
 
     def unpinned(*shape: Any, pin_memory: bool = False, **options: Any) -> Tensor:

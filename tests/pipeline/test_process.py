@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -69,6 +70,48 @@ def test_stopping_leaves_no_process(project: Path, monkeypatch: pytest.MonkeyPat
     assert time.monotonic() - began < 10
     assert result[0][0] == 75
     assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+SAVES = """
+import pathlib, signal, subprocess, sys, time
+helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+def save(*_):
+    time.sleep(process_stop_seconds + 2)
+    pathlib.Path("saved").write_text(str(helper.poll()))
+    sys.exit(75)
+signal.signal(signal.SIGTERM, save)
+print("started", flush=True)
+time.sleep(300)
+"""
+
+
+def test_a_stage_that_saves_has_its_grace_and_what_it_needs_lives_on(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own process is told; DVC around it and what it started (its Ray) are not, until it ended."""
+    monkeypatch.setattr(process, "_stopping", threading.Event())
+    monkeypatch.setattr(process, "STOP_SECONDS", 1.0)
+    (project / "stages").mkdir()
+    (project / "stages/slow.py").write_text(SAVES.replace("process_stop_seconds", "1.0"))
+    graph = project / "dvc.yaml"
+    graph.write_text(graph.read_text().replace("python one.py", "python -m stages.slow", 1))
+    lines: list[str] = []
+    stopper = threading.Thread(
+        target=lambda: (_until(lambda: "started" in lines), process.stop_all())
+    )
+    stopper.start()
+    ended = process.run_stage(
+        project, "one", process.child_environment(), project / "one.log", lines.append
+    )
+    stopper.join()
+    process.settled()
+    assert ended.code == 75
+    assert (project / "saved").read_text() == "None"
+
+
+def _until(true: Callable[[], bool]) -> None:
+    while not true():
+        time.sleep(0.05)
 
 
 def test_what_dvc_could_not_do_after_a_good_stage_is_a_failure(project: Path) -> None:

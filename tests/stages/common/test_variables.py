@@ -16,7 +16,7 @@ WRONG = {
     "flag": ["2", "yes", "True"],
     "span": ["abc", "0", "4-2", "2-", "-4"],
     "folder": ["s3://bucket/runs"],
-    "choice": ["flash"],
+    "choice": ["fastest"],
     "text": [],
 }
 

@@ -49,6 +49,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         (made.run("masked", document_mask=True, **SHORT), CPU),
         (made.run("muon", **MUON), CPU),
         (stopping("stopped muon", 11, **MUON), CPU),
+        (made.run("drained", partial(recipes.drain_at, 9, made.folder / "drained"), **SHORT), CPU),
         (made.run("sparse", recipes.few_points, **SHORT), CPU),
         (stopping("stopped sparse", 9, **SHORT), CPU),
         *((replace(given(f"moments{s}"), moments=moments(made.folder)), ZERO[s]) for s in (0, 3)),

@@ -19,7 +19,7 @@ from stages.training.engine import Engine
 from stages.training.execution import Execution
 from stages.training.objective import next_token_loss
 from stages.training.params import TrainingParams
-from stages.training.run import STOP, Run
+from stages.training.run import SAVE, STOP, Run
 from tests.stages.conftest import make_tokens
 from tests.stages.training.small import model
 
@@ -121,6 +121,12 @@ def stop_at(step: int, folder: Path, build: Callable[[], nn.Module] = model) -> 
     """The run is asked to stop while it takes ``step``, as SIGTERM asks it."""
     _at_steps(lambda taken: (folder / STOP).touch() if taken == step else None)
     return build()
+
+
+def drain_at(step: int, folder: Path) -> nn.Module:
+    """A node is about to go while the run takes ``step``."""
+    _at_steps(lambda taken: (folder / SAVE).touch() if taken == step else None)
+    return model()
 
 
 def die_once_then_signal(flag: Path, driver: int, folder: Path) -> nn.Module:

@@ -4,13 +4,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from stages.common.errors import UserError
-from stages.training import execution
+from stages.training import attention, execution
 from stages.training.engine import _Objective
 from tests.stages.training import recipes, workers
 from tests.stages.training.recipes import SHORT, Runs
@@ -110,3 +111,49 @@ def test_the_best_kernel_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch)
     assert execution.loss_kernel("", use_gpu=True) == "chunked"
     with pytest.raises(UserError, match=r"it needs `pip install 'repo-pipeline\[gpu\]'`"):
         execution.loss_kernel("liger", use_gpu=True)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "zero", "told", "compiles"),
+    [(True, "", "", True), (True, "3", "", False), (False, "", "", False), (True, "", "0", False)],
+)
+def test_blocks_are_compiled_by_default_on_gpus(
+    gpu: bool, zero: str, told: str, compiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (
+        ("REPO_USE_GPU", str(int(gpu))),
+        ("REPO_ZERO", zero),
+        ("REPO_COMPILE", told),
+    ):
+        monkeypatch.setenv(name, text)
+    assert execution.from_environment(gpus=1).compile == compiles
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gpu", "precision", "said"),
+    [
+        ("cudnn", False, "bf16", "need a GPU"),
+        ("cudnn", True, "fp32", "precision 'bf16'"),
+        ("flash", True, "bf16", "no flash_attn is installed"),
+    ],
+)
+def test_an_attention_that_cannot_be_is_refused(
+    wanted: str, gpu: bool, precision: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "flash", lambda: None)
+    with pytest.raises(UserError, match=said):
+        attention.check(wanted, gpu, precision)
+    attention.check("sdpa", gpu, precision)
+
+
+def test_a_chosen_attention_reaches_the_model_and_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "flash", lambda: "eager")  # a name that is there without a GPU
+    net = model()
+    attention.choose(net, "flash")
+    assert net.config._attn_implementation == "eager"  # type: ignore[union-attr]
+    told: dict[str, bool] = {}
+    for kernel in ("cudnn", "flash", "mem_efficient"):
+        name = f"enable_{kernel}_sdp"
+        monkeypatch.setattr(torch.backends.cuda, name, partial(told.__setitem__, kernel))
+    attention.choose(net, "cudnn")
+    assert told == {"cudnn": True, "flash": False, "mem_efficient": False}
