@@ -16,7 +16,11 @@ from stages.common import grace
 
 VARIABLE = "REPO_CONDUCTOR"
 """``<pid>:<start>`` of the process to watch; unset: nobody is watched."""
+RAY = "REPO_CONDUCTOR_RAY"
+"""1: the watched process started the Ray that we use; the one is gone with the other."""
 _LOOK_S = 1.0
+_ALONE_S = 5.0
+"""Without a Ray there are no workers to save anything."""
 
 
 def mark() -> str:
@@ -50,7 +54,7 @@ def _started(pid: int) -> str:
 def watch() -> None:
     """Stop this process (SIGTERM, then for good) once the one in ``$REPO_CONDUCTOR`` is gone.
 
-    It may save first (``stages.common.grace``).
+    It may save first (``stages.common.grace``) where its workers live on.
     """
     marked = os.environ.get(VARIABLE)
     if marked:
@@ -61,5 +65,6 @@ def _watch(marked: str) -> None:
     while alive(marked):
         time.sleep(_LOOK_S)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(grace.seconds(grace.GUARD))
+    alone = os.environ.get(RAY) == "1"
+    time.sleep(_ALONE_S if alone else grace.seconds(grace.GUARD))
     os._exit(75)

@@ -42,3 +42,35 @@ def test_an_orphan_stops() -> None:
     conductor.kill()
     conductor.wait()
     assert child.wait(timeout=20) == 75
+
+
+SAVES = SLEEPER.replace("sys.exit(75)", "print('asked', flush=True)")
+
+
+def test_an_orphan_whose_ray_is_gone_has_no_grace() -> None:
+    """It could not save, and would hold its lock for the next run to wait for."""
+    conductor = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    marked = f"{conductor.pid}:{psutil.Process(conductor.pid).create_time():.2f}"
+    gone, lives = (
+        subprocess.Popen(
+            [sys.executable, "-c", SAVES],
+            env={
+                **os.environ,
+                guard.VARIABLE: marked,
+                guard.RAY: own,
+                "PYTHONPATH": str(Path.cwd()),
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for own in ("1", "")
+    )
+    for child in (gone, lives):
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+    conductor.kill()
+    conductor.wait()
+    assert gone.wait(timeout=60) == 75
+    assert lives.poll() is None
+    lives.kill()
+    lives.wait()
