@@ -6,8 +6,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
-
 from stages.common import guard
 
 SLEEPER = """
@@ -28,7 +26,7 @@ def test_a_process_is_told_from_another_with_its_pid() -> None:
 
 def test_an_orphan_stops() -> None:
     conductor = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
-    marked = f"{conductor.pid}:{psutil.Process(conductor.pid).create_time():.2f}"
+    marked = f"{conductor.pid}:{guard._started(conductor.pid)}"
     child = subprocess.Popen(
         [sys.executable, "-c", SLEEPER],
         env={**os.environ, guard.VARIABLE: marked, "PYTHONPATH": str(Path.cwd())},
@@ -50,7 +48,7 @@ SAVES = SLEEPER.replace("sys.exit(75)", "print('asked', flush=True)")
 def test_an_orphan_whose_ray_is_gone_has_no_grace() -> None:
     """It could not save, and would hold its lock for the next run to wait for."""
     conductor = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
-    marked = f"{conductor.pid}:{psutil.Process(conductor.pid).create_time():.2f}"
+    marked = f"{conductor.pid}:{guard._started(conductor.pid)}"
     gone, lives = (
         subprocess.Popen(
             [sys.executable, "-c", SAVES],
