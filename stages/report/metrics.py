@@ -40,12 +40,7 @@ def collect(items: Sequence[Item]) -> dict[str, Any]:
         "comparison": compared.as_metrics(compared.compare(records)),
         "paired_losses": compared.losses(items),
         "validation": each(_validation),
-        "base": {
-            "scores": base["cells"],
-            "suites": base["suites"],
-            "validation": base["validation"],
-            "reading": reading(base),
-        },
+        "base": _base(base),
         "readings": each(lambda group: reading(group[0].results)),
         "plain": each(_plain),
         "training": each(_training),
@@ -95,6 +90,25 @@ def _merged(seeds: Sequence[Cells], above: Mapping[tuple[str, str, str], bool | 
         }
 
     return _map_cells(seeds[0], merge)
+
+
+def _base(found: dict[str, Any]) -> dict[str, Any]:
+    """The base's figures, as a variant's of one seed; differences from it are the variants'."""
+    scores = _merged([found["cells"]])
+    suites = {suite: summary(tasks) for suite, tasks in scores.items()}
+    for figures in suites.values():
+        for row in figures["mean"].values():
+            row["spread"] = None
+    validation = _losses([found["validation"]])
+    for lengths in validation.values():
+        for entry in lengths.values():
+            entry.pop("difference", None)
+    return {
+        "scores": scores,
+        "suites": suites,
+        "validation": validation,
+        "reading": reading(found),
+    }
 
 
 def _suites(group: list[Item]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from stages.evaluate.comparison import EFFECTIVE
 from stages.evaluate.significance import BETTER, WORSE
 from stages.report import formats
-from stages.report.formats import NONE, label, number, plus_minus
+from stages.report.formats import NONE, label, number
 
 
 class Cell(NamedTuple):
@@ -69,7 +69,7 @@ def scores(metrics: dict[str, Any]) -> Table:
                 base = metrics["base"]["scores"].get(suite, {}).get(task, {}).get(length)
                 cells = [
                     Cell(number(lengths[length]["shortcut"], 1)),
-                    Cell(NONE if base is None else plus_minus(base["score"], base["stderr"], 1)),
+                    Cell(NONE if base is None else formats.score(base)),
                 ]
                 for variant in variants:
                     found = metrics["scores"][variant][suite][task][length]
@@ -104,8 +104,10 @@ def suites(metrics: dict[str, Any]) -> Table:
     groups = []
     for suite in formats.suites(next(iter(found.values()))):
         rows = []
-        for variant, suites in found.items():
-            figures = suites[suite]
+        for variant, suites in (("base", metrics["base"]["suites"]), *found.items()):
+            figures = suites.get(suite)
+            if figures is None:
+                continue
             means = [figures["mean"].get(length) for length in lengths]
             texts = [_mean(mean, means) for mean in means]
             longest = max(figures.get("retention", ()), key=int, default=None)
@@ -202,7 +204,7 @@ def validation(metrics: dict[str, Any]) -> Table:
         rows = []
         for length in sorted(lengths, key=int):
             base = metrics["base"]["validation"].get(source, {}).get(length)
-            row = [Cell(NONE if base is None else plus_minus(base["loss"], base["stderr"], 3))]
+            row = [Cell(NONE if base is None else formats.loss(base))]
             for variant in variants:
                 found = metrics["validation"][variant][source][length]
                 row.append(Cell(formats.loss(found), *(BELOW if found["below_base"] else ())))

@@ -138,3 +138,17 @@ def test_a_suite_s_means_over_two_seeds_by_hand(folder):
     assert found["wavg_dec"] == pytest.approx((2 * 90 + 50) / 3)
     assert "effective_length" not in found  # these are not all of RULER's tasks
     assert found["retention"] == {short: 1.0, long: pytest.approx(5 / 9)}
+
+
+def test_the_base_s_figures_are_treated_like_a_variant_s(folder):
+    """Samples that all score 0 claim no certainty; a difference is a variant's, not the base's."""
+    write_run(("rope",), (1,))
+    file = Path("results/rope-1/metrics.json")
+    results = read_json(file)
+    suite, task, length = CELL
+    results["base"]["cells"][suite][task][length].update(score=0.0, stderr=0.0)
+    write_json(file, results)
+    base = collect(read_items(("rope",), (1,)))["base"]
+    assert base["scores"][suite][task][length]["stderr"] > 0.9
+    assert set(base["suites"]) == set(TASKS)
+    assert "difference" not in base["validation"]["python"]["128"]
