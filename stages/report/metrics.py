@@ -94,8 +94,8 @@ def _merged(seeds: Sequence[Cells], above: Mapping[tuple[str, str, str], bool | 
 
 def _base(found: dict[str, Any]) -> dict[str, Any]:
     """The base's figures, as a variant's of one seed; differences from it are the variants'."""
-    scores = _merged([found["cells"]])
-    suites = {suite: summary(tasks) for suite, tasks in scores.items()}
+    scores = _merged([found["cells"]], {})
+    suites = _summaries(scores)
     for figures in suites.values():
         for row in figures["mean"].values():
             row["spread"] = None
@@ -116,15 +116,19 @@ def _suites(group: list[Item]) -> dict[str, Any]:
 
     ``spread`` of a mean: between the seeds.
     """
-    found = {
-        suite: summary(tasks, official.TASKS if suite == ruler.SUITE else ())
-        for suite, tasks in _scores(group, None).items()
-    }
+    found = _summaries(_scores(group, None))
     for suite, figures in found.items():
         seeds = [suite_means(item.results["cells"][suite]) for item in group]
         for length, row in figures["mean"].items():
             row["spread"] = _spread([means[int(length)]["score"] for means in seeds])
     return found
+
+
+def _summaries(scores: Cells) -> dict[str, Any]:
+    return {
+        suite: summary(tasks, official.TASKS if suite == ruler.SUITE else ())
+        for suite, tasks in scores.items()
+    }
 
 
 def _spread(values: Sequence[float]) -> float | None:
