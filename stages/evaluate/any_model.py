@@ -21,7 +21,7 @@ from stages.common.encoder import Encoder
 from stages.common.errors import TryAgain, UserError
 from stages.common.files import sha256
 from stages.common.trained import KEY
-from stages.evaluate import general, generate_batch, measured, pool, table, vllm_engine
+from stages.evaluate import general, generate_batch, made, measured, pool, table, vllm_engine
 from stages.evaluate.chosen import chosen
 from stages.evaluate.extras import require
 from stages.evaluate.hub import model_folder, tokenizer_folder
@@ -109,6 +109,10 @@ def _evaluate(options: Any) -> None:
             "opening_ids": encoder.opening(),
             "stop_when_answered": not options.full,
             "trained": _trained(config),
+            "corpora": made.corpora(
+                [(root / one.file).parents[1] / "manifest.json" for one in found]
+            ),
+            "made": made.decoding(results, how.batch_tokens) | {"versions": made.versions()},
             "samples": {f"{p.task}-{p.length}": p.shards[0].source_sha256 for p in parts},
             **({} if options.engine == OWN_ENGINE else {"engine": options.engine}),
         },

@@ -27,7 +27,7 @@ def chosen(options: Any, lengths: Sequence[int]) -> list[BenchmarksParams]:
     names = options.tasks.split(",") if options.tasks else _all_tasks(options)
     return [
         _cell(options, task, length)
-        for task in (name.strip() for name in names)
+        for task in dict.fromkeys(name.strip() for name in names)
         for length in lengths
     ]
 

@@ -58,10 +58,15 @@ def measure(
         "version": VERSION,
         **identity,
         "cells": cells,
-        **summary(cells, official.TASKS if identity.get("suite") == ruler.SUITE else ()),
+        **summary(cells, official.TASKS if _official(identity) else ()),
         "buckets": {task: by for (task, _), rows in found.items() if (by := _buckets(rows))},
     }
     return Measured(metrics, found)
+
+
+def _official(identity: Mapping[str, Any]) -> bool:
+    """Whether an effective length may be told: RULER's, and none of its text is generated."""
+    return identity.get("suite") == ruler.SUITE and not identity["corpora"]["generated"]
 
 
 def _buckets(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

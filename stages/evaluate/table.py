@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from stages.evaluate import verdicts
 from stages.evaluate.comparison import EFFECTIVE
+from stages.evaluate.made import title
 from stages.evaluate.measured import Measured
 from stages.evaluate.significance import Cell, Runs, compare
 
@@ -13,7 +14,7 @@ def lines(outcome: Measured, against: Measured | None = None) -> Iterator[str]:
     metrics, cells = outcome.metrics, outcome.cells
     lengths = sorted({int(length) for row in cells.values() for length in row})
     width = max(len(task) for task in [*cells, "tasks in the mean"])
-    yield f"{metrics['suite']} ({metrics['protocol']}), score ± standard error, {metrics['model']}"
+    yield f"{title(metrics)}, score ± standard error, {metrics['model']}"
     yield f"{'':{width}}" + "".join(f"{length:>15}" for length in lengths)
     for task, row in cells.items():
         yield f"{task:{width}}" + "".join(_score(row.get(str(length))) for length in lengths)

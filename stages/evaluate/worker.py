@@ -68,7 +68,9 @@ class Worker:
         name, reason = engine.way(model)
         if reason:
             print(f"decoded by {DECODERS[name]}: {reason}", flush=True)
-        return [row | {"decoded": DECODERS[name], "because": reason} for row in found]
+        how = {"decoded": DECODERS[name], "because": reason}
+        how |= {"dtype": str(model.dtype).removeprefix("torch."), "device": model.device.type}
+        return [row | how for row in found]
 
     def _continue(self, shard: Shard, generate: Callable[..., list[Any]]) -> list[dict[str, Any]]:
         """Completions by an engine, ``generate(prompts, budget, eos, stop, marks)``."""

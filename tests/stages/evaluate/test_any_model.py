@@ -74,6 +74,10 @@ def test_a_table_records_and_nothing_twice(
     metrics = json.loads(Path("first/metrics.json").read_text())
     assert set(metrics["cells"]) == {"niah_single_1", "fwe"}
     assert metrics["cells"]["fwe"]["900"]["n"] == 2
+    assert metrics["corpora"]["generated"] == []  # neither task reads a text from outside
+    assert metrics["made"]["decoded"] == ["own"]
+    assert (metrics["made"]["dtype"], metrics["made"]["device"]) == (["float32"], ["cpu"])
+    assert metrics["made"]["versions"]["transformers"]
     rows = list(read_jsonl(Path("first/samples/fwe-900.jsonl")))
     assert [row["id"] for row in rows] == ["fwe-900-0000", "fwe-900-0001"]
     for row in rows:
