@@ -13,7 +13,14 @@ from stages.evaluate.significance import BETTER, TOO_FEW, Cell, Comparison, Runs
 from stages.report.formats import label
 from stages.report.inputs import Item
 
-ONE, OTHER = "repo", "rope"
+
+def focus_of(variants: Sequence[str], reference: str) -> str:
+    """The variant whose difference to the reference has a column: RePo, else the last that is named.
+
+    Alone, the reference itself: nothing is compared.
+    """
+    others = [name for name in variants if name != reference]
+    return "repo" if "repo" in others else others[-1] if others else reference
 
 
 class Records(NamedTuple):
@@ -51,7 +58,7 @@ def _add(
             shortcuts[cell].append(known)
 
 
-def compare(records: dict[str, Records], one: str = ONE, other: str = OTHER) -> Comparison:
+def compare(records: dict[str, Records], one: str, other: str) -> Comparison:
     """``one`` against ``other``; empty where a variant was not measured."""
     if one not in records or other not in records:
         return Comparison()
@@ -75,22 +82,22 @@ def above(records: Records) -> dict[Cell, bool | None]:
     }
 
 
-def as_metrics(found: Comparison) -> dict[str, Any]:
+def as_metrics(found: Comparison, one: str, other: str) -> dict[str, Any]:
     """Figures, and what they say in words and lines for every page and terminal."""
     return {
         **found.as_dict(),
-        "said": list(verdicts.sentences(found, label(ONE), label(OTHER))),
+        "said": list(verdicts.sentences(found, label(one), label(other))),
         "lines": list(verdicts.lines(found)),
     }
 
 
-def losses(items: Sequence[Item]) -> dict[str, Any]:
-    """Source -> length -> validation loss of ``ONE`` minus ``OTHER``'s, window by window.
+def losses(items: Sequence[Item], first: str, second: str) -> dict[str, Any]:
+    """Source -> length -> validation loss of ``first`` minus ``second``'s, window by window.
 
     A window's loss is its mean over the seeds; ``noise`` is the standard error over windows, not over
     training runs. Empty where a variant or the records are missing.
     """
-    one, other = (_window_losses(items, variant) for variant in (ONE, OTHER))
+    one, other = (_window_losses(items, variant) for variant in (first, second))
     found = perplexity.differences(one, other)
     return {
         source: {
@@ -116,5 +123,6 @@ def _window_losses(items: Sequence[Item], variant: str) -> list[dict[str, Any]]:
 
 
 def sentences(metrics: dict[str, Any]) -> Iterator[str]:
-    """What the comparison says; nothing where there is none."""
-    yield from metrics["comparison"]["said"]
+    """What each variant's comparison with the reference says; nothing where there is none."""
+    for found in metrics["comparisons"].values():
+        yield from found["said"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from stages.benchmarks import official, ruler
 from stages.evaluate.comparison import suite_means, summary
-from stages.evaluate.significance import WORSE, corrected, from_error
+from stages.evaluate.significance import WORSE, Comparison, corrected, from_error
 from stages.report import compared
 from stages.report.compared import Records
 from stages.report.inputs import Item
@@ -22,8 +22,11 @@ Cells = dict[str, dict[str, dict[str, dict[str, Any]]]]
 """Suite -> task -> length -> figures."""
 
 
-def collect(items: Sequence[Item]) -> dict[str, Any]:
-    """The measured figures, per variant; the caller adds identity and provenance."""
+def collect(items: Sequence[Item], reference: str) -> dict[str, Any]:
+    """The measured figures, per variant; the caller adds identity and provenance.
+
+    Every variant is compared with ``reference``; ``comparison`` is the one that has a column.
+    """
     by_variant: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         by_variant[item.variant].append(item)
@@ -34,11 +37,22 @@ def collect(items: Sequence[Item]) -> dict[str, Any]:
 
     records = compared.read(items)
     base = items[0].results["base"]
+    focus = compared.focus_of(list(by_variant), reference)
+    comparisons = {
+        variant: compared.as_metrics(
+            compared.compare(records, variant, reference), variant, reference
+        )
+        for variant in by_variant
+        if variant != reference
+    }
     return {
+        "focus": focus,
+        "reference": reference,
         "scores": each(lambda group: _scores(group, records.get(group[0].variant))),
         "suites": each(_suites),
-        "comparison": compared.as_metrics(compared.compare(records)),
-        "paired_losses": compared.losses(items),
+        "comparison": comparisons.get(focus) or compared.as_metrics(Comparison(), focus, reference),
+        "comparisons": comparisons,
+        "paired_losses": compared.losses(items, focus, reference),
         "validation": each(_validation),
         "base": _base(base),
         "readings": each(lambda group: reading(group[0].results)),

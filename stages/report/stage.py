@@ -50,10 +50,9 @@ def everything(items: Sequence[Item], params: Params) -> dict[str, Any]:
         "profile": params.profile,
         "variants": list(params.variants),
         "labels": labels(params),
-        "reference": params.reference,
         "seeds": list(params.seeds),
         "lengths": list(params.benchmarks.lengths),
-        **collect(items),
+        **collect(items, params.reference),
         "paper": paper.as_metrics(),
         "provenance": provenance(items),
     }

@@ -51,9 +51,11 @@ def lines(metrics: dict[str, Any]) -> list[str]:
                 cells = [f"{entry['loss']:.3f} " for entry in entries]
                 found.append(row(source, length, beside, "", cells))
     found += ["", "* above the score of naming any one candidate value (5 % for the whole table)"]
-    if metrics["comparison"]["lines"]:
-        found += ["", "RePo minus RoPE [95 %], paired by sample; verdicts: 5 % for the whole table"]
-        found += metrics["comparison"]["lines"]
+    reference = label(metrics["reference"])
+    for variant, comparison in metrics["comparisons"].items():
+        if comparison["lines"]:
+            head = f"{label(variant)} minus {reference} [95 %], paired by sample"
+            found += ["", f"{head}; verdicts: 5 % for the whole table", *comparison["lines"]]
     return found
 
 

@@ -58,7 +58,7 @@ def plain(caption: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequen
 
 
 def scores(metrics: dict[str, Any]) -> Table:
-    """Task by length: shortcut, the base, every variant, and RePo minus RoPE."""
+    """Task by length: shortcut, the base, every variant, and one minus the reference."""
     variants, compared = list(metrics["scores"]), metrics["comparison"]["cells"]
     first = metrics["scores"][variants[0]]
     groups = []
@@ -84,9 +84,14 @@ def scores(metrics: dict[str, Any]) -> Table:
         "Score in percent ± standard error, per task (RULER's, where no suite is named) and length "
         "in tokens. ▲ above its shortcut; the difference with its 95 % interval, ● better, ○ worse, "
         "5 % for the whole table (Holm).",
-        [*columns, "RePo − RoPE"] if compared else columns,
+        [*columns, _against(metrics)] if compared else columns,
         groups,
     )
+
+
+def _against(metrics: dict[str, Any]) -> str:
+    """``RePo − RoPE``."""
+    return f"{label(metrics['focus'])} − {label(metrics['reference'])}"
 
 
 def _difference(found: dict[str, Any] | None) -> Cell:
@@ -145,30 +150,29 @@ def _effective(figures: dict[str, Any]) -> str:
 
 
 def means(metrics: dict[str, Any]) -> Table | None:
-    """RePo minus RoPE, mean over tasks at each length; none without both."""
-    groups = []
-    for suite, lengths in metrics["comparison"]["means"].items():
-        rows = [
-            Row(
-                length,
-                [
-                    Cell(f"{found['tasks']}"),
-                    Cell(f"{found['n']}"),
-                    _difference(found),
-                    Cell(found["verdict"]),
-                ],
-            )
-            for length, found in lengths.items()
-        ]
-        groups.append(Group(suite, rows))
+    """Each variant minus the reference, mean over tasks at each length; none without two."""
+    reference = label(metrics["reference"])
+    groups = [
+        Group(
+            f"{label(variant)} − {reference}, {suite}", [_mean_row(*row) for row in means.items()]
+        )
+        for variant, comparison in metrics["comparisons"].items()
+        for suite, means in comparison["means"].items()
+    ]
     if not groups:
         return None
     return Table(
-        "RePo − RoPE, mean over the tasks of a length, with its 95 % interval (each task's samples "
-        "vary by themselves; from three seeds on, the runs vary). ● better, ○ worse (Holm).",
-        ["suite", "length", "tasks", "samples", "RePo − RoPE", "verdict"],
+        f"Difference to {reference}, mean over the tasks of a length, with its 95 % interval (each "
+        "task's samples vary by themselves; from three seeds on, the runs vary). ● better, ○ worse "
+        "(Holm, over each variant's own table).",
+        ["variant and suite", "length", "tasks", "samples", "difference", "verdict"],
         groups,
     )
+
+
+def _mean_row(length: str, found: dict[str, Any]) -> Row:
+    cells = [Cell(f"{found['tasks']}"), Cell(f"{found['n']}"), _difference(found)]
+    return Row(length, [*cells, Cell(found["verdict"])])
 
 
 def cells(metrics: dict[str, Any]) -> Table:
@@ -241,7 +245,7 @@ def differences(metrics: dict[str, Any]) -> Table:
     return Table(
         "Difference in validation loss, nats per token, window by window ± its standard error: what "
         "makes a window easy or hard for both models cancels out. Below 0 is better.",
-        [*columns, "RePo − RoPE"] if compared else columns,
+        [*columns, _against(metrics)] if compared else columns,
         groups,
     )
 

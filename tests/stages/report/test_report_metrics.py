@@ -28,7 +28,7 @@ def _cell(metrics: dict, variant: str) -> dict:
 
 def test_one_seed_gives_the_inputs_back(folder):
     write_run(("rope", "repo"), (7,))
-    metrics = collect(read_items(("rope", "repo"), (7,)))
+    metrics = collect(read_items(("rope", "repo"), (7,)), "rope")
     for variant in ("rope", "repo"):
         results = read_json(Path(f"results/{variant}-7/metrics.json"))
         for suite, tasks in TASKS.items():
@@ -58,7 +58,7 @@ def test_two_seeds_give_mean_and_spread(folder):
     write_run(("rope",), (1, 2))
     _set_cell("rope-1", score=40.0, stderr=4.0)
     _set_cell("rope-2", score=50.0, stderr=5.0)
-    cell = _cell(collect(read_items(("rope",), (1, 2))), "rope")
+    cell = _cell(collect(read_items(("rope",), (1, 2)), "rope"), "rope")
     assert (cell["score"], cell["stderr"], cell["n"]) == (45.0, 4.5, 200)
     assert cell["spread"] == pytest.approx(math.sqrt(50), abs=1e-6)
 
@@ -68,7 +68,7 @@ def test_above_the_shortcut_is_decided_by_samples(folder, score, above):
     write_run(("rope",), (1,))
     suite, task, length = CELL
     write_records("rope-1", suite, task, int(length), score, 25.0)
-    assert _cell(collect(read_items(("rope",), (1,))), "rope")["above_shortcut"] is above
+    assert _cell(collect(read_items(("rope",), (1,)), "rope"), "rope")["above_shortcut"] is above
 
 
 def test_seeds_far_apart_are_not_above_the_shortcut(folder):
@@ -76,7 +76,9 @@ def test_seeds_far_apart_are_not_above_the_shortcut(folder):
     suite, task, length = CELL
     for seed, score in ((1, 20.0), (2, 90.0), (3, 30.0)):
         write_records(f"rope-{seed}", suite, task, int(length), score, 25.0)
-    assert _cell(collect(read_items(("rope",), (1, 2, 3))), "rope")["above_shortcut"] is False
+    assert (
+        _cell(collect(read_items(("rope",), (1, 2, 3)), "rope"), "rope")["above_shortcut"] is False
+    )
 
 
 def test_too_few_samples_are_no_claim(folder):
@@ -84,16 +86,34 @@ def test_too_few_samples_are_no_claim(folder):
     suite, task, length = CELL
     for item, score in (("rope-1", 0.0), ("repo-1", 100.0)):
         write_records(item, suite, task, int(length), score, 25.0, n=9)
-    metrics = collect(read_items(("rope", "repo"), (1,)))
+    metrics = collect(read_items(("rope", "repo"), (1,)), "rope")
     assert _cell(metrics, "repo")["above_shortcut"] is None
     found = metrics["comparison"]["cells"][suite][task][length]
     assert (found["value"], found["low"], found["verdict"]) == (100.0, None, "too few samples")
 
 
-def test_without_repo_there_is_no_difference(folder):
-    write_run(("rope", "nope"), (1,))
-    metrics = collect(read_items(("rope", "nope"), (1,)))
+def test_the_reference_alone_has_no_difference(folder):
+    write_run(("rope",), (1,))
+    metrics = collect(read_items(("rope",), (1,)), "rope")
+    assert metrics["comparisons"] == {}
     assert metrics["comparison"] == {"cells": {}, "means": {}, "said": [], "lines": []}
+    assert metrics["positions"] == metrics["patterns"] == metrics["heads"] == {}
+
+
+def test_every_variant_is_compared_with_the_reference_of_the_params(folder):
+    write_run(("rope", "mine", "repo"), (1,))
+    items = read_items(("rope", "mine", "repo"), (1,))
+    metrics = collect(items, "mine")
+    assert list(metrics["comparisons"]) == ["rope", "repo"]
+    assert metrics["focus"] == "repo"
+    assert metrics["comparison"] == metrics["comparisons"]["repo"]
+    assert all("mine" in said for said in metrics["comparison"]["said"][:1])
+    assert collect(items, "repo")["focus"] == "mine"
+
+
+def test_without_repo_positions_are_not_analysed(folder):
+    write_run(("rope", "nope"), (1,))
+    metrics = collect(read_items(("rope", "nope"), (1,)), "rope")
     assert metrics["positions"] == metrics["patterns"] == metrics["heads"] == {}
 
 
@@ -108,7 +128,7 @@ def test_a_loss_is_below_the_base_by_the_paired_difference(folder, value, stderr
     for entry in results["base"]["validation"]["python"].values():
         entry["difference"] = {"n": 40, "value": value, "stderr": stderr}
     write_json(file, results)
-    lengths = collect(read_items(("nope",), (1,)))["validation"]["nope"]["python"]
+    lengths = collect(read_items(("nope",), (1,)), "rope")["validation"]["nope"]["python"]
     assert [lengths[str(n)]["below_base"] for n in LENGTHS] == [below] * len(LENGTHS)
     assert lengths["256"]["difference"] == {"n": 40, "value": value, "noise": stderr}
 
@@ -125,7 +145,7 @@ def test_a_suite_s_means_over_two_seeds_by_hand(folder):
             for length in map(str, LENGTHS[2:]):
                 del cells[length]
         write_json(file, results)
-    found = collect(read_items(("rope",), (1, 2)))["suites"]["rope"]["ruler"]
+    found = collect(read_items(("rope",), (1, 2)), "rope")["suites"]["rope"]["ruler"]
     short, long = map(str, LENGTHS[:2])
     assert found["mean"][short] == {
         "score": 90.0,

@@ -15,7 +15,7 @@ def _cell(shortcut, above):
 
 def _metrics(**changes):
     names = ("scores", "validation", "heads", "readings", "plain", "base")
-    nothing = {"comparison": {"said": []}, **{name: {} for name in names}}
+    nothing = {"comparisons": {}, **{name: {} for name in names}}
     return {**nothing, **changes}
 
 
@@ -117,4 +117,4 @@ def test_both_ways_are_told_with_their_lengths():
 
 
 def test_the_comparison_is_said_as_it_is():
-    assert "RePo is better." in _said(_metrics(comparison={"said": ["RePo is better."]}))
+    assert "RePo is better." in _said(_metrics(comparisons={"repo": {"said": ["RePo is better."]}}))
