@@ -16,8 +16,8 @@ run: .venv/run.done ## the main job: the whole pipeline on the defaults, to the 
 plan: .venv/run.done ## what `make run` would do to each stage, and why
 	$(BIN)/repo-pipeline plan
 
-test: .venv/dev.done ## all tests
-	$(BIN)/python -m pytest
+test: .venv/dev.done ## all tests, in two processes
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: .venv/dev.done ## lint, format, types, spelling
 	$(BIN)/ruff check .

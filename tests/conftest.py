@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,12 @@ from stages.common.ray_session import settle
 settle()
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from tests.talking import Talking
+
+    config.pluginmanager.register(Talking(config), "talking")
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +45,12 @@ def shared() -> Path:
 def ray_session() -> Iterator[str]:
     """One local Ray with two CPUs for the whole test session."""
     os.environ["REPO_CPUS"] = "2"
+    from stages.common.errors import TryAgain
     from stages.common.ray_session import session
 
-    with session() as address:
+    with ExitStack() as stack:
+        try:
+            address = stack.enter_context(session())
+        except TryAgain as error:
+            pytest.skip(str(error))
         yield address

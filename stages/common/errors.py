@@ -13,3 +13,5 @@ class UserError(Exception):
 
 class TryAgain(Exception):
     """Nothing is wrong that a second attempt could not pass. Exit code 75 (EX_TEMPFAIL)."""
+
+    code = TRY_AGAIN

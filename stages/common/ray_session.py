@@ -12,9 +12,11 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from stages.common import ray_place
+from stages.common.ray_start import start_patiently
 from stages.common.variables import whole
 
 ENVIRONMENT = {
@@ -68,13 +70,16 @@ def _connect() -> None:
     if address:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
     else:
-        ray.init(
-            address="local",
-            num_cpus=cpus(),
-            _temp_dir=ray_place.folder(),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="warning",
+        start_patiently(
+            partial(
+                ray.init,
+                address="local",
+                num_cpus=cpus(),
+                _temp_dir=ray_place.folder(),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="warning",
+            )
         )
 
 
