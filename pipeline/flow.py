@@ -156,7 +156,7 @@ def _run(ready: Ready) -> None:
 
 
 def run_graph(ready: Ready) -> None:
-    """Submit every stage behind those it needs, and raise the first failure at the end; no Ray for nothing."""
+    """Submit every stage behind those it needs, and raise the first failure at the end."""
     logs = runs_root() / "logs" / datetime.now().strftime("%Y%m%d-%H%M%S")
     shown = sum(decision.action != "fresh" for decision in ready.decisions.values())
     console = Console(mode_of(), shown)
