@@ -9,8 +9,11 @@ from stages.common.ray_session import session
 
 
 @contextmanager
-def shared_ray() -> Iterator[dict[str, str]]:
-    """Yield the variables by which a stage's process joins the run's Ray."""
+def shared_ray(wanted: bool = True) -> Iterator[dict[str, str]]:
+    """Yield the variables by which a stage's process joins the run's Ray; none is started unwanted."""
+    if not wanted:
+        yield {}
+        return
     own = "" if os.environ.get("RAY_ADDRESS") else "1"
     with session() as address:
         names = [name for name in os.environ if name.startswith("RAY_")]

@@ -5,7 +5,6 @@ DVC decides whether a stage runs; Prefect orders, shows and retries; Ray compute
 
 import itertools
 from collections.abc import Mapping
-from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -160,7 +159,7 @@ def run_graph(ready: Ready) -> None:
     logs = runs_root() / "logs" / datetime.now().strftime("%Y%m%d-%H%M%S")
     shown = sum(decision.action != "fresh" for decision in ready.decisions.values())
     console = Console(mode_of(), shown)
-    with shared_ray() if shown else nullcontext({}) as ray, console.live():
+    with shared_ray(wanted=shown > 0) as ray, console.live():
         environment = {**ready.here.environment(), **ray}
         futures: dict[str, Any] = {}
         for name in ready.names:
