@@ -15,8 +15,10 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 
-from stages.common import grace
+from pipeline.process import settled
 
+LEAVE_S = 15.0
+"""A run whose stages are stopped and that Prefect still holds is ended after this."""
 LOOK_S = 2.0
 """How often a run looks whether it was cancelled: well under the 10 s that a stop may take."""
 
@@ -73,7 +75,7 @@ def _look(run: UUID, over: threading.Event, stop: Callable[[], None]) -> None:
                 state = client.read_flow_run(run).state
             if state and (state.is_cancelling() or state.is_cancelled() or state.is_crashed()):
                 stop()
-                # A run whose stages are stopped and that Prefect still holds is ended.
-                if not over.wait(grace.seconds(grace.PREFECT)):
+                settled()  # a stage may save first
+                if not over.wait(LEAVE_S):
                     os.kill(os.getpid(), signal.SIGTERM)
                 return

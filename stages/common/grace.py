@@ -14,7 +14,7 @@ from stages.common.variables import whole
 
 RING_S = 5.0
 """Each outer ring waits this much longer than the one within."""
-DRIVER, GUARD, FLOW, PREFECT, JOB, RAY = range(6)
+DRIVER, GUARD, FLOW, JOB, RAY = range(5)
 
 
 def seconds(ring: int = DRIVER, environment: Mapping[str, str] | None = None) -> float:
