@@ -1,17 +1,13 @@
 """The documents: there, not empty, with the text field; room for them."""
 
-import gzip
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.common.findings import Finding, refuse
+from stages.common.errors import UserError
+from stages.common.findings import Finding, refuse, told
 from stages.common.seen import Seen
 from stages.corpus.cost import text_bytes
-
-_HEAD = 1 << 20
-"""Bytes of a file that are looked at: a first row longer than that is not judged."""
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -41,45 +37,28 @@ def _local(seen: Seen, name: str) -> Iterator[Finding]:
     if not any(file.stat().st_size for file in files):
         yield refuse("corpus.path", name, "nothing in it", "name the documents")
         return
-    texts = [f for f in files if f.suffixes[-1:] in ([".jsonl"], [".ndjson"])]
-    texts += [f for f in files if f.suffixes[-2:] in ([".jsonl", ".gz"], [".ndjson", ".gz"])]
-    if texts:
-        yield from _first_row(seen, name, texts[0])
+    yield from _first_row(seen, name, path)
 
 
-def _first_row(seen: Seen, name: str, file: Path) -> Iterator[Finding]:
+def _first_row(seen: Seen, name: str, path: Path) -> Iterator[Finding]:
     """The first row stands for all: a wrong field or another format shows at once."""
-    field = seen.params.corpus.text_field
+    from stages.corpus.reading.found import data_files  # pyarrow: only where files are read
+    from stages.corpus.reading.rows import rows
+
+    corpus = seen.params.corpus
     try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
-            head = opened.read(_HEAD)
-    except (OSError, EOFError):
-        yield refuse("corpus.path", name, f"{file.name} cannot be read", "copy the file again")
+        first = data_files(path, corpus.text_field)[0]
+        row = next(rows(first.path, first.kind, corpus.text_field), None)
+    except UserError as error:
+        line = str(error)
+        why, _, fix = line.partition("; ")
+        named = line.startswith("corpus.")
+        yield told(line) if named else refuse("corpus.path", name, why, fix or "correct it")
         return
-    lines = [line for line in head.removeprefix(b"\xef\xbb\xbf").splitlines(True) if line.strip()]
-    if not lines or (len(head) == _HEAD and len(lines) == 1):
+    if row is None or row.text is not None or corpus.on_bad_row == "skip":
         return
-    try:
-        row = json.loads(lines[0])
-    except ValueError:
-        yield refuse(
-            "corpus.path",
-            name,
-            f"the first line of {file.name} is no JSON",
-            'write one {"text": ...} a line',
-        )
-        return
-    if not isinstance(row, dict):
-        yield refuse(
-            "corpus.path",
-            name,
-            f"the first line of {file.name} is no JSON object",
-            'write one {"text": ...} a line',
-        )
-    elif field not in row and "." not in field:
-        yield refuse(
-            "corpus.text_field",
-            field,
-            f"the first row of {file.name} has only {sorted(row)}",
-            "name the field that holds the text",
-        )
+    why = f"the first row of {first.path.name}: {row.problem}"
+    if "no " in row.problem[:3] or "is a " in row.problem:
+        yield refuse("corpus.text_field", corpus.text_field, why, "name the field of the text")
+    else:
+        yield refuse("corpus.path", name, why, "correct it, or set corpus.on_bad_row: skip")

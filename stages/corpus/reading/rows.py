@@ -1,5 +1,6 @@
 """The text of every row of a file, or what is wrong with the row."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,29 +47,30 @@ def first_has_text(file: Path, field: str) -> bool:
 
 def _json(file: Path, field: str, skip: int) -> Iterator[Row]:
     with unpacked(file) as stream:
-        number = taken = 0
-        for number, line in enumerate(lines(stream), start=1):
-            if number == 1:
-                line = _without_mark(file, line)
-            if not line.strip():
-                continue
-            taken += 1
-            if taken == 1 and line.lstrip()[:1] == b"[" and _is_array(line, stream):
-                break
-            if taken > skip:
+        found = ((number, line) for number, line in _numbered(file, stream) if line.strip())
+        start = list(itertools.islice(found, 2))
+        if not start or not _is_array(start):
+            for number, line in itertools.islice(itertools.chain(start, found), skip, None):
                 yield _of_line(f"line {number}", line, field)
-        else:
             return
     yield from _array(file, field, skip)
 
 
-def _is_array(first: bytes, stream: Any) -> bool:
-    """Whether a file that starts with ``[`` is one array: its first line is not a whole row."""
+def _numbered(file: Path, stream: Any) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(lines(stream), start=1):
+        yield number, _without_mark(file, line) if number == 1 else line
+
+
+def _is_array(start: list[tuple[int, bytes]]) -> bool:
+    """Whether a file is one array, by its first two lines: the first is no whole row of several."""
+    first = start[0][1]
+    if first.lstrip()[:1] != b"[":
+        return False
     try:
         json.loads(first)
-    except ValueError:
+    except (ValueError, RecursionError):
         return True
-    return not stream.read(1)
+    return len(start) == 1
 
 
 def _array(file: Path, field: str, skip: int) -> Iterator[Row]:

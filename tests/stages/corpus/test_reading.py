@@ -82,6 +82,12 @@ def test_what_stands_beside_the_text_does_not_matter(content: bytes, tmp_path: P
     assert read(tmp_path) == TEXTS
 
 
+def test_rows_that_are_lists_are_no_array(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'["a"]\n["b"]\n' + lines())
+    rows = list(documents(params(tmp_path, on_bad_row="skip")))
+    assert [row.text for row in rows] == [None, None, *TEXTS]
+
+
 def columns() -> dict[str, pa.Array]:
     text = pa.array(TEXTS)
     return {
