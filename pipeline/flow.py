@@ -4,6 +4,7 @@ DVC decides whether a stage runs; Prefect orders, shows and retries; Ray compute
 """
 
 import itertools
+import queue
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
@@ -28,6 +29,7 @@ from pipeline.live import recorded
 from pipeline.plan import Decision
 from pipeline.process import CHATTER, run_stage, settled, stop_all, stopping
 from pipeline.ready import Ready, make_ready
+from pipeline.schedule import Schedule
 from pipeline.stopping import stopped_from_outside
 from stages.common.errors import TRY_AGAIN
 from stages.common.guard import watch
@@ -36,8 +38,8 @@ from stages.common.runs import root as runs_root
 from stages.common.variables import whole
 
 prepare(Path.cwd())  # where Prefect's worker starts the flow, nobody else has
-PARALLEL = whole("REPO_PARALLEL_STAGES")
-"""Stages at once; Ray shares out the cores among them."""
+PARALLEL, ITEMS = whole("REPO_PARALLEL_STAGES"), whole("REPO_PARALLEL_TRAININGS")
+"""Stages at once, and variants whose GPU stages run side by side (``pipeline.schedule``)."""
 
 
 def _may_pass(task: Any, run: Any, state: State[Any]) -> bool:
@@ -103,7 +105,7 @@ def _run_name() -> str:
 @flow(
     name="repo-pipeline",
     flow_run_name=_run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=PARALLEL),
+    task_runner=ThreadPoolTaskRunner(max_workers=max(PARALLEL, ITEMS) + 8),
 )
 def repo_pipeline(
     profile: str | None = None,
@@ -155,25 +157,33 @@ def _run(ready: Ready) -> None:
 
 
 def run_graph(ready: Ready) -> None:
-    """Submit every stage behind those it needs, and raise the first failure at the end."""
+    """Submit every stage when its turn has come, and raise the first failure at the end."""
     logs = runs_root() / "logs" / datetime.now().strftime("%Y%m%d-%H%M%S")
     shown = sum(decision.action != "fresh" for decision in ready.decisions.values())
     console = Console(mode_of(), shown)
     with shared_ray(wanted=shown > 0) as ray, console.live():
         environment = {**ready.here.environment(), **ray}
         futures: dict[str, Any] = {}
-        for name in ready.names:
-            futures[name] = run_task.submit(
-                name,
-                ready.decisions[name],
-                ready.here.root,
-                environment,
-                logs / f"{name}.log",
-                console,
-                name in ready.forced,
-                wait_for=[futures[up] for up in ready.graph.upstream[name] if up in futures],
-            )
+        over: queue.SimpleQueue[str] = queue.SimpleQueue()
+        idle = [name for name, decision in ready.decisions.items() if decision.action == "fresh"]
+        schedule = Schedule(ready.names, ready.graph.upstream, ready.heavy, PARALLEL, ITEMS, idle)
         try:
+            while not schedule.done:
+                for name in schedule.start():
+                    futures[name] = run_task.submit(
+                        name,
+                        ready.decisions[name],
+                        ready.here.root,
+                        environment,
+                        logs / f"{name}.log",
+                        console,
+                        name in ready.forced,
+                        wait_for=[
+                            futures[up] for up in ready.graph.upstream[name] if up in futures
+                        ],
+                    )
+                    futures[name].add_done_callback(lambda _, name=name: over.put(name))
+                schedule.ended(over.get())
             wait(list(futures.values()))
         finally:
             settled()  # a stage that saves needs this run's Ray

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline import cache_links, check
 from pipeline.checkout import Checkout, checkout, link_inputs
 from pipeline.estimate.beyond import refuse_beyond
+from pipeline.estimate.estimate import heavy
 from pipeline.graph import Graph, read_graph
 from pipeline.heal import heal
 from pipeline.overrides import compose
@@ -25,6 +26,8 @@ class Ready:
     """The targets and all they need, in order."""
     forced: set[str]
     decisions: dict[str, Decision]
+    heavy: frozenset[str] = frozenset()
+    """Stages that take the devices."""
 
 
 def make_ready(
@@ -53,7 +56,7 @@ def make_ready(
     refuse_beyond(seen, decisions)
     if any(decision.action != "fresh" for decision in decisions.values()):
         graph.refuse_read_only_cache()
-    return Ready(here, graph, names, forced, decisions)
+    return Ready(here, graph, names, forced, decisions, heavy(names, seen.params))
 
 
 def refuse_early(

@@ -1,8 +1,8 @@
 """Hours, money and memory of each stage: its cost (``stages.<name>.cost``) on a machine."""
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pipeline.cluster_file import ClusterFile
@@ -13,8 +13,10 @@ from pipeline.estimate.machines import (
     layout,
     machine,
 )
+from pipeline.schedule import Schedule, simulate
 from stages.common.cost import Cost, Layout
 from stages.common.findings import Finding
+from stages.common.variables import whole
 from stages.params import Params
 
 RUNS = ("run", "maybe")
@@ -62,6 +64,8 @@ class Estimate:
     layout: Layout
     warnings: tuple[Finding, ...] = ()
     """What the checks of the stages say and let pass."""
+    times: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Start and end of each stage, hours from now (``pipeline.schedule``)."""
     notes: tuple[str, ...] = ()
     """What was changed to fit the base model (``pipeline.recipe``)."""
 
@@ -76,6 +80,11 @@ class Estimate:
             "stages": [_json(row) for row in self.rows],
             "details": {row.name: _details(row) for row in self.rows},
             "totals": self.totals(),
+            "schedule": [
+                {"name": name, "start": start, "end": end}
+                for name, (start, end) in self.times.items()
+            ],
+            "first_score_hours": self.first_score and self.first_score[1],
             "notes": list(self.notes),
             "warnings": [one.line for one in self.warnings],
             "machine": {
@@ -88,6 +97,12 @@ class Estimate:
                 "micro_batch_tokens": self.layout.micro_batch_tokens,
             },
         }
+
+    @property
+    def first_score(self) -> tuple[str, float] | None:
+        """The first trained model's evaluation that would run, and when it ends."""
+        measured = ((n, end) for n, (_, end) in self.times.items() if n.startswith("evaluate@"))
+        return min(measured, key=lambda one: one[1], default=None)
 
     def totals(self) -> dict[str, Any]:
         """Sums over the stages that would run, one after the other."""
@@ -122,6 +137,22 @@ def estimate(params: Params, decisions: Mapping[str, Decided], described: Cluste
             fits = cost.memory.total * 1.1 <= on.memory_bytes
         rows.append(Row(name, decision.action, decision.reason, cost, hours, money, fits))
     return Estimate(rows, on, how)
+
+
+def heavy(names: Iterable[str], params: Params) -> frozenset[str]:
+    """Stages that take the devices: they have FLOPs, or a model whose shape is not known offline."""
+    how = Layout(1, 1, 16384, False, 16384)
+    costs = {name: _cost(name, params, how) for name in names}
+    return frozenset(name for name, cost in costs.items() if cost.flops or cost.note)
+
+
+def scheduled(found: Estimate, params: Params, upstream: Mapping[str, Sequence[str]]) -> Estimate:
+    """The estimate with what runs when, by the same rule as a run."""
+    hours = {row.name: row.hours[1] for row in found.rows if row.hours and row.runs}
+    names = [row.name for row in found.rows if row.runs]
+    slots, items = whole("REPO_PARALLEL_STAGES"), whole("REPO_PARALLEL_TRAININGS")
+    plan = Schedule(names, upstream, heavy(names, params), slots, items)
+    return replace(found, times=simulate(plan, hours))
 
 
 def _cost(name: str, params: Params, how: Layout) -> Cost:

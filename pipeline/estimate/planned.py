@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline import check, cluster_file
 from pipeline.cluster_file import ClusterFile
-from pipeline.estimate.estimate import Estimate, estimate
+from pipeline.estimate.estimate import Estimate, estimate, scheduled
 from pipeline.estimate.show import table
 from pipeline.estimate.view import project_with
 from pipeline.overrides import compose
@@ -68,4 +68,6 @@ def _reckon(root: Path, stages: Sequence[str], described: ClusterFile, seen: See
     graph = read_graph(root)
     decisions = plan(graph, graph.select(stages))
     warnings = check.decided(seen, decisions)
-    return replace(estimate(seen.params, decisions, described), warnings=tuple(warnings))
+    found = estimate(seen.params, decisions, described)
+    found = scheduled(found, seen.params, graph.upstream)
+    return replace(found, warnings=tuple(warnings))

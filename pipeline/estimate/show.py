@@ -94,6 +94,7 @@ def _reasons(found: Estimate) -> Iterator[str]:
     yield from _unknown(found)
     for text in found.notes:
         yield f"to fit the base model: {text}"
+    yield from _order(found)
     for one in found.warnings:
         yield f"warning: {one.line}"
     if not on.gpus:
@@ -109,6 +110,26 @@ def _unknown(found: Estimate) -> Iterator[str]:
     for reason, names in reasons.items():
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         yield f"not in the totals: {shown}: {reason}"
+
+
+def _order(found: Estimate) -> Iterator[str]:
+    """What runs when, those that begin together in one step, and when there is something to see."""
+    steps: dict[float, list[str]] = {}
+    for name, (start, _) in found.times.items():
+        steps.setdefault(start, []).append(name)
+    if not steps:
+        return
+    yield "order: " + "; ".join(
+        f"at {_clock(start)} {', '.join(names)}" for start, names in sorted(steps.items())
+    )
+    end = max(end for _, end in found.times.values())
+    if found.first_score:
+        name, hours = found.first_score
+        yield f"first score after {_clock(hours)} ({name}), all after {_clock(end)}"
+
+
+def _clock(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
 
 
 def _count(value: float | None) -> str:
