@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from repo_model.attention import PositionMap
 from stages.training.params import TrainingParams
 
 
@@ -22,17 +23,28 @@ def build(model: nn.Module, params: TrainingParams, fused: bool = False) -> torc
 def adamw(model: nn.Module, params: TrainingParams, fused: bool = False) -> torch.optim.AdamW:
     """AdamW as OLMo-2 has it: everything decays, norms too, but the input embeddings."""
     embedding = model.get_input_embeddings().weight  # type: ignore[operator, union-attr]
-    others = [p for p in model.parameters() if p is not embedding]
+    maps = position_maps(model) if params.map_lr is not None else []
+    own = {id(p) for p in [embedding, *maps]}
+    others = [p for p in model.parameters() if id(p) not in own]
+    groups: list[dict[str, Any]] = [
+        {"params": others, "weight_decay": params.weight_decay},
+        {"params": [embedding], "weight_decay": 0.0},
+    ]
+    if maps:
+        groups.append({"params": maps, "weight_decay": params.weight_decay, "lr": params.map_lr})
     return torch.optim.AdamW(
-        [
-            {"params": others, "weight_decay": params.weight_decay},
-            {"params": [embedding], "weight_decay": 0.0},
-        ],
+        groups,
         lr=params.lr,
         betas=params.betas,
         eps=params.eps,
         fused=fused or None,
     )
+
+
+def position_maps(model: nn.Module) -> list[nn.Parameter]:
+    """The weights of the position maps; none in a model without learned positions."""
+    maps = [module for module in model.modules() if isinstance(module, PositionMap)]
+    return [parameter for module in maps for parameter in module.parameters()]
 
 
 class MuonWithAdamW(torch.optim.Optimizer):

@@ -42,6 +42,10 @@ class TrainingParams(Section):
     muon_lr: Positive | None = None
     """Muon's learning rate; it has the schedule of ``lr``."""
     lr: Positive
+    map_lr: Positive | None = None
+    """Learning rate of the position maps, with the schedule of ``lr``; none: ``lr``, the paper's. In a
+    pre-norm family fresh maps give |z| below 0.02; with Adam they have to travel to weights of about
+    0.1 before |z| is about 1, which is a sum of learning rates of 0.1."""
     betas: tuple[Share, Share] = Field(strict=False)
     eps: Positive
     weight_decay: NonNegative
@@ -87,6 +91,10 @@ class TrainingParams(Section):
                 )
         if (self.optimizer == "muon") != (self.muon_lr is not None):
             raise ValueError(f"muon_lr is {self.muon_lr} with optimizer {self.optimizer!r}")
+        if self.map_lr is not None and self.optimizer != "adamw":
+            raise ValueError(
+                f"map_lr is {self.map_lr} with optimizer {self.optimizer!r}: adamw only"
+            )
         if self.optimizer == "muon" and self.precision != "fp32":
             raise ValueError("optimizer 'muon' is for small models in precision 'fp32'")
         if self.steps < 1:
