@@ -1,5 +1,6 @@
 """Shards on Ray actors: what is finished is on disk, what is lost is computed again."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from stages.common.variables import flag, whole
 from stages.evaluate.shards import Shard
 
 _TRIES = 3
-"""How often a shard is tried again whose actor was lost; the actor itself is replaced without end."""
+"""How often a shard is tried again whose actor was lost; the actor itself is replaced each time."""
 
 
 def finish(
@@ -41,37 +42,63 @@ def batch_tokens() -> int:
 def _compute(
     missing: Sequence[Shard], folder: Path, worker: type[Any], arguments: Sequence[Any]
 ) -> None:
+    """A shard goes to an actor that has answered: one without a place holds up nothing.
+
+    A lost actor's shard goes to the next free one, and another actor is asked for in its stead: that
+    may wait for a place as long as it likes. Ray's own restarts would keep the shard waiting with it.
+    """
     progress = Progress("evaluate", sum(len(shard.rows) for shard in missing), "rows")
     queue, done = list(reversed(missing)), 0
+    lost: Counter[Shard] = Counter()
     with session():
         import ray  # after `session`: Ray reads its environment when it is imported
-        from ray.exceptions import RayTaskError
+        from ray.exceptions import RayActorError, RayTaskError
 
-        actor_class = ray.remote(
-            num_cpus=1,
-            num_gpus=int(_use_gpu(ray.cluster_resources())),
-            max_restarts=-1,
-            max_task_retries=_TRIES,
-        )(worker)
-        crew = [actor_class.remote(*arguments) for _ in range(min(actors(), len(missing)))]
-        busy: dict[Any, tuple[Any, Shard]] = {}
+        actor_class = ray.remote(num_cpus=1, num_gpus=int(_use_gpu(ray.cluster_resources())))(
+            worker
+        )
+        waiting: dict[Any, tuple[Any, Shard | None]] = {}
+        """What an actor was asked, and its shard; none: whether it is there."""
 
-        def give(actor: Any) -> None:
-            shard = queue.pop()
-            busy[actor.run.remote(shard)] = (actor, shard)
+        crew: set[Any] = set()
 
+        def ask() -> None:
+            actor = actor_class.remote(*arguments)
+            crew.add(actor)
+            waiting[actor.__ray_ready__.remote()] = (actor, None)
+
+        for _ in range(min(actors(), len(missing))):
+            ask()
         try:
-            for actor in crew:
-                give(actor)
-            while busy:
-                (ready, *_), _ = ray.wait(list(busy))
-                actor, shard = busy.pop(ready)
-                # Stored before the actor gets more: a kill costs the shards in flight, no other.
-                write_json(_file(folder, shard), ray.get(ready))
+            while queue or any(shard for _, shard in waiting.values()):
+                (answer, *_), _ = ray.wait(list(waiting))
+                actor, shard = waiting.pop(answer)
+                try:
+                    found = ray.get(answer)
+                except RayActorError as error:
+                    if getattr(error, "actor_init_failed", False):
+                        raise
+                    ray.kill(actor)  # it may only be out of reach
+                    crew.discard(actor)
+                    if shard is not None:
+                        lost[shard] += 1
+                        if lost[shard] > _TRIES:
+                            raise
+                        queue.append(shard)
+                    ask()
+                    continue
+                if shard is not None:
+                    # Stored before the actor gets more: a kill costs the shards in flight, no other.
+                    write_json(_file(folder, shard), found)
+                    done += len(shard.rows)
                 if queue:
-                    give(actor)
-                done += len(shard.rows)
-                progress.update(done)
+                    following = queue.pop()
+                    waiting[actor.run.remote(following)] = (actor, following)
+                else:
+                    crew.discard(actor)
+                    ray.kill(actor)  # its place is another's
+                if shard is not None:
+                    progress.update(done)
         except RayTaskError as error:
             if isinstance(error.cause, UserError):
                 raise error.cause from None

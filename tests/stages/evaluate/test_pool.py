@@ -1,5 +1,6 @@
 """Shards: what identifies one, and that a finished one is never computed again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def worker_class() -> type[Any]:
                     raise RuntimeError("killed")
                 if self.trouble == "user":
                     raise UserError("models/rope-1: damaged")
+                if self.trouble == "always":
+                    os._exit(9)
                 if self.trouble == "die" and not once.exists():
                     once.touch()
                     os._exit(9)
@@ -126,6 +129,42 @@ def test_several_actors_share_the_shards(
     results = pool.finish(shards(8), tmp_path / "shards", worker_class(), (str(log), None, 0))
     assert sorted(computed(log)) == list(range(0, 16, 2))
     assert [rows[0] for rows in results.values()] == list(range(0, 160, 20))
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("trouble", [None, "die"])
+def test_more_actors_than_places_end(
+    ray_session, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str | None
+) -> None:
+    monkeypatch.setenv("REPO_EVAL_ACTORS", "5")  # of two places
+    results = pool.finish(shards(8), tmp_path / "shards", worker_class(), (str(log), trouble, 4))
+    assert set(computed(log)) == set(range(0, 16, 2))
+    assert [rows[0] for rows in results.values()] == list(range(0, 160, 20))
+
+
+@pytest.mark.ray
+def test_a_shard_that_always_takes_its_actor_along_ends(
+    ray_session, log: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Exception, match="died"):
+        pool.finish(shards(3), tmp_path / "shards", worker_class(), (str(log), "always", 2))
+    assert computed(log).count(2) == 4
+
+
+@pytest.mark.ray
+def test_two_evaluations_at_once_end(
+    ray_session, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPO_EVAL_ACTORS", "3")
+    with ThreadPoolExecutor(2) as both:
+        jobs = [
+            both.submit(
+                pool.finish, shards(4), tmp_path / name, worker_class(), (str(log), None, 0)
+            )
+            for name in ("one", "two")
+        ]
+        one, two = (job.result(timeout=120) for job in jobs)
+    assert one == two
 
 
 @pytest.mark.ray
