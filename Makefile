@@ -17,7 +17,7 @@ plan: .venv/run.done ## what `make run` would do to each stage, and why
 	$(BIN)/repo-pipeline plan
 
 test: .venv/dev.done ## all tests, in two processes
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 check: .venv/dev.done ## lint, format, types, spelling
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,14 +26,21 @@ SECOND = ("own",)
 """The next longest, behind the two that pytest-xdist hands out along with the first."""
 
 
-def group(nodeid: str, needs_ray: bool) -> str:
+def group(nodeid: str, root: Path) -> str:
     """The group of a test: tests of one group run in one process, one after the other."""
     file = nodeid.partition("::")[0]
     if file.endswith("tests/e2e/test_own_model.py"):
         return "own"
     if file.startswith("tests/e2e/"):
         return "served"
-    return "ray" if needs_ray else file
+    return "ray" if needs_ray(root / file) else file
+
+
+@cache
+def needs_ray(file: Path) -> bool:
+    """Whether a test file names Ray's fixture or mark: both sides of pytest-xdist can read that."""
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    return "ray_session" in text or "mark.ray" in text
 
 
 def order(groups: Sequence[str]) -> list[str]:
@@ -58,19 +67,24 @@ class Talking:
         self._started = time.monotonic()
         self._kept: Any = None
 
-    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Give every test its group, and put the groups in order."""
-        if not self._config.pluginmanager.hasplugin("xdist"):
-            return
-        groups = {}
-        for item in items:
-            ray = item.get_closest_marker("ray") is not None
-            groups[item] = group(item.nodeid, ray or "ray_session" in item.fixturenames)
-            item.add_marker(pytest.mark.xdist_group(groups[item].replace("/", ".")))
-        place = {name: number for number, name in enumerate(order(list(groups.values())))}
-        if self._worker:  # one process alone keeps pytest's order: fixtures of a folder live once
+        """Put the groups in order; one process alone keeps pytest's order."""
+        if self._worker:
+            root = self._config.rootpath
+            groups = {item: group(item.nodeid, root) for item in items}
+            place = {name: number for number, name in enumerate(order(list(groups.values())))}
             items.sort(key=lambda item: place[groups[item]])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """Hand out whole groups (``--dist loadgroup`` of 3.8 does nothing under pytest 9.2)."""
+        from xdist.scheduler import LoadScopeScheduling
+
+        class Groups(LoadScopeScheduling):
+            def _split_scope(self, nodeid: str) -> str:
+                return group(nodeid, config.rootpath)
+
+        return Groups(config, log)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Count the tests of each file (without pytest-xdist)."""

@@ -41,7 +41,7 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2", "--dist", "loadgroup")])
+@pytest.mark.parametrize("arguments", [(), ("-n", "2", "--dist", "loadscope")])
 def test_a_file_is_one_line_as_it_ends(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     out, _ = start(tmp_path, "--rootdir", str(tmp_path), *arguments, "test_a.py").communicate()
     lines = [line for line in out.splitlines() if line.endswith("  test_a.py")]
@@ -50,7 +50,7 @@ def test_a_file_is_one_line_as_it_ends(tmp_path: Path, arguments: tuple[str, ...
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("arguments", [(), ("-n", "2", "--dist", "loadgroup")])
+@pytest.mark.parametrize("arguments", [(), ("-n", "2", "--dist", "loadscope")])
 def test_what_it_started_ends_with_it(
     tmp_path: Path, number: signal.Signals, arguments: tuple[str, ...]
 ) -> None:
@@ -68,8 +68,23 @@ def test_what_it_started_ends_with_it(
 
 
 def test_tests_of_one_resource_are_one_group_and_the_longest_go_first() -> None:
-    assert group("tests/e2e/test_smoke.py::test_x", False) == "served"
-    assert group("tests/stages/train/test_x.py::test_x", True) == "ray"
-    assert group("tests/test_x.py::test_x", False) == "tests/test_x.py"
+    root = Path(__file__).parents[1]
+    assert group("tests/e2e/test_smoke.py::test_x", root) == "served"
+    assert group("tests/stages/train/test_train_stage.py::test_x", root) == "ray"
+    assert group("tests/test_arrows.py::test_x", root) == "tests/test_arrows.py"
     names = ["a", "b", "own", "c", "ray", "served", "a"]
     assert order(names) == ["served", "ray", "a", "b", "own", "c"]
+
+
+def test_a_file_stays_in_one_process_and_both_are_used(tmp_path: Path) -> None:
+    asks = "import os, pytest\n@pytest.mark.parametrize('n', range(8))\ndef test_x(n):\n"
+    asks += "    open(__file__ + os.environ['PYTEST_XDIST_WORKER'], 'w')\n"
+    for name in "cdef":
+        (tmp_path / f"test_{name}.py").write_text(asks)
+    files = [f"test_{name}.py" for name in "cdef"]
+    spread = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
+    out, _ = start(tmp_path, "--rootdir", str(tmp_path), *spread, *files).communicate()
+    assert "32 passed" in out
+    told = [path.name for path in tmp_path.glob("test_*gw*")]
+    assert len(told) == 4, told
+    assert {name[-3:] for name in told} == {"gw0", "gw1"}
