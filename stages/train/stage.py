@@ -53,7 +53,7 @@ def run(job: Job) -> None:
                 build,
                 base,
                 moments=base / MOMENTS if (base / MOMENTS).is_file() else None,
-                rope_curve=_reference_curve(job),
+                reference_curve=_reference_curve(job),
             ),
             vocabulary=read_json(base / "config.json")["vocab_size"],
         )

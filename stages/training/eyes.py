@@ -35,7 +35,7 @@ class Eyes:
         work: Mapping[int, Work],
     ) -> None:
         self._run, self._order, self._world, self._work = run, order, world, work
-        self._alarms = Alarms(run.params.steps, run.params.grad_clip, _losses(run.rope_curve))
+        self._alarms = Alarms(run.params.steps, run.params.grad_clip, _losses(run.reference_curve))
         self._metrics = Metrics(run.folder, step, execution)
         self._peak = peak()
         self._look: Look = {}

@@ -18,7 +18,7 @@ from repo_model.recording import position_taps, record_positions
 POINTS, MOST_STEPS = 50, 100
 """Looks per run, and the most steps between two."""
 SETTLED_SHARE = 0.2
-"""A curve above the RoPE run's is an alarm after this share of the steps: new maps disturb at first."""
+"""A curve above the reference run's is an alarm after this share of the steps: new maps disturb at first."""
 LATE_SHARE, LATE_STEPS = 0.5, 100
 """Every run starts near NoPE. Positions that are still there after this share of the steps, and this
 many, are an alarm; a small model was seen to leave between 10 and 50 % of its steps."""
@@ -28,9 +28,9 @@ EXPLODED = 20.0
 """A layer's range or gradient norm this many times its median so far is unstable, if it also is
 beyond what a well run can have: a range as long as the sequence (PAPER.md section 5: far below), a
 norm that alone is clipped. Positions that grow from nothing to something are learning, not unstable."""
-WORSE_THAN_ROPE = 0.02
-"""Nats of loss above the RoPE run's at the same step that are an alarm, over ``ROPE_POINTS`` points."""
-ROPE_POINTS = 5
+WORSE_THAN_REFERENCE = 0.02
+"""Nats of loss above the reference run's at the same step that are an alarm, over ``REFERENCE_POINTS`` points."""
+REFERENCE_POINTS = 5
 MAPS = ("gate_map", "content_map", "final_map")
 
 Look = dict[str, float]
@@ -79,7 +79,7 @@ def map_gradients(model: nn.Module) -> Look:
 class Alarms:
     """Tells each trouble once when it begins.
 
-    ``grad_clip``: the norm that gradients are clipped at. ``rope``: the RoPE run's loss by step.
+    ``grad_clip``: the norm that gradients are clipped at. ``rope``: the reference run's loss by step.
     """
 
     def __init__(self, steps: int, grad_clip: float, rope: Mapping[int, float]) -> None:
@@ -128,15 +128,15 @@ class Alarms:
         return self._ring(name, collapsed and step >= self._late, line)
 
     def of_curve(self, log: Sequence[Mapping[str, float]]) -> list[str]:
-        """Alarm of a loss curve that stays above the RoPE run's."""
-        last = log[-ROPE_POINTS:]
+        """Alarm of a loss curve that stays above the reference run's."""
+        last = log[-REFERENCE_POINTS:]
         known = [point for point in last if int(point["step"]) in self._rope]
-        if len(known) < ROPE_POINTS:
+        if len(known) < REFERENCE_POINTS:
             return []
         gap = statistics.fmean(p["loss"] - self._rope[int(p["step"])] for p in known)
         settled = known[-1]["step"] >= self._settled
-        line = f"short-context loss is {gap:.3f} nats above the RoPE run's at the same steps"
-        return self._ring("rope", settled and gap > WORSE_THAN_ROPE, line)
+        line = f"short-context loss is {gap:.3f} nats above the reference run's at the same steps"
+        return self._ring("rope", settled and gap > WORSE_THAN_REFERENCE, line)
 
     def _usual(self, name: str) -> float:
         before = self._history.setdefault(name, [])

@@ -35,8 +35,8 @@ class Run:
     """The model that it starts from, to tell what is fresh; none: all is."""
     moments: Path | None = None
     """``stages.training.moments``: Adam's state to start from; none: from nothing."""
-    rope_curve: Path | None = None
-    """Loss curve (CSV) of the RoPE run of the same data, to be alarmed by; never a result."""
+    reference_curve: Path | None = None
+    """Loss curve (CSV) of the reference run on the same data, to be alarmed by; never a result."""
 
     @property
     def checkpoints(self) -> Path:

@@ -130,13 +130,14 @@ def made(laptop: Laptop, tmp_path: Path) -> tuple[str, Path]:
     """A run folder on the remote: its name, and the folder."""
     source = tmp_path / "made"
     (source / "report").mkdir(parents=True)
-    (source / "params.yaml").write_text((laptop.folder / "params.yaml").read_text())
+    request = Request.of(laptop.folder, (), CLUSTER, "tiny")
+    (source / "params.yaml").write_text(request.params)
     (source / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
     (source / "report" / "index.html").write_text("<p>report")
-    card = {"run": "tiny-1", "commit": laptop.git("rev-parse", "HEAD"), "code": 0, "line": "done"}
+    sent = {name: request.wish[name] for name in ("run", "commit", "tree", "targets")}
     names = ["params.yaml", "dvc.lock", "report/index.html"]
-    RunFolder(laptop.folder, "tiny-1").put(source, names, card)
-    return "tiny-1", tmp_path / "store" / "repo-runs" / "tiny-1"
+    RunFolder(laptop.folder, request.run).put(source, names, {**sent, "code": 0, "line": "done"})
+    return request.run, tmp_path / "store" / "repo-runs" / request.run
 
 
 def test_fetch_puts_lock_and_report_and_again(laptop: Laptop, made: tuple[str, Path]) -> None:
@@ -171,7 +172,7 @@ def test_fetch_finds_damage_and_leads_nowhere_else(laptop: Laptop, made: tuple[s
     card = json.loads((folder / CARD).read_text())
     card["files"]["../../../escaped"] = "0" * 64
     (folder / CARD).write_text(json.dumps(card))
-    assert "outside its folder" in one_line(laptop.pipeline("fetch", run), 2)
+    assert "which no run folder has" in one_line(laptop.pipeline("fetch", run), 2)
     card["format"] = 99
     (folder / CARD).write_text(json.dumps(card))
     assert "has format 99" in one_line(laptop.pipeline("fetch", run), 2)
