@@ -18,7 +18,7 @@ from repo_model.recording import position_taps, record_positions
 POINTS, MOST_STEPS = 50, 100
 """Looks per run, and the most steps between two."""
 SETTLED_SHARE = 0.2
-"""A curve above the reference run's is an alarm after this share of the steps: new maps disturb at first."""
+"""A curve above the reference run's is an alarm after this share of the steps: new maps disturb first."""
 LATE_SHARE, LATE_STEPS = 0.5, 100
 """Every run starts near NoPE. Positions that are still there after this share of the steps, and this
 many, are an alarm; a small model was seen to leave between 10 and 50 % of its steps."""
@@ -29,7 +29,8 @@ EXPLODED = 20.0
 beyond what a well run can have: a range as long as the sequence (PAPER.md section 5: far below), a
 norm that alone is clipped. Positions that grow from nothing to something are learning, not unstable."""
 WORSE_THAN_REFERENCE = 0.02
-"""Nats of loss above the reference run's at the same step that are an alarm, over ``REFERENCE_POINTS`` points."""
+"""Nats of loss above the reference run's at the same step that are an alarm, over
+``REFERENCE_POINTS`` points."""
 REFERENCE_POINTS = 5
 MAPS = ("gate_map", "content_map", "final_map")
 

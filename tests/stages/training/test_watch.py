@@ -120,7 +120,7 @@ def test_a_curve_above_the_rope_run_s_is_an_alarm() -> None:
 
     assert alarms.of_curve(curve(2.01)) == []
     assert alarms.of_curve(curve(2.05, first=150)) == []  # before it has settled
-    assert "0.050 nats above the RoPE run" in alarms.of_curve(curve(2.05))[0]
+    assert "0.050 nats above the reference run" in alarms.of_curve(curve(2.05))[0]
     assert health.Alarms(1000, 1.0, {}).of_curve(curve(2.05)) == []
 
 
