@@ -18,7 +18,7 @@ from repo_model.recording import position_taps, record_positions
 POINTS, MOST_STEPS = 50, 100
 """Looks per run, and the most steps between two."""
 SETTLED_SHARE = 0.2
-"""A curve above the reference run's is an alarm after this share of the steps: new maps disturb first."""
+"""A curve above the reference run's is an alarm after this share of the steps: maps disturb first."""
 LATE_SHARE, LATE_STEPS = 0.5, 100
 """Every run starts near NoPE. Positions that are still there after this share of the steps, and this
 many, are an alarm; a small model was seen to leave between 10 and 50 % of its steps."""
