@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.common.schema import Count, Section, Share
+from stages.common.schema import Count, Section, Share, new
 
 
 class PythonText(Section):
@@ -51,7 +51,7 @@ class CorpusParams(Section):
     config: str | None = None
     text_field: str = "text"
     """Field or column of the text; ``a.b`` is the field ``b`` inside ``a``."""
-    on_bad_row: Literal["stop", "skip"] = "stop"
+    on_bad_row: Literal["stop", "skip"] = new("stop")
     """A row without a text (null, missing, not UTF-8, a broken line): an error, or counted and
     left out."""
     max_documents: Count | None = None

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.common.schema import Count, NonNegative, Positive, Section, Share
+from stages.common.schema import Count, NonNegative, Positive, Section, Share, new
 
 
 class LengthPhase(Section):
@@ -42,7 +42,7 @@ class TrainingParams(Section):
     muon_lr: Positive | None = None
     """Muon's learning rate; it has the schedule of ``lr``."""
     lr: Positive
-    map_lr: Positive | None = None
+    map_lr: Positive | None = new(None)
     """Learning rate of the position maps, with the schedule of ``lr``; none: ``lr``, the paper's. In a
     pre-norm family fresh maps give |z| below 0.02; with Adam they have to travel to weights of about
     0.1 before |z| is about 1, which is a sum of learning rates of 0.1."""

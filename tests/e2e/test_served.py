@@ -112,7 +112,11 @@ def test_a_cancelled_run_leaves_no_process(project: Project, api: Api) -> None:
     until(lambda: not processes(project, "stages.", "dvc", "raylet", "gcs_server"), 60)
     took = time.monotonic() - began
     until(lambda: api.last_run()["state"]["type"] == "CANCELLED", 60)
-    assert project.models() == before
+    after = project.models()
+    assert after.keys() == before.keys()
+    changed = {Path(name).parent for name in after if after[name] != before[name]}
+    # Within its grace the training under way may come to its end, and its model with it.
+    assert len(changed) <= 1, changed
     print(f"stopped {took:.1f} s after the word")
     assert took < 30  # a guard against a hang: 10 s are promised on a quiet machine
 

@@ -164,7 +164,7 @@ def test_the_base_s_figures_are_treated_like_a_variant_s(folder):
     """Its suite means stand beside theirs; a difference is a variant's, not the base's."""
     write_run(("rope",), (1,))
     given = read_json(Path("results/rope-1/metrics.json"))["base"]
-    base = collect(read_items(("rope",), (1,)))["base"]
+    base = collect(read_items(("rope",), (1,)), "rope")["base"]
     suite, task, length = CELL
     cells = given["cells"][suite]
     assert base["scores"][suite][task][length]["stderr"] == cells[task][length]["stderr"]

@@ -124,8 +124,18 @@ def stop_at(step: int, folder: Path, build: Callable[[], nn.Module] = model) -> 
 
 
 def drain_at(step: int, folder: Path) -> nn.Module:
-    """A node is about to go while the run takes ``step``."""
-    _at_steps(lambda taken: (folder / SAVE).touch() if taken == step else None)
+    """A node is about to go while the run takes ``step``.
+
+    Steps take so long that the ranks meet at least every ten (``meeting.SECONDS``): of a run that is
+    over before they meet again nothing could be saved in between.
+    """
+
+    def act(taken: int) -> None:
+        time.sleep(0.05)
+        if taken == step:
+            (folder / SAVE).touch()
+
+    _at_steps(act)
     return model()
 
 
