@@ -214,8 +214,10 @@ class Loop:
             self._tell_failed_write()
             self.eyes.show(self.step, self.curve, self.engine, self.writer)
         self._stop_if_broken()
-        asked = (self.run.folder / STOP).exists()
-        agreed = self.meetings.hold(self.step, self._due(), asked, self.engine.device)
+        # Rank 0 alone looks: another rank that took SAVE away first would leave nothing to decide on.
+        asked = self.rank == 0 and (self.run.folder / STOP).exists()
+        due = self.rank == 0 and self._due()
+        agreed = self.meetings.hold(self.step, due, asked, self.engine.device)
         if (agreed.save or agreed.stop) and self.step < self.run.params.steps:
             self.save()
         if not agreed.stop or self.step >= self.run.params.steps:
@@ -236,8 +238,10 @@ class Loop:
             milestones.write(saved, self.run.checkpoints, step, config, dtype)
 
     def _due(self) -> bool:
-        """Whether rank 0 wants a checkpoint now; none while steps are bad: they would push out the
-        last good one."""
+        """Whether a checkpoint is wanted now; rank 0 alone is asked, for the question takes SAVE away.
+
+        None while steps are bad: they would push out the last good one.
+        """
         if self.curve.spikes.in_a_row or self.execution.dry_run:
             return False
         if self._milestone():

@@ -132,7 +132,7 @@ def drain_at(step: int, folder: Path) -> nn.Module:
 
     def act(taken: int) -> None:
         time.sleep(0.05)
-        if taken == step:
+        if taken == step and dist.get_rank() == 0:
             (folder / SAVE).touch()
 
     _at_steps(act)
