@@ -71,6 +71,7 @@ def test_tests_of_one_resource_are_one_group_and_the_longest_go_first() -> None:
     root = Path(__file__).parents[1]
     assert group("tests/e2e/test_smoke.py::test_x", root) == "served"
     assert group("tests/stages/train/test_train_stage.py::test_x", root) == "ray"
+    assert group("tests/stages/training/test_loop.py::test_x", root) == "ray"  # one set of runs
     assert group("tests/test_arrows.py::test_x", root) == "tests/test_arrows.py"
     names = ["a", "b", "own", "c", "ray", "served", "a"]
     assert order(names) == ["served", "ray", "a", "b", "own", "c"]
