@@ -38,8 +38,8 @@ def group(nodeid: str, root: Path) -> str:
 
 @cache
 def needs_ray(file: Path) -> bool:
-    """Whether a test file names Ray's fixture or mark, or the training runs that one file with Ray looks
-    at as well (made once per process, a minute): both sides of pytest-xdist can read that."""
+    """Whether a test file names Ray's fixture or mark, or the training runs that a file with Ray looks
+    at as well (a minute per process): both sides of pytest-xdist can read that."""
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     return "ray_session" in text or "mark.ray" in text or "runs: Runs" in text
 
