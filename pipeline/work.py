@@ -15,6 +15,7 @@ COMMANDS = {
     "samples": ("stages.benchmarks.samples", "Write samples of a RULER task."),
     "score": ("stages.evaluate.score_file", "Score a file of predictions officially."),
     "evaluate": ("stages.evaluate.any_model", "Measure any Hugging Face model, without DVC."),
+    "reproduce": ("stages.report.reproduce", "Compare a checkpoint with the paper's Table 1."),
 }
 _AS_GIVEN = {
     "allow_extra_args": True,
