@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import subprocess
 import sys
@@ -36,7 +37,29 @@ def test_each_file_says_at_its_top_what_was_tried_and_holds_no_secret(file: Path
 
 def test_every_kind_of_file_is_checked_here() -> None:
     kinds = {path.parent.name for path in text_files()}
-    assert kinds == {"aws", "gcp", "kubernetes", "docker", "dvc", "prefect", "clusters", "local"}
+    assert kinds == {
+        *("aws", "gcp", "kubernetes", "docker", "dvc", "prefect", "clusters", "local", "slurm"),
+    }
+
+
+def test_bash_and_slurm_s_options_are_read(tmp_path: Path) -> None:
+    """Without Slurm: the shell's grammar, and the options that the text around it promises."""
+    script = INFRA / "slurm" / "repo-pipeline.sbatch"
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    options = re.findall(r"^#SBATCH (--[a-z-]+)(?:=(.*))?$", script.read_text(), re.MULTILINE)
+    assert dict(options)["--signal"].startswith("B:USR1@")
+    assert {"--requeue", "--open-mode", "--ntasks-per-node"} <= {name for name, _ in options}
+
+
+@pytest.mark.parametrize(("command", "code"), [("exit 0", 0), ("exit 2", 2), ("exit 1", 1)])
+def test_a_slurm_job_of_one_node_ends_as_its_run(command: str, code: int, tmp_path: Path) -> None:
+    """The script itself, as slurmd starts it; its record says how it ended."""
+    script = INFRA / "slurm" / "repo-pipeline.sbatch"
+    environment = {"PATH": os.environ["PATH"], "SLURM_JOB_ID": "7", "RP_RECORD": str(tmp_path)}
+    words = ["bash", str(script), "bash", "-c", command]
+    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert (tmp_path / "code").read_text().strip() == str(code)
 
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
