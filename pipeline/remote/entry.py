@@ -53,7 +53,7 @@ def main():  # type: ignore[no-untyped-def]
     except ModuleNotFoundError as error:
         _end(
             f"the cluster's Python ({sys.executable}) has no package {error.name!r}; give it an image "
-            "of infra/docker, or `pip install -c constraints.txt '.[pipeline]'` there"
+            "of infra/docker, or `pip install -c constraints.txt -e '.[pipeline]'` there"
         )
     job.main()
 

@@ -10,5 +10,5 @@ def require(package: str, extra: str, option: str) -> None:
     if find_spec(package) is None:
         raise UserError(
             f"{option} needs {package}, which is not installed; "
-            f"pip install 'repo-pipeline[{extra}]'"
+            f"pip install -e '.[{extra}]' in the checkout"
         )

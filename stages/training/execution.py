@@ -105,7 +105,7 @@ def loss_kernel(wanted: str, use_gpu: bool) -> Kernel:
         raise UserError("REPO_LOSS is 'liger': its kernels need a GPU; unset it")
     if not installed:
         raise UserError(
-            "REPO_LOSS is 'liger': it needs `pip install 'repo-pipeline[gpu]'`; install or unset it"
+            "REPO_LOSS is 'liger': it needs `pip install -e '.[gpu]'`; install or unset it"
         )
     return "liger"
 

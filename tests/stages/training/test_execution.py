@@ -109,7 +109,7 @@ def test_the_best_kernel_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch)
     assert execution.loss_kernel("chunked", use_gpu=True) == "chunked"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert execution.loss_kernel("", use_gpu=True) == "chunked"
-    with pytest.raises(UserError, match=r"it needs `pip install 'repo-pipeline\[gpu\]'`"):
+    with pytest.raises(UserError, match=r"it needs `pip install -e '\.\[gpu\]'`"):
         execution.loss_kernel("liger", use_gpu=True)
 
 
