@@ -1,4 +1,4 @@
-"""The wheel holds the library alone; its command says how to get the pipeline, and a checkout has it."""
+"""The wheel holds the library alone; its command says how to get the pipeline."""
 
 import subprocess
 import sys
