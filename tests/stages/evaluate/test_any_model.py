@@ -227,7 +227,9 @@ def test_a_missing_extra_is_named(
     capsys, llama: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, more, package: str, extra: str
 ) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda name: None)
-    expected = f"needs {package}, which is not installed; pip install -e '.[{extra}]' in the checkout"
+    expected = (
+        f"needs {package}, which is not installed; pip install -e '.[{extra}]' in the checkout"
+    )
     assert call(capsys, llama, *more) == (2, f"repo-pipeline: {' '.join(more)} {expected}\n")
     assert not (runs / "runs").exists()
 
