@@ -13,6 +13,7 @@ from pipeline.use import PARAMS, profiles
 from stages.common.errors import UserError
 from stages.common.migration import complete, migrate
 from stages.common.reading import parse
+from stages.corpus.params import NAMED, watched
 from stages.params import Params
 
 OF_CODE = "stages/{stage}/version.py"
@@ -122,19 +123,35 @@ def _settle(document: Any, changes: Mapping[str, Any], root: Path, before: Any) 
         document["tokenizer"].pop("revision", None)
     if "corpus.path" in changes and "corpus.source" not in changes:
         corpus["source"] = "local"
-    if {"corpus.path", "corpus.source"} & set(changes) and "corpus.needs" not in changes:
-        watched = corpus.get("path") if corpus["source"] == "local" else None
-        corpus["needs"] = watched or OF_CODE.format(stage="corpus")
+    named = any(key.startswith("corpus.sources") for key in changes)
+    if (named or {"corpus.path", "corpus.source"} & set(changes)) and "corpus.needs" not in changes:
+        corpus["needs"] = _watched(corpus)
     if corpus.get("source") != before:
         for training in (document.get("train") or {}, base.get("training") or {}):
             for phase in training.get("lengths") or []:
                 if phase.get("sources"):
+                    own = (
+                        list(corpus["sources"]) if corpus["source"] == NAMED else [corpus["source"]]
+                    )
                     phase["sources"] = [
-                        corpus["source"] if name == before else name for name in phase["sources"]
+                        new
+                        for name in phase["sources"]
+                        for new in (own if name == before else [name])
                     ]
     if "base.source" in changes and base["source"] != "scratch":
         notes += follow(document, changes, root, scratch)
     return notes
+
+
+def _watched(corpus: Any) -> str:
+    """What ``corpus.needs`` must be; a wrong entry is left to the schema to name."""
+    sources = corpus.get("sources") or {}
+    entries = list(sources.values()) if isinstance(sources, dict) else []
+    if corpus.get("source") == "local":
+        entries.insert(0, corpus)
+    given = [one.get("path") for one in entries if isinstance(one, dict)]
+    paths = [path for path in given if isinstance(path, str)]
+    return paths[0] if len(paths) == 1 else watched(paths)
 
 
 def _dump(yaml: YAML, document: Any) -> str:

@@ -30,6 +30,11 @@ class Encoder:
         """Whether the tokenizer has a pre-tokenizer (``stages.tokenize.long_texts`` cuts at it)."""
         return self._settled.splits
 
+    @property
+    def ids_end(self) -> int:
+        """One past the greatest id of a token."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+
     def eos_id(self) -> int:
         """Id of the token that ends a text; refuses a tokenizer that names none.
 

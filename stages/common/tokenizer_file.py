@@ -4,6 +4,8 @@ Published files carry truncation, padding and BPE dropout: settings of somebody'
 serving. They are switched off here. Strings of control tokens inside a text stay text.
 """
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +63,24 @@ def settled(folder: Path) -> Settled:
         strings=re.compile("|".join(map(re.escape, strings))) if strings else None,
         splits=tokenizer.pre_tokenizer is not None,
     )
+
+
+def identity(folder: Path) -> str:
+    """Hash of what decides a text's ids: vocabulary with added tokens, and merges (16 hex digits).
+
+    The same for a file that was saved again by another version of the library.
+    """
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise UserError(f"{file}: no such file; a fast tokenizer's folder is needed")
+    content = settings(file)
+    model = content.get("model") or {}
+    vocab = model.get("vocab") or {}
+    pieces = sorted(vocab.items()) if isinstance(vocab, dict) else vocab
+    added = sorted((t["id"], t["content"]) for t in content.get("added_tokens") or ())
+    merges = [m if isinstance(m, str) else " ".join(m) for m in model.get("merges") or ()]
+    told = json.dumps([pieces, added, merges], ensure_ascii=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def settings(file: Path) -> dict[str, Any]:

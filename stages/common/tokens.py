@@ -1,10 +1,12 @@
 """Reading of token shards: memory-mapped, checked against their manifest.
 
-A shard is a flat little-endian uint32 file without a header, named ``.npy`` as OLMo's tools expect.
+A shard is a flat little-endian uint32 file without a header, named ``.npy`` as OLMo's tools expect; or
+a range of a file of the user's (``outside``), which has its own integer type and perhaps a header.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ SPLIT = "validation"
 class TokenStream:
     """The shards of a split as one long 1-D sequence of token ids."""
 
-    def __init__(self, shards: list[Ids]) -> None:
+    def __init__(self, shards: list[NDArray[Any]]) -> None:
         self._shards = shards
         self._ends = np.cumsum([len(shard) for shard in shards])
 
@@ -37,7 +39,7 @@ class TokenStream:
         while count > 0:
             offset = start - (int(self._ends[shard - 1]) if shard else 0)
             part = self._shards[shard][offset : offset + count]
-            parts.append(part)
+            parts.append(part.astype(DTYPE, copy=False))
             start, count, shard = start + len(part), count - len(part), shard + 1
         return np.concatenate(parts)
 
@@ -49,9 +51,15 @@ class TokenStore:
         self.folder = folder
         self.manifest = read_json(folder / "manifest.json")
         for shard in self.manifest["shards"]:
-            file = folder / shard["file"]
+            file = self._file(shard)
             size = file.stat().st_size if file.is_file() else -1
-            if size != shard["tokens"] * DTYPE.itemsize:
+            if shard.get("outside"):
+                if size != shard["bytes"]:
+                    raise UserError(
+                        f"{file}: {max(size, 0)} bytes, not the {shard['bytes']} that it had when "
+                        "tokenize saw it; put the file back, or run tokenize again"
+                    )
+            elif size != shard["tokens"] * DTYPE.itemsize:
                 raise UserError(
                     f"{file}: {max(size, 0)} bytes where the manifest says "
                     f"{shard['tokens'] * DTYPE.itemsize}: the shard is damaged; make it anew with "
@@ -83,13 +91,27 @@ class TokenStore:
         known = self.sources(split)
         if unknown := sorted(set(sources or ()) - set(known)):
             raise UserError(f"{self.folder}: {split} has no source {unknown[0]!r}, only {known}")
-        files = [
-            shard["file"]
+        shards = [
+            shard
             for shard in self.manifest["shards"]
             if shard["split"] == split
             and shard["tokens"]
             and (sources is None or shard["source"] in sources)
         ]
-        if not files:
+        if not shards:
             raise UserError(f"{self.folder}: no tokens in split {split!r}")
-        return TokenStream([np.memmap(self.folder / f, dtype=DTYPE, mode="r") for f in files])
+        return TokenStream([self._ids(shard) for shard in shards])
+
+    def _file(self, shard: Mapping[str, Any]) -> Path:
+        """The shard's file; one outside stands relative to the project: ``<project>/data/tokens``."""
+        if shard.get("outside"):
+            return Path(self.folder.absolute().parents[1] / shard["file"])
+        return Path(self.folder / shard["file"])
+
+    def _ids(self, shard: Mapping[str, Any]) -> NDArray[Any]:
+        if not shard.get("outside"):
+            return np.memmap(self._file(shard), dtype=DTYPE, mode="r")
+        kind = np.dtype(shard["dtype"])
+        first = shard["header"] + shard["start"] * kind.itemsize
+        count = (shard["tokens"],)
+        return np.memmap(self._file(shard), dtype=kind, mode="r", offset=first, shape=count)

@@ -7,6 +7,7 @@ from pathlib import Path
 from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, told
 from stages.common.seen import Seen
+from stages.corpus import ready_check as ready
 from stages.corpus.cost import text_bytes
 
 
@@ -14,7 +15,11 @@ def check(seen: Seen) -> Iterator[Finding]:
     """Findings of ``corpus``."""
     corpus = seen.params.corpus
     if corpus.source == "local" and corpus.path is not None:
-        yield from _local(seen, corpus.path)
+        yield from _local(seen, "corpus", corpus.path)
+    for name, one in corpus.sources.items():
+        if one.kind == "local" and one.path is not None:
+            yield from _local(seen, name, one.path)
+    yield from ready.check(seen)
     size = text_bytes(seen.params, seen.root)
     if size is not None and not seen.elsewhere and not seen.planning:
         free = shutil.disk_usage(seen.root).free
@@ -27,38 +32,40 @@ def check(seen: Seen) -> Iterator[Finding]:
             )
 
 
-def _local(seen: Seen, name: str) -> Iterator[Finding]:
+def _local(seen: Seen, source: str, name: str) -> Iterator[Finding]:
+    key = "corpus" if source == "corpus" else f"corpus.sources.{source}"
     path = seen.path(name)
     if not path.exists():
         level = seen.absent(name)
-        yield level("corpus.path", name, "no such file or folder", "name the documents")
+        yield level(f"{key}.path", name, "no such file or folder", "name the documents")
         return
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     if not any(file.stat().st_size for file in files):
-        yield refuse("corpus.path", name, "nothing in it", "name the documents")
+        yield refuse(f"{key}.path", name, "nothing in it", "name the documents")
         return
-    yield from _first_row(seen, name, path)
+    yield from _first_row(seen, source, key, path)
 
 
-def _first_row(seen: Seen, name: str, path: Path) -> Iterator[Finding]:
+def _first_row(seen: Seen, source: str, key: str, path: Path) -> Iterator[Finding]:
     """The first row stands for all: a wrong field or another format shows at once."""
     from stages.corpus.reading.found import data_files  # pyarrow: only where files are read
     from stages.corpus.reading.rows import rows
 
     corpus = seen.params.corpus
+    one = corpus.sources.get(source, corpus)
     try:
-        first = data_files(path, corpus.text_field)[0]
-        row = next(rows(first.path, first.kind, corpus.text_field), None)
+        first = data_files(path, one.text_field, key)[0]
+        row = next(rows(first.path, first.kind, one.text_field), None)
     except UserError as error:
         line = str(error)
         why, _, fix = line.partition("; ")
         named = line.startswith("corpus.")
-        yield told(line) if named else refuse("corpus.path", name, why, fix or "correct it")
+        yield told(line) if named else refuse(f"{key}.path", one.path, why, fix or "correct it")
         return
-    if row is None or row.text is not None or corpus.on_bad_row == "skip":
+    if row is None or row.text is not None or one.on_bad_row == "skip":
         return
     why = f"the first row of {first.path.name}: {row.problem}"
     if "no " in row.problem[:3] or "is a " in row.problem:
-        yield refuse("corpus.text_field", corpus.text_field, why, "name the field of the text")
+        yield refuse(f"{key}.text_field", one.text_field, why, "name the field of the text")
     else:
-        yield refuse("corpus.path", name, why, "correct it, or set corpus.on_bad_row: skip")
+        yield refuse(f"{key}.path", one.path, why, f"correct it, or set {key}.on_bad_row: skip")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.common.cost import Cost, Layout, vocabulary
+from stages.common.errors import UserError
 
 if TYPE_CHECKING:
     from stages.params import Params
@@ -28,21 +29,47 @@ def text_bytes(params: "Params", root: Path = Path()) -> float | None:
     """UTF-8 bytes of all documents; none where that cannot be known offline."""
     corpus = params.corpus
     generated = sum(part.bytes for part in corpus.generated.values())
+    for one in corpus.sources.values():
+        if one.kind == "hub":
+            return None
+        if one.kind == "local" and one.path is not None:
+            if not (root / one.path).exists():
+                return None
+            generated += _bytes_at(root / one.path)
+    if corpus.source == "named":
+        return float(generated)
     if corpus.source == "python" and corpus.python:
         return float(corpus.python.max_bytes + generated)
     if corpus.source == "local" and corpus.path and (root / corpus.path).exists():
-        path = root / corpus.path
-        found = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-        # Text of this kind shrinks to a third under gzip and zstd.
-        return generated + float(
-            sum(f.stat().st_size * (3 if f.suffix in (".gz", ".zst") else 1) for f in found)
-        )
+        return float(generated + _bytes_at(root / corpus.path))
     known = KNOWN_TOKENS.get(corpus.dataset or "")
     return known * BYTES_PER_TOKEN + generated if known else None
 
 
+def _bytes_at(path: Path) -> int:
+    found = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    # Text of this kind shrinks to a third under gzip and zstd.
+    return sum(f.stat().st_size * (3 if f.suffix in (".gz", ".zst") else 1) for f in found)
+
+
+def ready_tokens(params: "Params", root: Path = Path()) -> int:
+    """Tokens in the sources that are token files, by their sizes; a missing file counts none."""
+    return sum(ready_of(params, name, root) for name in params.corpus.ready)
+
+
+def ready_of(params: "Params", name: str, root: Path = Path()) -> int:
+    """Tokens of one such source."""
+    from stages.corpus.ready import described  # NumPy: only where there are such files
+
+    try:
+        found = described(f"corpus.sources.{name}", params.corpus.ready[name], root)
+        return sum(file.tokens for file in found)
+    except UserError:
+        return 0  # the stage's check says why
+
+
 def tokens(params: "Params") -> int | None:
-    """Tokens the documents make, estimated."""
+    """Tokens that are made of the documents, estimated."""
     size, words = text_bytes(params), vocabulary(params)
     if size is None:
         return None

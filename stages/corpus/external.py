@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,36 +27,74 @@ class Taken(NamedTuple):
     """Place and reason of a row left out."""
 
 
-def documents(params: CorpusParams, cursor: Cursor = (0, 0)) -> Iterator[Taken]:
+@dataclass(frozen=True)
+class Reading:
+    """What is read of one source, whether it is ``corpus`` itself or one of ``corpus.sources``."""
+
+    key: str
+    """Where its params stand."""
+    kind: str
+    """``local`` or ``hub``."""
+    path: str | None
+    text_field: str
+    on_bad_row: str
+    dataset: str | None
+    config: str | None
+    revision: str | None
+
+
+def reading(params: CorpusParams, name: str) -> Reading:
+    """The source ``name`` of the user's files or of the hub."""
+    one = params.sources.get(name)
+    found, key = (one, f"corpus.sources.{name}") if one else (params, "corpus")
+    return Reading(
+        key,
+        one.kind if one else params.source,
+        found.path,
+        found.text_field,
+        found.on_bad_row,
+        found.dataset,
+        found.config,
+        found.revision,
+    )
+
+
+def documents(
+    params: CorpusParams, cursor: Cursor = (0, 0), name: str | None = None
+) -> Iterator[Taken]:
     """Yield the texts of the source in its own order, from ``cursor`` on.
+
+    ``name``: one of ``corpus.sources``; none: ``corpus.source`` itself.
 
     Raises ``UserError`` at a row without a text, unless ``on_bad_row`` says to skip it.
     """
-    return _local(params, cursor) if params.source == "local" else _hub(params, cursor)
+    one = reading(params, name or params.source)
+    return _local(one, cursor) if one.kind == "local" else _hub(one, cursor)
 
 
 def listing(params: CorpusParams) -> str:
     """Digest of names, sizes and times of the local files: other files, another corpus."""
     digest = hashlib.sha256()
-    if params.source == "local":
-        for file in _files(params):
+    for name in params.names:
+        one = reading(params, name)
+        for file in _files(one) if one.kind == "local" and name not in params.generated else ():
             found = file.path.stat()
             digest.update(f"{file.path} {found.st_size} {found.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _files(params: CorpusParams) -> list[DataFile]:
+def _files(params: Reading) -> list[DataFile]:
     assert params.path is not None
     path = Path(params.path)
     if paths.CORPUS.resolve().is_relative_to(path.resolve()):
         raise UserError(
-            f"corpus.path is {params.path!r}, which holds {paths.CORPUS}, where the pipeline writes "
-            "documents; move yours to a folder of their own"
+            f"{params.key}.path is {params.path!r}, which holds {paths.CORPUS}, where the pipeline "
+            "writes documents; move yours to a folder of their own"
         )
-    return data_files(path, params.text_field)
+    return data_files(path, params.text_field, params.key)
 
 
-def _local(params: CorpusParams, cursor: Cursor) -> Iterator[Taken]:
+def _local(params: Reading, cursor: Cursor) -> Iterator[Taken]:
     assert params.path is not None
     first, skip = cursor
     for index, (path, kind) in enumerate((f.path, f.kind) for f in _files(params)):
@@ -70,19 +109,19 @@ def _local(params: CorpusParams, cursor: Cursor) -> Iterator[Taken]:
                 yield Taken(None, at, _bad(params, path, row.place, row.problem))
 
 
-def _bad(params: CorpusParams, path: Path, place: str, problem: str) -> str:
+def _bad(params: Reading, path: Path, place: str, problem: str) -> str:
     """Where and why a row is left out; raises ``UserError`` where none may be."""
     if params.on_bad_row == "stop":
         raise UserError(
-            f"{path} {place}: {problem}; correct the row (or corpus.text_field, now "
-            f"{params.text_field!r}), or set corpus.on_bad_row: skip"
+            f"{path} {place}: {problem}; correct the row (or {params.key}.text_field, "
+            f"now {params.text_field!r}), or set {params.key}.on_bad_row: skip"
         )
     root = Path(params.path or "")
     name = path.relative_to(root) if path != root else Path(path.name)
     return f"{name.as_posix()} {place}: {problem}"
 
 
-def _hub(params: CorpusParams, cursor: Cursor) -> Iterator[Taken]:
+def _hub(params: Reading, cursor: Cursor) -> Iterator[Taken]:
     from datasets import load_dataset  # 2 s to import: only where it is used
 
     assert params.dataset is not None

@@ -1,8 +1,10 @@
 """Params of the raw documents."""
 
-from typing import Literal, Self
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from stages.common.schema import Count, Section, Share, new
 
@@ -29,18 +31,78 @@ NOTHING = "stages/corpus/version.py"
 """What ``needs`` names when the documents come from no file of the user's."""
 
 
+NAMED = "named"
+"""``source``: the documents are those of ``sources`` alone."""
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
+
+
+class NamedSource(Section):
+    """A source under a name of the user's, which training phases may ask for."""
+
+    kind: Literal["local", "hub", "tokens"]
+    """``local`` and ``hub``: documents. ``tokens``: files of token ids, made elsewhere."""
+    path: str | None = None
+    """``local`` and ``tokens``: a file or a folder, relative to the project or absolute."""
+    dataset: str | None = None
+    """``hub``: the dataset's id."""
+    revision: str | None = None
+    config: str | None = None
+    text_field: str = "text"
+    on_bad_row: Literal["stop", "skip"] = "stop"
+    max_documents: Count | None = None
+    """``local`` and ``hub``: take at most so many documents; none: all."""
+    dtype: Literal["uint16", "uint32"] | None = None
+    """``tokens``: little-endian ids of files without a header (none: uint32, as OLMo's are). A file
+    that begins as NumPy's .npy does says its own."""
+    tokenizer_hash: str | None = None
+    """``tokens``: ``stages.common.tokenizer_file.identity`` of the tokenizer that made the ids; it
+    must be that of this experiment's. None: only the range of the ids is checked."""
+    whole_documents: bool = True
+    """``tokens``: every file ends with an eos; one that does not was cut short. False: not checked."""
+
+    @model_validator(mode="after")
+    def _kind_is_described(self) -> Self:
+        needed = "dataset" if self.kind == "hub" else "path"
+        if getattr(self, needed) is None:
+            raise ValueError(f"kind {self.kind!r} needs the key {needed!r}")
+        own = {"dataset": "hub", "revision": "hub", "config": "hub", "dtype": "tokens",
+               "tokenizer_hash": "tokens"}  # fmt: skip
+        for key, kind in own.items():
+            if kind != self.kind and getattr(self, key) is not None:
+                raise ValueError(f"{key} is for kind {kind!r}, not {self.kind!r}")
+        if self.path is not None and self.kind == "hub":
+            raise ValueError("path is for kind 'local' or 'tokens', not 'hub'")
+        return self
+
+
+def watched(paths: Iterable[str]) -> str:
+    """What ``needs`` must name: the one path, or the folder that several have in common."""
+    parts = [PurePosixPath(path).parts for path in dict.fromkeys(paths)]
+    if len(parts) < 2:
+        return str(PurePosixPath(*parts[0])) if parts else NOTHING
+    shared = []
+    for level in zip(*parts, strict=False):
+        if len(set(level)) > 1:
+            break
+        shared.append(level[0])
+    return str(PurePosixPath(*shared))
+
+
 class CorpusParams(Section):
     """Where the documents come from, and how they are split."""
 
-    source: Literal["python", "local", "hub"]
+    source: Literal["python", "local", "hub", "named"]
     needs: str
-    """What DVC watches: ``path`` itself (local), else ``stages/corpus/version.py``."""
+    """What DVC watches: ``path`` itself (local), the folder that the paths of ``sources`` share, else
+    ``stages/corpus/version.py``."""
     seed: int
     validation_share: Share = Field(gt=0.0, lt=0.5)
     """Share of the documents that are held out, by count."""
     python: PythonText | None = None
     generated: dict[str, Generated] = Field(default_factory=dict)
     """Parts of generated documents by name; a training phase may ask for some of them alone."""
+    sources: dict[Name, NamedSource] = new({})
+    """Further sources by name; with ``source: named`` the only ones."""
     path: str | None = None
     """``local``: a file or a folder of JSONL, JSON or .txt (plain, .gz, .zst, .bz2), or of Parquet.
 
@@ -59,12 +121,38 @@ class CorpusParams(Section):
 
     @model_validator(mode="after")
     def _source_is_described(self) -> Self:
-        needed = {"python": "python", "local": "path", "hub": "dataset"}[self.source]
-        if getattr(self, needed) is None:
+        needed = {"python": "python", "local": "path", "hub": "dataset", NAMED: "sources"}[
+            self.source
+        ]
+        if not getattr(self, needed):
             raise ValueError(f"source {self.source!r} needs the key {needed!r}")
-        watched = self.path if self.source == "local" else NOTHING
-        if self.needs != watched:
-            raise ValueError(
-                f"needs is {self.needs!r}; with source {self.source!r} it is {watched!r}"
-            )
+        if twice := {self.source, *self.generated} & set(self.sources):
+            raise ValueError(f"sources.{min(twice)}: another source has that name; take a new one")
+        self._is_watched()
         return self
+
+    def _is_watched(self) -> None:
+        paths = [one.path for one in self.sources.values() if one.path is not None]
+        if self.source == "local" and self.path is not None:
+            paths.insert(0, self.path)
+        wanted = paths[0] if len(paths) == 1 else watched(paths)
+        if wanted in (".", "/"):
+            raise ValueError(
+                f"the paths {', '.join(paths)} share no folder that DVC could watch; move them, or "
+                "hard links to their files, into one folder"
+            )
+        if PurePosixPath(self.needs) != PurePosixPath(wanted):
+            raise ValueError(
+                f"needs is {self.needs!r}; with source {self.source!r} it is {wanted!r}"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all sources, as training phases ask for them."""
+        own = () if self.source == NAMED else (self.source,)
+        return (*own, *self.generated, *self.sources)
+
+    @property
+    def ready(self) -> dict[str, NamedSource]:
+        """The sources that are token files."""
+        return {name: one for name, one in self.sources.items() if one.kind == "tokens"}

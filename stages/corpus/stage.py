@@ -22,7 +22,7 @@ from stages.common.outs import building
 from stages.common.progress import Progress
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
-from stages.corpus import external, generated, python_text
+from stages.corpus import external, generated, python_text, ready
 from stages.corpus.external import Taken
 from stages.corpus.params import CorpusParams
 from stages.corpus.version import VERSION
@@ -41,7 +41,11 @@ def run(job: Job) -> None:
         _forget_other_files(params, folder)
         for source in _sources(params):
             collect(params, source, folder)
+        plans = ready.plans(params, folder)
         out.mkdir()
+        read = {f"{ready.FOLDER}/{source}.json": plan for source, plan in plans.items()}
+        for name, plan in read.items():
+            write_json(out / name, plan)
         files = sorted(file for split in SPLITS for file in (folder / split).glob("*.jsonl"))
         for file in files:
             target = out / file.relative_to(folder)
@@ -49,7 +53,7 @@ def run(job: Job) -> None:
             link(file, target)
         counts = [read_json(file) for file in sorted(folder.glob("*.done.json"))]
         for split in SPLITS:
-            if not sum(count[split] for count in counts):
+            if not plans and not sum(count[split] for count in counts):
                 raise UserError(f"corpus: no document for {split}; {_too_few(counts)}")
         write_json(
             out / "manifest.json",
@@ -60,16 +64,24 @@ def run(job: Job) -> None:
                     {name: value for name, value in count.items() if name != "cursor"}
                     for count in counts
                 ],
-                "hashes": {file.relative_to(folder).as_posix(): sha256(file) for file in files},
+                **({"ready": sorted(plans)} if plans else {}),
+                "hashes": {
+                    name: sha256(out / name)
+                    for name in (*(f.relative_to(folder).as_posix() for f in files), *read)
+                },
             },
         )
-    print(f"corpus: {sum(c['train'] for c in counts):,} documents to train on", flush=True)
+    if counts:
+        print(f"corpus: {sum(c['train'] for c in counts):,} documents to train on", flush=True)
+    for source, plan in plans.items():
+        tokens = sum(file["tokens"] for file in plan["files"])
+        print(f"corpus: {source}: {tokens:,} tokens in {len(plan['files']):,} files", flush=True)
     if skipped := sum(count["skipped"] for count in counts):
         print(f"corpus: {skipped:,} rows skipped, the first: {_first_skipped(counts)}", flush=True)
 
 
 def _sources(params: CorpusParams) -> list[str]:
-    return [params.source, *params.generated]
+    return [name for name in params.names if name not in params.ready]
 
 
 def _too_few(counts: list[dict[str, Any]]) -> str:
@@ -102,7 +114,7 @@ def _documents(
         assert params.python is not None
         texts = python_text.documents(params.python.max_bytes, params.seed)
     else:
-        yield from external.documents(params, cursor)
+        yield from external.documents(params, cursor, source)
         return
     for number, text in enumerate(itertools.islice(texts, seen, None), start=seen + 1):
         yield Taken(text, (0, number))
@@ -117,6 +129,8 @@ def collect(params: CorpusParams, source: str, folder: Path) -> None:
             return
         first, seen, cursor = first + 1, state["seen"], tuple(state["cursor"])
     limit = None if source in params.generated else params.max_documents
+    if (named := params.sources.get(source)) is not None:
+        limit = named.max_documents
     progress = Progress(f"corpus {source}", limit, "documents")
     taken = _documents(params, source, seen, cursor)
     splits = _splits(params, source, seen)

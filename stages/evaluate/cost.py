@@ -40,7 +40,7 @@ def work(params: "Params", variant: str, layout: Layout, both_ways: Sequence[int
         steps = samples * new_tokens / batch
         passes += steps
         read += 2 * steps * parameters + samples * new_tokens * length * shape.cache_bytes
-    sources = max(1, len(params.corpus.generated) + (params.corpus.python is not None))
+    sources = max(1, len(params.corpus.names))
     for length in (*params.benchmarks.lengths, *both_ways):
         windows = sources * params.evaluate.perplexity_tokens
         tokens += windows

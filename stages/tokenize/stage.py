@@ -1,5 +1,10 @@
-"""The corpus into flat uint32 shards, one Ray task per corpus file, resumable per file."""
+"""The corpus into flat uint32 shards, one Ray task per file, resumable per file.
 
+Ready token files are looked through and referred to, not copied (``stages.tokenize.ready``).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +16,43 @@ from stages.common.progress import Progress
 from stages.common.ray_session import session
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
+from stages.tokenize import ready
 from stages.tokenize.encode import encode_file
 from stages.tokenize.version import VERSION
 
+READY = "ready"
+"""In the corpus: plans of reading token files (``stages.corpus.ready``)."""
+
 
 def run(job: Job) -> None:
-    """Tokenize every file of the corpus."""
+    """Tokenize every file of the corpus, and look through the token files that it names."""
     tokenizer = read_json(paths.TOKENIZER / "manifest.json")
     files = sorted(file.relative_to(paths.CORPUS) for file in paths.CORPUS.rglob("*.jsonl"))
+    plans = {file.stem: read_json(file) for file in sorted((paths.CORPUS / READY).glob("*.json"))}
+    for source, plan in plans.items():
+        ready.check_tokenizer(source, plan, paths.TOKENIZER)
     with workspace(job, [paths.CORPUS, paths.TOKENIZER]) as folder:
-        entries = _encode_all(files, folder, tokenizer["eos_id"], job.params.tokenize.shard_tokens)
+        tasks = [*_of_text(files, folder, tokenizer, job), *_of_ready(plans, folder, tokenizer)]
+        entries = _all(tasks, len(files))
         with building(paths.TOKENS) as out:
             shards = []
             for file in files:
                 (out / file.parent).mkdir(parents=True, exist_ok=True)
-                for entry in entries[file]:
+                for entry in entries[str(file)]:
                     name = Path(entry.pop("name"))
                     for part in (name, name.with_suffix(".ends")):
                         link(folder / file.parent / part, out / file.parent / part)
                     source = file.stem.rsplit("-", 1)[0]
                     labels = {"split": file.parts[0], "source": source}
                     shards.append({**labels, "file": str(file.parent / name), **entry})
+            for source, plan in plans.items():
+                for number in range(len(plan["files"])):
+                    name = Path(f"{source}-{number:05d}")
+                    for entry in entries[str(name)]:
+                        (out / entry["split"]).mkdir(parents=True, exist_ok=True)
+                        ends = folder / READY / f"{name}.{entry['split']}.ends"
+                        link(ends, out / entry["split"] / f"{name}.ends")
+                        shards.append({"source": source, **entry})
             write_json(
                 out / "manifest.json",
                 {
@@ -40,6 +61,7 @@ def run(job: Job) -> None:
                     "tokenizer": fingerprint(paths.TOKENIZER),
                     "vocab_size": tokenizer["vocab_size"],
                     "eos_id": tokenizer["eos_id"],
+                    "sources": _sums(shards),
                     "shards": shards,
                 },
             )
@@ -49,45 +71,84 @@ def run(job: Job) -> None:
         print(f"tokenize: {found:,} strings of control tokens were kept as text", flush=True)
 
 
-def _encode_all(
-    files: list[Path], folder: Path, eos_id: int, shard_tokens: int
-) -> dict[Path, list[dict[str, Any]]]:
-    total = sum((paths.CORPUS / file).stat().st_size for file in files)
-    progress = Progress("tokenize", total, "bytes")
+@dataclass(frozen=True)
+class _Task:
+    """Work for a task of Ray's on one file."""
+
+    key: str
+    bytes: int
+    """Of the file, for the progress."""
+    function: Callable[..., list[dict[str, Any]]]
+    arguments: tuple[Any, ...]
+
+
+def _of_text(
+    files: list[Path], folder: Path, tokenizer: dict[str, Any], job: Job
+) -> Iterator[_Task]:
+    for file in files:
+        (folder / file.parent).mkdir(parents=True, exist_ok=True)
+        source, target = paths.CORPUS.absolute() / file, folder / file.with_suffix("")
+        limit = job.params.tokenize.shard_tokens
+        given = (source, paths.TOKENIZER.absolute(), tokenizer["eos_id"], limit, target)
+        yield _Task(str(file), source.stat().st_size, encode_file, given)
+
+
+def _of_ready(
+    plans: dict[str, dict[str, Any]], folder: Path, tokenizer: dict[str, Any]
+) -> Iterator[_Task]:
+    for source, plan in plans.items():
+        (folder / READY).mkdir(exist_ok=True)
+        rules = {name: value for name, value in plan.items() if name != "files"}
+        for number, file in enumerate(plan["files"]):
+            name = f"{source}-{number:05d}"
+            words, target = tokenizer["vocab_size"], folder / READY / name
+            given = (Path.cwd(), file, rules, tokenizer["eos_id"], words, target)
+            yield _Task(name, file["bytes"], ready.scan, given)
+
+
+def _sums(shards: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """Tokens by source and split: what became of the sources."""
+    sums: dict[str, dict[str, int]] = {}
+    for shard in shards:
+        of = sums.setdefault(shard["source"], {"train": 0, "validation": 0})
+        of[shard["split"]] += shard["tokens"]
+    return sums
+
+
+def _all(tasks: list[_Task], texts: int) -> dict[str, list[dict[str, Any]]]:
+    """Do the tasks on Ray; the entries by the tasks' keys. ``texts``: files to encode."""
+    progress = Progress("tokenize", sum(task.bytes for task in tasks), "bytes")
     with session():
         import ray
 
         # Ray shares out the cores, the tokenizer's own pool takes no more than the task was given:
         # one where there are enough files, all of a machine for a single one.
-        threads = _threads(len(files))
-        encode = ray.remote(
-            num_cpus=threads,
-            runtime_env={
-                "env_vars": {
-                    "RAYON_NUM_THREADS": str(threads),
-                    "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false",
-                }
-            },
-            max_retries=2,
-        )(encode_file)
+        threads = _threads(texts)
         pending = {}
-        for file in files:
-            (folder / file.parent).mkdir(parents=True, exist_ok=True)
-            source, tokenizer = paths.CORPUS.absolute() / file, paths.TOKENIZER.absolute()
-            target = folder / file.with_suffix("")
-            task = encode.remote(source, tokenizer, eos_id, shard_tokens, target)
-            pending[task] = file
+        for task in tasks:
+            cores = threads if task.function is encode_file else 1
+            remote = ray.remote(
+                num_cpus=cores,
+                runtime_env={
+                    "env_vars": {
+                        "RAYON_NUM_THREADS": str(cores),
+                        "TOKENIZERS_PARALLELISM": "true" if cores > 1 else "false",
+                    }
+                },
+                max_retries=2,
+            )(task.function)
+            pending[remote.remote(*task.arguments)] = task
         entries, done = {}, 0
         while pending:
             (finished,), _ = ray.wait(list(pending), num_returns=1)
-            file = pending.pop(finished)
+            task = pending.pop(finished)
             try:
-                entries[file] = ray.get(finished)
+                entries[task.key] = ray.get(finished)
             except ray.exceptions.RayTaskError as error:
                 if isinstance(error.cause, UserError):
                     raise error.cause from None
                 raise
-            done += (paths.CORPUS / file).stat().st_size
+            done += task.bytes
             progress.update(done)
     return entries
 

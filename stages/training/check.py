@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from stages.common.cost import vocabulary
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen
-from stages.corpus.cost import BYTES_PER_TOKEN, BYTES_PER_TOKEN_SMALL, text_bytes
+from stages.corpus.cost import BYTES_PER_TOKEN, BYTES_PER_TOKEN_SMALL, ready_tokens, text_bytes
 from stages.training.params import TrainingParams
 
 ABSURD_LR, ABSURD_EPS, ABSURD_DECAY = 0.1, 1e-2, 0.05
@@ -75,7 +75,7 @@ def _sources(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding
 
 def sources(seen: Seen) -> tuple[str, ...]:
     """Names of the sources of documents, as training phases ask for them."""
-    return (seen.params.corpus.source, *seen.params.corpus.generated)
+    return seen.params.corpus.names
 
 
 def _passes(seen: Seen, field: str, params: TrainingParams, longest: int) -> Iterator[Finding]:
@@ -85,13 +85,14 @@ def _passes(seen: Seen, field: str, params: TrainingParams, longest: int) -> Ite
         return
     words = vocabulary(seen.params) or (seen.base.config or {}).get("vocab_size")
     each = BYTES_PER_TOKEN_SMALL if words and words < 8192 else BYTES_PER_TOKEN
-    there = size / each * (1.0 - seen.params.corpus.validation_share)
+    ready = ready_tokens(seen.params, seen.root)
+    there = (size / each + ready) * (1.0 - seen.params.corpus.validation_share)
     # A token is a byte at the least: what is refused is refused by any tokenizer.
-    if size < longest:
+    if size + ready < longest:
         yield refuse(
             f"{field}.lengths",
             longest,
-            f"all documents have {size:,.0f} bytes, less than one sequence",
+            f"all documents have {size:,.0f} bytes and {ready:,} ready tokens, less than one sequence",
             "give more text, or train at a shorter length",
         )
         return

@@ -1,6 +1,7 @@
 """Which files of a folder hold documents, and of which kind each is."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,39 +42,45 @@ def kind_of(path: Path) -> str | None:
     return None if kind == "parquet" and packed else kind
 
 
-def data_files(path: Path, field: str) -> list[DataFile]:
+def data_files(path: Path, field: str, key: str = "corpus") -> list[DataFile]:
     """Files with documents at ``path`` (a file or a folder), sorted by name.
 
     Left out: hidden files and folders, what editors leave behind, what a hub's snapshot sets beside
-    data, a second name of the same file. Raises ``UserError`` where no file is left, or two kinds.
+    data, a second name of the same file. ``key``: the section that names ``path``. Raises
+    ``UserError`` where no file is left, or two kinds.
     """
     if not path.exists():
-        raise UserError(f"corpus.path is {str(path)!r}: no such file or folder")
+        raise UserError(f"{key}.path is {str(path)!r}: no such file or folder")
     if path.is_file():
         kind = kind_of(path)
         if kind is None:
-            raise UserError(f"corpus.path is {str(path)!r}: not a file of documents; {ACCEPTED}")
+            raise UserError(f"{key}.path is {str(path)!r}: not a file of documents; {ACCEPTED}")
         return [DataFile(path, kind)]
-    found = [DataFile(file, kind) for file in _walk(path) if (kind := kind_of(file))]
+    found = [DataFile(file, kind) for file in walk(path, is_data) if (kind := kind_of(file))]
     kinds = {file.kind for file in found}
     if kinds - {"text"}:  # a list of words or a licence beside the data is no document
         found = [file for file in found if file.kind != "text"]
     if kinds & {"lines", "parquet"}:
         found = [f for f in found if f.kind != "json" or first_has_text(f.path, field)]
     if not found:
-        raise UserError(f"corpus.path is {str(path)!r}: no file of documents there; {ACCEPTED}")
+        raise UserError(f"{key}.path is {str(path)!r}: no file of documents there; {ACCEPTED}")
     parquet = next((file for file in found if file.kind == "parquet"), None)
     other = next((file for file in found if file.kind != "parquet"), None)
     if parquet and other:
         raise UserError(
-            f"corpus.path is {str(path)!r}: both Parquet ({parquet.path.name}) and JSON "
+            f"{key}.path is {str(path)!r}: both Parquet ({parquet.path.name}) and JSON "
             f"({other.path.name}), which may hold the same documents; move one of them away"
         )
     return found
 
 
-def _walk(root: Path) -> list[Path]:
-    """Files below ``root`` that are nobody's leftovers, each file once; links are followed."""
+def is_data(path: Path) -> bool:
+    """Whether the name is that of a file of documents."""
+    return kind_of(path) is not None
+
+
+def walk(root: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    """Wanted files below ``root`` that are nobody's leftovers, each once; links are followed."""
     entered: set[Path] = set()
     names: dict[Path, Path] = {}  # the file itself -> the name it is read by
     for folder, folders, files in os.walk(root, followlinks=True):
@@ -91,7 +98,7 @@ def _walk(root: Path) -> list[Path]:
             file = here / name
             if name[0] in "._#" or name.lower() in NOT_DATA or name.lower().endswith(LEFTOVERS):
                 continue
-            if kind_of(file) is None:  # also a blob of a hub's cache: its link's name has the kind
+            if not wanted(file):  # also a blob of a hub's cache: its link's name has the kind
                 continue
             if not file.exists():
                 raise UserError(f"{file}: a link to a file that is not there; fetch it again")
