@@ -12,8 +12,8 @@ from pipeline.recipe import follow
 from pipeline.use import PARAMS, profiles
 from stages.common.errors import UserError
 from stages.common.migration import complete, migrate
+from stages.common.needs import NAMED, watched
 from stages.common.reading import parse
-from stages.corpus.params import NAMED, watched
 from stages.params import Params
 
 OF_CODE = "stages/{stage}/version.py"

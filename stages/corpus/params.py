@@ -1,11 +1,11 @@
 """Params of the raw documents."""
 
-from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from stages.common.needs import NAMED, watched
 from stages.common.schema import Count, Section, Share, new
 
 
@@ -27,12 +27,6 @@ class Generated(Section):
     """Size of the part, bytes of UTF-8."""
 
 
-NOTHING = "stages/corpus/version.py"
-"""What ``needs`` names when the documents come from no file of the user's."""
-
-
-NAMED = "named"
-"""``source``: the documents are those of ``sources`` alone."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
 
 
@@ -73,19 +67,6 @@ class NamedSource(Section):
         if self.path is not None and self.kind == "hub":
             raise ValueError("path is for kind 'local' or 'tokens', not 'hub'")
         return self
-
-
-def watched(paths: Iterable[str]) -> str:
-    """What ``needs`` must name: the one path, or the folder that several have in common."""
-    parts = [PurePosixPath(path).parts for path in dict.fromkeys(paths)]
-    if len(parts) < 2:
-        return str(PurePosixPath(*parts[0])) if parts else NOTHING
-    shared = []
-    for level in zip(*parts, strict=False):
-        if len(set(level)) > 1:
-            break
-        shared.append(level[0])
-    return str(PurePosixPath(*shared))
 
 
 class CorpusParams(Section):
