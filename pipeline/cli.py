@@ -7,9 +7,10 @@ mistake, 75 "try again", 1 a failure. ``--debug`` shows the trace.
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from pipeline import work
 from pipeline.ended import Stopped
@@ -18,9 +19,25 @@ from pipeline.remote import commands as remote
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, UserError
 from stages.common.findings import stop
 
+
+class _Whole(TyperGroup):
+    """Help that shows each command's line whole; plain help would cut it at the terminal's edge."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        rows = [
+            (name, command.get_short_help_str(limit=500))
+            for name in self.list_commands(ctx)
+            if (command := self.get_command(ctx, name)) is not None
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
 app = typer.Typer(
+    cls=_Whole,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich and its Markdown would double the time of `--help`
     help="Take a base model through RePo continual pre-training, extension, evaluation and report.",
 )
 Stages = Annotated[

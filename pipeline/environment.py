@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 from pipeline import place
-from stages.common import guard
 from stages.common.files import read_json
 
 HOME = Path(".prefect")
@@ -64,6 +63,8 @@ def _record(root: Path) -> dict[str, str] | None:
     record = root / HOME / "server.json"
     if not record.is_file():
         return None
+    from stages.common import guard  # psutil: only where there was a server
+
     server: dict[str, str] = read_json(record)
     if guard.alive(server["process"]) and "auth" in server:
         return server
@@ -76,6 +77,8 @@ def announce(root: Path, api: str, auth: str) -> bool:
 
     False when the folder has a ``prefect.toml`` of the user's own, which stays as it is.
     """
+    from stages.common import guard
+
     record = json.dumps({"api": api, "auth": auth, "process": guard.mark()})
     place.write_private(root / HOME / "server.json", record)
     settings = root / SETTINGS

@@ -9,8 +9,6 @@ from collections.abc import Callable
 
 import typer
 
-from pipeline.process import child_environment
-
 COMMANDS = {
     "samples": ("stages.benchmarks.samples", "Write samples of a RULER task."),
     "score": ("stages.evaluate.score_file", "Score a file of predictions officially."),
@@ -40,6 +38,8 @@ def _command(module: str) -> Callable[[typer.Context], None]:
 
 def run(module: str, arguments: list[str]) -> int:
     """Run a module with this Python, in the working directory; return its exit code."""
+    from pipeline.process import child_environment  # psutil and file locks: not for `--help`
+
     child = subprocess.Popen([sys.executable, "-m", module, *arguments], env=child_environment())
     while True:
         try:

@@ -6,14 +6,15 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline import cluster_file
-from pipeline.cluster_file import ClusterFile
-from pipeline.remote.api import JobInfo, Jobs
 from stages.common.errors import DONE, TRY_AGAIN, TryAgain, UserError
+
+if TYPE_CHECKING:  # HTTP and pydantic cost half a second, which `--help` need not pay
+    from pipeline.cluster_file import ClusterFile
+    from pipeline.remote.api import JobInfo, Jobs
 
 VARIABLE = "REPO_CLUSTER"
 Address = Annotated[
@@ -153,10 +154,12 @@ def fetch(
         print(f"report: {report.absolute()}")
 
 
-def target(address: str | None, cluster: Path | None) -> tuple[ClusterFile, str]:
+def target(address: str | None, cluster: Path | None) -> "tuple[ClusterFile, str]":
     """The cluster's description and its dashboard's address: options, then files, then variables."""
+    from pipeline import cluster_file
+
     named = cluster or (Path(value) if (value := os.environ.get(VARIABLE)) else None)
-    described = cluster_file.read(named) if named else ClusterFile()
+    described = cluster_file.read(named) if named else cluster_file.ClusterFile()
     where = address or described.address or _named_by_ray()
     if not where:
         raise UserError(
@@ -175,8 +178,9 @@ def _named_by_ray() -> str | None:
 
 def _job(
     run: str | None, address: str | None, cluster: Path | None, must_be_known: bool = True
-) -> tuple[Jobs, str | None]:
+) -> "tuple[Jobs, str | None]":
     """The cluster and the job that is meant: of a run, its latest attempt."""
+    from pipeline.remote.api import Jobs
     from pipeline.remote.submission import LABEL, known
 
     try:
@@ -234,7 +238,7 @@ def _complain(line: str) -> None:
     print(f"repo-pipeline: {line}", file=sys.stderr, flush=True)
 
 
-def _stages(jobs: Jobs, job: str) -> dict[str, str]:
+def _stages(jobs: "Jobs", job: str) -> dict[str, str]:
     """Stage -> its last event."""
     from pipeline.remote import follow as following
 
@@ -244,7 +248,7 @@ def _stages(jobs: Jobs, job: str) -> dict[str, str]:
     return found
 
 
-def _times(info: JobInfo) -> str:
+def _times(info: "JobInfo") -> str:
     if not info.started_ms:
         return ""
     began = datetime.fromtimestamp(info.started_ms / 1000, UTC)

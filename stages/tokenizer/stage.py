@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from stages.common import paths
 from stages.common.errors import UserError
@@ -12,6 +12,9 @@ from stages.common.files import read_jsonl, sha256, write_json
 from stages.common.outs import building
 from stages.common.stage import Job, Stage
 from stages.tokenizer.version import VERSION
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 EOS, PAD = "<|endoftext|>", "<|pad|>"
 PIECES = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -24,7 +27,7 @@ def run(job: Job) -> None:
     params = job.params.tokenizer
     if params.source == "train":
         assert params.vocab_size is not None
-        tokenizer: PreTrainedTokenizerBase = train(_texts(paths.CORPUS), params.vocab_size)
+        tokenizer: "PreTrainedTokenizerBase" = train(_texts(paths.CORPUS), params.vocab_size)
     else:
         tokenizer = fetch(params.source, params.revision)
     with building(paths.TOKENIZER) as out:
@@ -44,8 +47,10 @@ def run(job: Job) -> None:
     print(f"tokenizer: {len(tokenizer):,} tokens", flush=True)
 
 
-def train(texts: Iterator[str], vocab_size: int) -> PreTrainedTokenizerFast:
+def train(texts: Iterator[str], vocab_size: int) -> "PreTrainedTokenizerFast":
     """A byte-level BPE; numbers are split into digits, so that every value is spelt alike."""
+    from transformers import PreTrainedTokenizerFast  # alone it needs no torch
+
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -71,10 +76,12 @@ def train(texts: Iterator[str], vocab_size: int) -> PreTrainedTokenizerFast:
     )
 
 
-def fetch(source: str, revision: str | None) -> PreTrainedTokenizerBase:
+def fetch(source: str, revision: str | None) -> "PreTrainedTokenizerBase":
     """The tokenizer of a Hugging Face folder or hub id; it must have an end-of-text token."""
     if source.startswith((".", "/")) and not Path(source).is_dir():
         raise UserError(f"tokenizer.source is {source!r}: no such folder")
+    from transformers import AutoTokenizer  # brings torch: it looks the model's config up
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
     except (OSError, ValueError) as error:
