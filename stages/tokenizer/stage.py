@@ -27,7 +27,7 @@ def run(job: Job) -> None:
     params = job.params.tokenizer
     if params.source == "train":
         assert params.vocab_size is not None
-        tokenizer: "PreTrainedTokenizerBase" = train(_texts(paths.CORPUS), params.vocab_size)
+        tokenizer: PreTrainedTokenizerBase = train(_texts(paths.CORPUS), params.vocab_size)
     else:
         tokenizer = fetch(params.source, params.revision)
     with building(paths.TOKENIZER) as out:
