@@ -14,6 +14,7 @@ from pipeline.ended import Stopped
 from pipeline.process import stop_all
 from pipeline.ready import make_ready
 from pipeline.services import own_server
+from stages.common import paths
 
 
 def run(
@@ -62,7 +63,7 @@ def _flow(
 
 
 def _show(here: Checkout, results: bool) -> None:
-    if results and (here.root / "report" / "metrics.json").is_file():
+    if results and (here.root / paths.FIGURES).is_file():
         subprocess.run([sys.executable, "-m", "stages.report.summary"], cwd=here.root, check=False)
         print(f"report: {here.root / 'report' / 'index.html'}")
     if here.experiment:

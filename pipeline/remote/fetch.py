@@ -132,7 +132,8 @@ def _cache_metrics(root: Path, home: RunFolder) -> None:
         str(out)
         for stage in graph.stages.values()
         for out in stage.outs
-        if (out.metric or out.plot) and out.hash_info
+        if out.hash_info
+        and (out.metric or out.plot or Path(str(out)).match("results/*/metrics.json"))
     ]
     if names:
         try:

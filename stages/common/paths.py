@@ -10,6 +10,8 @@ BASE = Path("models/base")
 RESULTS = Path("results")
 ANALYSIS = Path("analysis")
 REPORT = Path("report")
+FIGURES = REPORT / "figures.json"
+"""Every figure of the report; ``metrics.json`` beside it has the few that DVC shows."""
 
 
 def model(item: str) -> Path:

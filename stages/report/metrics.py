@@ -1,4 +1,4 @@
-"""Every figure of the report as one dictionary: ``report/metrics.json``.
+"""Every figure of the report as one dictionary: ``report/figures.json``.
 
 Over seeds: a score is the mean, ``stderr`` its sampling error (the seeds share their samples, so it
 does not shrink with them), ``spread`` the standard deviation between seeds (none with one seed). What

@@ -8,7 +8,6 @@ from typing import Any
 
 from stages.common import paths
 from stages.common.files import fingerprint
-from stages.evaluate.models import weights_sha256
 from stages.report.inputs import Item
 
 STACK = (
@@ -28,10 +27,10 @@ STACK = (
 
 
 def provenance(items: Sequence[Item]) -> dict[str, Any]:
-    """Commit, hashes and versions; the pairs as lists, which ``dvc metrics`` passes over."""
-    data = [[f"data/{out.name}", fingerprint(out)] for out in (paths.CORPUS, paths.TOKENS)]
-    data += [[f"data/{out.name}", fingerprint(out)] for out in (paths.TOKENIZER, paths.BENCHMARKS)]
-    models = [["models/base", weights_sha256(paths.BASE)]]
+    """Commit, hashes and versions; of data by the manifests alone, of models by the results."""
+    outs = (paths.CORPUS, paths.TOKENS, paths.TOKENIZER, paths.BENCHMARKS)
+    data = [[f"data/{out.name}", fingerprint(out)] for out in outs]
+    models = [["models/base", items[0].results["base"]["model"]]]
     models += [[f"models/{item.variant}-{item.seed}", item.results["model"]] for item in items]
     return {"commit": [commit()], "hashes": data + models, "stack": _stack()}
 

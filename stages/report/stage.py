@@ -1,6 +1,9 @@
-"""All results into ``report/``: ``index.html``, ``metrics.json`` and ``plots/*.csv`` for DVC.
+"""All results into ``report/``: the page, every figure, and what DVC's commands show.
 
-The metrics are collected first; page, plots and the terminal's table (``stages.report.summary``)
+- ``index.html``: the page. ``figures.json``: every figure. ``summary.csv``: a row a variant and length.
+- ``metrics.json``: the few figures of ``dvc metrics show``. ``plots/*.csv``: for ``dvc plots show``.
+
+The figures are collected first; page, plots and the terminal's table (``stages.report.summary``)
 show nothing that is not in them, except the points of curves.
 """
 
@@ -16,8 +19,10 @@ from stages.common.stage import Job, Stage
 from stages.params import Params
 from stages.report import paper
 from stages.report.formats import each_cell, labelled
+from stages.report.headline import COLUMNS, headline, rows
 from stages.report.inputs import Item, read_items
 from stages.report.metrics import collect
+from stages.report.own import set_aside
 from stages.report.page import render
 from stages.report.provenance import provenance
 from stages.report.statements import statements
@@ -27,6 +32,8 @@ from stages.report.version import VERSION
 def run(job: Job) -> None:
     """Write the report of all variants and seeds."""
     params = job.params
+    for line in set_aside(params.variants, params.seeds):
+        print(f"report: {line}", flush=True)
     items = read_items(params.variants, params.seeds)
     with labelled(labels(params)):
         metrics = everything(items, params)
@@ -34,7 +41,9 @@ def run(job: Job) -> None:
     with building(paths.REPORT) as out:
         (out / "plots").mkdir(parents=True)
         (out / "index.html").write_text(page, encoding="utf-8")
-        write_json(out / "metrics.json", metrics)
+        write_json(out / paths.FIGURES.name, metrics)
+        write_json(out / "metrics.json", headline(metrics))
+        _write_csv(out / "summary.csv", " ".join(COLUMNS), rows(metrics))
         _write_csv(out / "plots/loss.csv", "variant seed step tokens loss", _curves(items))
         _write_csv(
             out / "plots/scores.csv",

@@ -60,6 +60,6 @@ def lines(metrics: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    measured = read_json(paths.REPORT / "metrics.json")
+    measured = read_json(paths.FIGURES)
     with labelled(measured.get("labels", {})):
         print("\n".join(lines(measured)))

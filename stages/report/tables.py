@@ -1,4 +1,4 @@
-"""The report's tables as data: every number in them is one of ``report/metrics.json``."""
+"""The report's tables as data: every number in them is one of ``report/figures.json``."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

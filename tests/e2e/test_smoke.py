@@ -19,7 +19,7 @@ def test_every_link_left_its_out(project: Project) -> None:
     metrics = read_json(project.folder / "results/repo-42/metrics.json")
     assert set(metrics["cells"]["ruler"]) == {"niah_single_1", "niah_multikey_1"}
     assert metrics["cells"]["ruler"]["niah_single_1"]["512"]["yarn_factor"] == 2.0
-    figures = read_json(project.folder / "report/metrics.json")
+    figures = read_json(project.folder / "report/figures.json")
     assert figures
     page = (project.folder / "report/index.html").read_text()
     assert "<svg" in page

@@ -17,8 +17,19 @@ from tests.pipeline.conftest import Shell
 STUB = """
 import sys, pathlib
 for path in map(pathlib.Path, sys.argv[1:]):
+    if path.parts[0] == "data":
+        path = path / "manifest.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(" ".join(sys.argv[1:]))
+if "report/metrics.json" in sys.argv:
+    import json
+    from ruamel.yaml import YAML
+    from stages.report.headline import NAMES
+    from stages.report.own import set_aside
+    params = YAML(typ="safe").load(open("params.yaml"))
+    set_aside(params["variants"], params["seeds"])
+    widest = dict.fromkeys(NAMES, -99.99) | {"loss": 10.8273, "verdict": "too few"}
+    pathlib.Path("report/metrics.json").write_text(json.dumps(widest))
 """
 
 
@@ -39,6 +50,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Pa
         target.parent.mkdir(parents=True)
         shutil.copy(version, target)
     (folder / "stub.py").write_text(STUB)
+    shutil.copy(project_root / ".dvcignore", folder)
     (folder / ".gitignore").write_text("/data/\n/models/\n/results/\n/analysis/\n/report/\n")
     write(folder, lambda params: None)
     return folder
@@ -55,10 +67,34 @@ def write(folder: Path, change: Callable[[Any], None]) -> None:
         YAML(typ="safe", pure=True).dump(params, file)
 
 
-def test_what_a_change_of_a_variant_runs(finished: Path, shell: Shell) -> None:
+def _leftovers_change_nothing(folder: Path, shell: Shell) -> None:
+    """Results of other params, and no models: dvc.lock stays, and with it what a clone pulls."""
+    lock = (folder / "dvc.lock").read_text()
+    for leftover in ("results/old-7/metrics.json", "analysis/old-7", "models/old-7"):
+        (folder / leftover).parent.mkdir(exist_ok=True)
+        (folder / leftover).write_text("of other params")
+    (folder / "models").rename(folder / "away")
+    shell(folder, "dvc", "repro", "-q", "--single-item", "--force", "report")
+    (folder / "away").rename(folder / "models")
+    assert (folder / "dvc.lock").read_text() == lock
+
+
+def _a_line_of_metrics(folder: Path, shell: Shell) -> None:
+    """The only metrics are the report's, and the widest that it writes fit the terminal."""
+    shown = shell(folder, "dvc", "metrics", "show").stdout.splitlines()
+    assert [line.split()[0] for line in shown] == ["Path", "report/metrics.json"]
+    assert max(map(len, shown)) <= 200
+
+
+def test_what_a_change_of_a_variant_runs(
+    finished: Path, shell: Shell, project_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shell(finished, "git", "init", "-q")
     shell(finished, "dvc", "init", "-q")
+    monkeypatch.setenv("PYTHONPATH", str(project_root))
     shell(finished, "dvc", "repro", "-q")
+    _leftovers_change_nothing(finished, shell)
+    _a_line_of_metrics(finished, shell)
 
     def due(change: Callable[[Any], None]) -> dict[str, str]:
         write(finished, change)

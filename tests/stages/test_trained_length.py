@@ -231,7 +231,7 @@ def test_factors_tables_and_sentences_follow_what_was_trained(project: int) -> N
             assert factors(cells) == expected["base"]
             assert all(cell["difference"]["n"] == cell["windows"] for cell in cells.values())
     text = Path("report/index.html").read_text()
-    summary = " ".join(read_json(Path("report/metrics.json"))["summary"])
+    summary = " ".join(read_json(Path("report/figures.json"))["summary"])
     for sentence in expected["said"]:
         assert sentence in summary
     page = Page(text)

@@ -160,7 +160,7 @@ def test_there_and_back(cluster: TwoNodes, laptop: Laptop) -> None:
     assert laptop.pipeline("fetch").returncode == 0
     assert (laptop.folder / "report" / "index.html").stat().st_size > 10_000
     assert json.loads((laptop.folder / "report" / "metrics.json").read_text())
-    assert "results/repo-42/metrics.json" in laptop.run("dvc", "metrics", "show").stdout
+    assert "report/metrics.json" in laptop.run("dvc", "metrics", "show").stdout
     repro = laptop.run("dvc", "repro", "--allow-missing").stdout
     assert "Running stage" not in repro
     assert "Data and pipelines are up to date" in repro

@@ -36,7 +36,7 @@ def _last(line: str) -> str:
 def test_every_cell_has_one_verdict(folder):
     write_run(("rope", "repo"), (1,))
     run(job(params(("rope", "repo"), (1,))))
-    metrics = read_json(Path("report/metrics.json"))
+    metrics = read_json(Path("report/figures.json"))
     cells = metrics["comparison"]["cells"]
     verdicts = {
         f"{suite}: {task}, {length}": found["verdict"]
@@ -65,7 +65,7 @@ def test_against_says_the_same_of_a_table_of_its_own(folder, suite, monkeypatch)
     monkeypatch.setitem(TASKS, next(other for other in TASKS if other != suite), ())
     write_run(("rope", "repo"), (1,))
     run(job(params(("rope", "repo"), (1,))))
-    metrics = read_json(Path("report/metrics.json"))
+    metrics = read_json(Path("report/figures.json"))
     ours, theirs = (_measured(item, suite) for item in ("repo-1", "rope-1"))
     said = [line.strip() for line in table._compared(ours, theirs)]
     for line in metrics["comparison"]["lines"]:

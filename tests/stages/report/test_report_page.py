@@ -69,7 +69,7 @@ def report(tmp_path_factory):
         patch.chdir(folder)
         write_run(VARIANTS, (42,))
         run(job(params(VARIANTS, (42,))))
-        yield Path("report/index.html").read_text(), read_json(Path("report/metrics.json"))
+        yield Path("report/index.html").read_text(), read_json(Path("report/figures.json"))
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from stages.common.files import read_json
 from stages.common.variants import Definition, ReportDefinition
 from stages.params import Params
 from stages.report import figures
+from stages.report.headline import NAMES, VERDICTS
 from stages.report.inputs import read_items
+from stages.report.own import set_aside
 from stages.report.provenance import commit
 from stages.report.stage import STAGE, run
 from stages.report.summary import WIDTH, lines
@@ -40,16 +43,19 @@ def _bytes() -> dict[str, bytes]:
     return {path.as_posix(): path.read_bytes() for path in files}
 
 
-def test_the_same_bytes_twice(chosen):
+def test_the_same_bytes_twice_and_without_the_models(chosen):
     run(job(chosen))
     first = _bytes()
+    shutil.rmtree("models")
     run(job(chosen))
     assert _bytes() == first
     assert list(first) == [
+        "report/figures.json",
         "report/index.html",
         "report/metrics.json",
         "report/plots/loss.csv",
         "report/plots/scores.csv",
+        "report/summary.csv",
     ]
 
 
@@ -60,10 +66,68 @@ def test_another_input_is_another_report(chosen):
     file.write_text(file.read_text().replace("100,204800,", "100,204800,9"))
     run(job(chosen))
     assert [name for name, content in _bytes().items() if content != first[name]] == [
+        "report/figures.json",
         "report/index.html",
-        "report/metrics.json",
         "report/plots/loss.csv",
     ]
+
+
+def test_what_other_params_left_is_set_aside_and_changes_nothing(chosen):
+    run(job(chosen))
+    first = _bytes()
+    for again in range(2):
+        write_item("nope", 7)
+        Path("results/notes.txt").write_text(f"mine {again}")
+        Path("results/.building-repo-42").mkdir(exist_ok=True)
+        if again:
+            set_aside(VARIANTS, (42,))
+        else:
+            run(job(chosen))
+        assert _bytes() == first
+        assert {path.name for path in Path("analysis").iterdir()} == {
+            ".aside", *(f"{variant}-42" for variant in VARIANTS)
+        }  # fmt: skip
+        assert Path("results/.aside/nope-7/metrics.json").is_file()
+        assert Path("analysis/.aside/nope-7/analysis.json").is_file()
+        assert Path("results/.aside/notes.txt").read_text() == f"mine {again}"
+        assert not Path("results/nope-7").exists()
+        assert Path("results/.building-repo-42").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("variants", "seeds"),
+    [(("repo",), (1, 2)), (("rope", "repo"), (1,)), (("nope", "mine"), (1, 2, 3))],
+)
+def test_the_metrics_of_dvc_are_few_and_short_and_the_report_s(folder, variants, seeds):
+    write_run(variants, seeds)
+    run(job(params(variants, seeds, reference=variants[0])))
+    found, figures = (read_json(Path(f"report/{x}.json")) for x in ("metrics", "figures"))
+    assert set(found) <= set(NAMES)
+    assert len(NAMES) <= 14
+    assert max(map(len, NAMES)) <= 10
+    assert all(isinstance(value, int | float | str) for value in found.values())
+    focus, reference = figures["focus"], figures["reference"]
+    losses = [lengths["128"]["loss"] for lengths in figures["validation"][focus].values()]
+    assert found["loss"] == pytest.approx(sum(losses) / len(losses), abs=1e-4)
+    mean = figures["suites"][focus]["ruler"]["mean"]["512"]["score"]
+    assert found["ours_ext"] == pytest.approx(mean, abs=0.01)
+    with Path("report/summary.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == len(variants) * (len(TASKS) + 1) * len(LENGTHS)
+    if focus == reference:
+        assert not {name for name in found if name.startswith(("diff", "low"))}
+        return
+    for place, length in (("train", "128"), ("ext", "512")):
+        pair = figures["comparison"]["means"]["ruler"][length]
+        assert found[f"diff_{place}"] == pytest.approx(pair["value"], abs=0.01)
+        assert found[f"low_{place}"] <= found[f"diff_{place}"] <= found[f"high_{place}"]
+        (row,) = [
+            row
+            for row in table
+            if (row["variant"], row["figure"], row["length"]) == (focus, "ruler", length)
+        ]
+        assert float(row["difference"]) == pair["value"]
+    assert found["verdict"] == VERDICTS[pair["verdict"]]
 
 
 def test_missing_results_leave_the_earlier_report(chosen):
@@ -93,8 +157,8 @@ def test_plots_hold_the_curves_and_scores(chosen):
 
 def test_provenance_has_the_hashes_of_data_and_models(chosen):
     run(job(chosen))
-    hashes = dict(read_json(Path("report/metrics.json"))["provenance"]["hashes"])
-    assert hashes["models/base"] == hashlib.sha256(b"weights").hexdigest()
+    hashes = dict(read_json(Path("report/figures.json"))["provenance"]["hashes"])
+    assert hashes["models/base"] == "0" * 64
     assert hashes["models/rope-42"] == read_json(Path("results/rope-42/metrics.json"))["model"]
     manifest = Path("data/tokens/manifest.json").read_bytes()
     assert hashes["data/tokens"] == hashlib.sha256(manifest).hexdigest()
@@ -133,7 +197,7 @@ def test_the_terminal_shows_every_cell_within_its_width(folder, variants):
     seeds = (1, 2)
     write_run(variants, seeds)
     run(job(params(variants, seeds)))
-    metrics = read_json(Path("report/metrics.json"))
+    metrics = read_json(Path("report/figures.json"))
     found = lines(metrics)
     first = 4 if len(variants) < 5 else 3  # the base stands before them where there is room
     assert max(map(len, found)) <= WIDTH
