@@ -87,6 +87,7 @@ class Source:
         shipped = Path(str(files("stages.benchmarks") / "data"))
         self.folder = Path(params.path) if params.path else shipped / "generated"
         self.limit = params.samples
+        self.new_tokens = params.new_tokens
         if not self.folder.is_dir():
             raise UserError(f"benchmarks.longbench.path is {params.path!r}: no such folder")
         self._formats = _official(shipped / "longbench")
@@ -104,7 +105,8 @@ class Source:
                 f"benchmarks.longbench.tasks: {task!r} is unknown; known are "
                 f"{', '.join(sorted(self._formats))}, others need {self.folder / 'tasks.json'}"
             )
-        return found
+        budget = self.new_tokens
+        return found if budget is None else replace(found, max_new_tokens=budget)
 
     def file(self, task: str) -> Path:
         """The task's rows."""

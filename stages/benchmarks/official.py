@@ -35,9 +35,16 @@ _RULER: dict[str, Any] = {
 
 
 def ruler(
-    protocol: str, tasks: Sequence[str], samples: int | None = None, **sources: str
+    protocol: str,
+    tasks: Sequence[str],
+    samples: int | None = None,
+    new_tokens: int | None = None,
+    **sources: str,
 ) -> RulerParams:
-    """A protocol's settings for ``tasks``; ``sources`` names ``prose``, ``squad``, ``hotpotqa``."""
+    """A protocol's settings for ``tasks``; ``new_tokens`` is another budget.
+
+    ``sources`` names ``prose``, ``squad``, ``hotpotqa``.
+    """
     return RulerParams.model_validate(
         {
             **_RULER,
@@ -45,6 +52,6 @@ def ruler(
             "protocol": protocol,
             "tasks": list(tasks),
             "samples": samples or SAMPLES[protocol],
-            "new_tokens": _NEW_TOKENS[protocol],
+            "new_tokens": dict.fromkeys(tasks, new_tokens) if new_tokens else _NEW_TOKENS[protocol],
         }
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from stages.common.schema import Count, Section
+from stages.common.schema import Count, Section, new
 
 RulerTask = Literal[
     "niah_single_1",
@@ -166,6 +166,8 @@ class LongBenchParams(Section):
     """Folder of ``<task>.jsonl``; none: the small generated set that ships with the project."""
     samples: Count | None = None
     """At most so many samples per task; none: all."""
+    new_tokens: Count | None = new(None)
+    """Another generation budget; none: the protocol's."""
 
 
 class QuestionsParams(Section):

@@ -21,7 +21,7 @@ from stages.common.encoder import Encoder
 from stages.common.errors import TryAgain, UserError
 from stages.common.files import sha256
 from stages.common.trained import KEY
-from stages.evaluate import general, generate_batch, made, measured, pool, table, vllm_engine
+from stages.evaluate import ends, general, generate_batch, made, measured, pool, table, vllm_engine
 from stages.evaluate.chosen import chosen
 from stages.evaluate.extras import require
 from stages.evaluate.hub import model_folder, tokenizer_folder
@@ -50,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument(
         "--yarn", action="store_true", help="extend it beyond its trained length by YaRN"
     )
+    parser.add_argument(
+        "--new-tokens", type=int, help="budget of every answer; default: the task's"
+    )
     parser.add_argument("--full", action="store_true", help="write on after all answers are found")
     parser.add_argument(
         "--engine",
@@ -68,6 +71,8 @@ def _evaluate(options: Any) -> None:
         os.environ["REPO_TRUST_REMOTE_CODE"] = "1"
     if options.num is not None and options.num < 1:
         raise UserError(f"--num is {options.num}: give a whole number from 1 up")
+    if options.new_tokens is not None and options.new_tokens < 1:
+        raise UserError(f"--new-tokens is {options.new_tokens}: give a whole number from 1 up")
     if options.engine == vllm_engine.ENGINE:
         if options.yarn or options.suite == general.SUITE:
             raise UserError("--engine vllm takes neither --yarn nor --suite general; leave it out")
@@ -84,12 +89,12 @@ def _evaluate(options: Any) -> None:
     models = {length: _at(model, length, config, options.yarn) for length in lengths}
     tokenizer = tokenizer_folder(folder)
     encoder = Encoder(tokenizer)
-    eos_id = encoder.eos_id()
+    eos_ids = ends.of_folder(folder, encoder.eos_id())
     against = None if options.against is None else measured.read(options.against)
     with options_named():
         found = kept.samples(chosen(options, lengths), tokenizer)
     root = kept.root()
-    how = Cutting(root, eos_id, pool.batch_tokens(), not options.full, options.engine)
+    how = Cutting(root, eos_ids, pool.batch_tokens(), not options.full, options.engine)
     parts = [cut(one.file, sha256(root / one.file), models[one.part.length], how) for one in found]
     shards = [shard for part in parts for shard in part.shards]
     shards.sort(key=lambda shard: shard.model.yarn_factor or 1.0)
@@ -108,6 +113,8 @@ def _evaluate(options: Any) -> None:
             "seed": options.seed,
             "opening_ids": encoder.opening(),
             "stop_when_answered": not options.full,
+            "eos_ids": list(eos_ids),
+            **({} if options.new_tokens is None else {"new_tokens": options.new_tokens}),
             "trained": _trained(config),
             "corpora": made.corpora(
                 [(root / one.file).parents[1] / "manifest.json" for one in found]

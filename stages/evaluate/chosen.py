@@ -36,7 +36,12 @@ def _cell(options: Any, task: str, length: int) -> BenchmarksParams:
     suite = options.suite
     if suite == ruler.SUITE:
         known_task("--tasks", task)
-    asked = {"protocol": options.protocol, "path": options.data, "samples": options.num}
+    asked = {
+        "protocol": options.protocol,
+        "path": options.data,
+        "samples": options.num,
+        "new_tokens": options.new_tokens,
+    }
     return BenchmarksParams(
         seed=options.seed,
         lengths=(length,),
@@ -44,6 +49,7 @@ def _cell(options: Any, task: str, length: int) -> BenchmarksParams:
             options.protocol,
             [task] if suite == ruler.SUITE else [],
             options.num,
+            options.new_tokens,
             **sources(options),
         ),
         longbench=LongBenchParams(tasks=(task,) if suite == longbench.SUITE else (), **asked),

@@ -13,6 +13,8 @@ from transformers import Cache, GenerationConfig
 
 from stages.common.errors import UserError
 from stages.evaluate import prefill
+from stages.evaluate.ends import Ends
+from stages.evaluate.ends import ids as end_ids
 from stages.evaluate.suited import Suited, suited
 
 _LOGITS = 1 << 25
@@ -37,7 +39,7 @@ def generate(
     model: Any,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
-    eos_id: int,
+    eos: Ends,
     stop: Stop | None = None,
     marks: Sequence[int | None] | None = None,
 ) -> list[Completion]:
@@ -50,12 +52,12 @@ def generate(
     A model for which this is wrong is decoded by ``by_generate``.
     """
     if way(model).way != "own" or min(len(prompt) for prompt in prompts) < 2:
-        return by_generate(model, prompts, max_new_tokens, eos_id, stop)
+        return by_generate(model, prompts, max_new_tokens, eos, stop)
     with torch.inference_mode():
         cache, positions = prefill.read(
             model, prompts, marks or [None] * len(prompts), max_new_tokens
         )
-        found = _decode(model, prompts, cache, max_new_tokens, eos_id, stop)
+        found = _decode(model, prompts, cache, max_new_tokens, eos, stop)
         return [row._replace(position=z) for row, z in zip(found, positions, strict=True)]
 
 
@@ -93,10 +95,11 @@ def _decode(
     prompts: Sequence[Sequence[int]],
     cache: Cache,
     max_new_tokens: int,
-    eos_id: int,
+    eos: Ends,
     stop: Stop | None,
 ) -> list[Completion]:
     width = max(len(prompt) for prompt in prompts) - 1
+    ends = set(end_ids(eos))
     written: list[list[int]] = [[] for _ in prompts]
     ended = [False] * len(prompts)
     alive = list(range(len(prompts)))
@@ -120,7 +123,7 @@ def _decode(
         for row, token in zip(alive, ids_B1[:, 0].tolist(), strict=True):
             if row in done:
                 continue
-            if token == eos_id:
+            if token in ends:
                 ended[row] = True
                 done.add(row)
                 continue
@@ -146,7 +149,7 @@ def by_generate(
     model: Any,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
-    eos_id: int,
+    eos: Ends,
     stop: Stop | None = None,
     marks: Sequence[int | None] | None = None,
 ) -> list[Completion]:
@@ -158,9 +161,9 @@ def by_generate(
     batches = [[prompt] for prompt in prompts] if way(model).way == "alone" else [prompts]
     rows: list[list[int]] = []
     for some in batches:
-        output = _generated(model, some, greedy(max_new_tokens, eos_id))
+        output = _generated(model, some, greedy(max_new_tokens, eos))
         rows += output[:, max(map(len, some)) :].tolist()
-    return [completion(row, ids, eos_id, stop) for row, ids in enumerate(rows)]
+    return [completion(row, ids, eos, stop) for row, ids in enumerate(rows)]
 
 
 def _generated(
@@ -181,7 +184,7 @@ def _generated(
         )
 
 
-def greedy(max_new_tokens: int, eos_id: int) -> GenerationConfig:
+def greedy(max_new_tokens: int, eos: Ends) -> GenerationConfig:
     """A config of our own: a checkpoint's generation_config.json may ask for penalties."""
     return GenerationConfig(
         do_sample=False,
@@ -189,15 +192,17 @@ def greedy(max_new_tokens: int, eos_id: int) -> GenerationConfig:
         repetition_penalty=1.0,
         no_repeat_ngram_size=0,
         max_new_tokens=max_new_tokens,
-        eos_token_id=eos_id,
-        pad_token_id=eos_id,
+        eos_token_id=list(end_ids(eos)),
+        pad_token_id=end_ids(eos)[0],
     )
 
 
-def completion(row: int, ids: list[int], eos_id: int, stop: Stop | None) -> Completion:
-    """New tokens up to the end by ``eos_id``, or to where ``stop`` would have ended them."""
-    ended = eos_id in ids
-    ids = ids[: ids.index(eos_id)] if ended else ids
+def completion(row: int, ids: list[int], eos: Ends, stop: Stop | None) -> Completion:
+    """New tokens up to the first of ``eos``, or to where ``stop`` would have ended them."""
+    ends = set(end_ids(eos))
+    place = next((place for place, token in enumerate(ids) if token in ends), None)
+    ended = place is not None
+    ids = ids[:place]
     for count in range(1, len(ids) + 1 if stop is not None else 0):
         if stop is not None and stop(row, ids[:count]):
             return Completion(ids[:count], False, True)

@@ -20,7 +20,7 @@ from stages.common.errors import UserError
 from stages.common.files import fingerprint, read_json, sha256, write_json, write_jsonl
 from stages.common.tokens import TokenStore
 from stages.common.trained import Trained
-from stages.evaluate import perplexity, pool
+from stages.evaluate import ends, perplexity, pool
 from stages.evaluate.comparison import summary
 from stages.evaluate.models import weights_sha256
 from stages.evaluate.params import EvaluateParams
@@ -65,7 +65,7 @@ def everything(reads: Reads, params: EvaluateParams, work: Path, out: Path) -> d
     ``work``: the folder of resumable state.
     """
     encoder = _encoder(reads.folder)
-    ways = {"": _way(reads.at, params), PLAIN: _way(reads.plain, params)}
+    ways = {"": _way(reads, reads.at, params), PLAIN: _way(reads, reads.plain, params)}
     shards = [shard for way in ways.values() for shard in way.shards]
     # Together what one model reads: it is loaded once.
     shards.sort(key=lambda shard: (shard.model.folder, shard.model.yarn_factor or 1.0))
@@ -93,12 +93,13 @@ def everything(reads: Reads, params: EvaluateParams, work: Path, out: Path) -> d
     }
 
 
-def _way(model: Callable[[int], Model | None], params: EvaluateParams) -> Way:
+def _way(reads: Reads, model: Callable[[int], Model | None], params: EvaluateParams) -> Way:
     """Samples and windows of the lengths for which there is a model."""
     manifest = read_json(paths.BENCHMARKS / "manifest.json")
     store, tokens_sha256 = TokenStore(paths.TOKENS), fingerprint(paths.TOKENS)
     batch, most = pool.batch_tokens(), params.perplexity_tokens
-    how = Cutting(paths.BENCHMARKS, store.eos_id, batch, params.stop_when_answered)
+    eos_ids = ends.of_folder(reads.folder, store.eos_id)
+    how = Cutting(paths.BENCHMARKS, eos_ids, batch, params.stop_when_answered)
     way = Way([], [])
     for file, digest in sorted(manifest["hashes"].items()):
         # The probes, which have no folder, are for the analysis.

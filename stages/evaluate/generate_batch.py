@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stages.common.errors import UserError
+from stages.evaluate.ends import Ends
 
 ENGINE = "continuous"
 _PAGE = 256
@@ -23,7 +24,7 @@ def generate(
     model: Any,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
-    eos_id: int,
+    eos: Ends,
     stop: Callable[[int, list[int]], bool] | None = None,
     marks: Sequence[int | None] | None = None,
 ) -> list[Any]:
@@ -43,7 +44,7 @@ def generate(
     pages = sum(-(-(len(prompt) + max_new_tokens) // _PAGE) for prompt in prompts)
     found = model.generate_batch(
         [list(prompt) for prompt in prompts],
-        generation_config=greedy(max_new_tokens, eos_id),
+        generation_config=greedy(max_new_tokens, eos),
         # Sized by hand: finding out how much fits takes most of a minute on a CPU.
         continuous_batching_config=ContinuousBatchingConfig(
             page_size=_PAGE, num_blocks=pages + 1, max_batch_tokens=_AT_ONCE
@@ -55,6 +56,6 @@ def generate(
         raise UserError(f"--engine {ENGINE}: {reasons.pop()}; leave it out")
     # In the order of the prompts, as transformers documents.
     return [
-        completion(row, list(one.generated_tokens), eos_id, stop)
+        completion(row, list(one.generated_tokens), eos, stop)
         for row, one in enumerate(found.values())
     ]

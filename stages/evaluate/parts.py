@@ -36,7 +36,7 @@ class Cutting:
 
     root: Path
     """Sample files are named relative to it."""
-    eos_id: int
+    eos_ids: tuple[int, ...]
     batch_tokens: int
     stop_when_answered: bool = True
     engine: str = OWN_ENGINE
@@ -71,7 +71,7 @@ def cut(file: str, digest: str, model: Model, how: Cutting) -> Part:
                 rows=batch,
                 length=length,
                 max_new_tokens=budget,
-                eos_id=how.eos_id,
+                eos_ids=how.eos_ids,
                 stop_when_answered=how.stop_when_answered,
                 engine=how.engine,
             )

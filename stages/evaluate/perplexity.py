@@ -17,7 +17,7 @@ def shards(
     A source with less text than one window has no shard, and so no loss, at that length.
     """
     return [
-        Shard("windows", model, source, sha256, rows, length, 0, store.eos_id)
+        Shard("windows", model, source, sha256, rows, length, 0, (store.eos_id,))
         for source in windows.sources(store)
         for rows in batches(
             [window.start for window in windows.windows(store, source, length, most_tokens)],

@@ -44,7 +44,8 @@ class Shard:
     length: int
     """Tokens: the most that a sample takes with its budget, or exactly a window's."""
     max_new_tokens: int
-    eos_id: int
+    eos_ids: tuple[int, ...]
+    """Each of them ends an answer (``stages.evaluate.ends``)."""
     stop_when_answered: bool = False
     engine: str = OWN_ENGINE
 

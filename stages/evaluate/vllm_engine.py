@@ -9,6 +9,8 @@ two are never mixed (the engine is part of a shard's key).
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from stages.evaluate.ends import Ends
+from stages.evaluate.ends import ids as end_ids
 from stages.evaluate.models import window
 
 ENGINE = "vllm"
@@ -35,12 +37,12 @@ def model_arguments(
     }
 
 
-def sampling_arguments(max_new_tokens: int, eos_id: int) -> dict[str, Any]:
-    """Of ``vllm.SamplingParams``: greedy, ended by our own eos and nothing else."""
+def sampling_arguments(max_new_tokens: int, eos: Ends) -> dict[str, Any]:
+    """Of ``vllm.SamplingParams``: greedy, ended by our own ends and nothing else."""
     return {
         "temperature": 0.0,
         "max_tokens": max_new_tokens,
-        "stop_token_ids": [eos_id],
+        "stop_token_ids": list(end_ids(eos)),
         "ignore_eos": True,
         "detokenize": False,
     }
@@ -55,7 +57,7 @@ def generate(
     model: Any,
     ids: Sequence[Sequence[int]],
     max_new_tokens: int,
-    eos_id: int,
+    eos: Ends,
     stop: Callable[[int, list[int]], bool] | None = None,
     marks: Sequence[int | None] | None = None,
 ) -> list[Any]:
@@ -67,9 +69,9 @@ def generate(
 
     from stages.evaluate.engine import completion
 
-    how = SamplingParams(**sampling_arguments(max_new_tokens, eos_id))
+    how = SamplingParams(**sampling_arguments(max_new_tokens, eos))
     outputs = model.generate(prompts(ids), how, use_tqdm=False)
     return [
-        completion(row, list(output.outputs[0].token_ids), eos_id, stop)
+        completion(row, list(output.outputs[0].token_ids), eos, stop)
         for row, output in enumerate(outputs)
     ]

@@ -82,7 +82,7 @@ class Worker:
         completions = generate(
             [self._opening + sample["prompt_ids"] for sample in samples],
             shard.max_new_tokens,
-            shard.eos_id,
+            shard.eos_ids,
             stopper(samples, self._encoder, shard.stop_when_answered),
             [self._needle(sample) for sample in samples],
         )

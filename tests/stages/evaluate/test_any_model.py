@@ -1,6 +1,7 @@
 """``repo-pipeline evaluate`` on folders as others save them: no DVC, no params, nothing twice."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -140,9 +141,36 @@ def test_nlgraph_from_its_own_folder(
     assert row["score"] in (0.0, 1.0)
 
 
+@pytest.mark.parametrize("suite", ["ruler", "longbench", "nlgraph"])
+def test_another_budget_and_several_ends(
+    capsys, llama: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, suite: str
+) -> None:
+    monkeypatch.setattr(pool, "_compute", in_this_process)
+    llama = Path(shutil.copytree(llama, runs / "model"))
+    (llama / "generation_config.json").write_text('{"eos_token_id": [0, 20, 30, 40]}')
+    row = {"input": "Who?", "context": "Ada. " * 9, "answers": ["Ada"], "all_classes": None}
+    Path("hotpotqa.jsonl").write_text(json.dumps(row) + "\n")
+    more = {
+        "ruler": ("--tasks", "fwe", "--num", 2),
+        "longbench": ("--data", ".", "--tasks", "hotpotqa"),
+        "nlgraph": ("--data", write_nlgraph(runs / "N", nlgraph.LEVELS), "--tasks", "cycle"),
+    }[suite]
+    asked = (llama, "--suite", suite, *more, "--full", "--new-tokens", 7, "--out", "out")
+    code, text = call(capsys, *asked)
+    assert code == 0, text
+    metrics = json.loads(Path("out/metrics.json").read_text())
+    assert (metrics["eos_ids"], metrics["new_tokens"]) == ([0, 20, 30, 40], 7)
+    for file in Path("out/samples").glob("*.jsonl"):
+        for row in read_jsonl(file):
+            assert row["prompt_tokens"] + 7 <= WINDOW
+            assert not {20, 30, 40} & set(row["output_ids"])
+            assert row["output_tokens"] == 7 or row["ended_by_eos"]
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
+        (("--new-tokens", "0"), "--new-tokens is 0: give a whole number from 1 up"),
         (("--lengths", "512,2048"), f"the window of .* is {WINDOW} tokens; drop it, or extend"),
         (("--lengths", "512,x"), "--lengths is '512,x': give whole numbers"),
         (("--tasks", "vtx"), "--tasks is 'vtx': unknown; known are niah_single_1"),

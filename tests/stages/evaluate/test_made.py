@@ -44,7 +44,7 @@ def test_the_title_says_which_text_is_generated(tmp_path: Path) -> None:
 def test_a_table_of_two_machines_shows_both() -> None:
     model = Model("m", "aa")
     results = {
-        Shard("samples", model, "f", "bb", (row,), 64, 8, 0): [
+        Shard("samples", model, "f", "bb", (row,), 64, 8, (0,)): [
             {"dtype": dtype, "device": device, "decoded": "own", "because": ""}
         ]
         for row, (dtype, device) in enumerate((("float32", "cpu"), ("bfloat16", "cuda")))

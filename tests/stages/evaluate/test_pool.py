@@ -13,7 +13,7 @@ from stages.evaluate import pool
 from stages.evaluate.shards import Model, Shard, batches
 
 MODEL = Model("models/rope-1", "aa")
-SHARD = Shard("samples", MODEL, "ruler/vt-64.jsonl", "bb", (0, 1), 64, 8, 0)
+SHARD = Shard("samples", MODEL, "ruler/vt-64.jsonl", "bb", (0, 1), 64, 8, (0,))
 
 
 def shards(count: int) -> list[Shard]:
@@ -69,7 +69,8 @@ def computed(log: Path) -> list[int]:
         {"rows": (0, 2)},
         {"length": 65},
         {"max_new_tokens": 9},
-        {"eos_id": 1},
+        {"eos_ids": (1,)},
+        {"eos_ids": (0, 1)},
     ],
 )
 def test_whatever_changes_the_result_changes_the_key(change: dict[str, Any]) -> None:
