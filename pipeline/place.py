@@ -8,6 +8,7 @@ import os
 import pwd
 import re
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from stages.common.errors import UserError
@@ -49,6 +50,8 @@ def refuse_bad_network() -> None:
         if value and scheme not in _SCHEMES:
             shown = re.sub(r"//[^@/]*@", "//***@", value)
             raise UserError(f"{name} is {shown!r}: a proxy's scheme is {', '.join(_SCHEMES)}")
+        if value and scheme.startswith("socks") and find_spec("socksio") is None:
+            raise UserError(f"{name} names a SOCKS proxy: `pip install socksio`, or unset it")
     for name in _FILES:
         value = os.environ.get(name, "")
         if value and not Path(value).exists():

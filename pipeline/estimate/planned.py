@@ -9,7 +9,7 @@ from pipeline import check, cluster_file
 from pipeline.cluster_file import ClusterFile
 from pipeline.estimate.estimate import Estimate, estimate, scheduled
 from pipeline.estimate.show import table
-from pipeline.estimate.view import project_with
+from pipeline.estimate.view import project_with, share_hashes
 from pipeline.overrides import compose
 from stages.common.errors import UserError
 from stages.common.seen import Seen
@@ -53,7 +53,7 @@ def planned(
     if text is None:
         return _reckon(root, stages, described, seen)
     with project_with(root, text) as folder:
-        return replace(_reckon(folder, stages, described, seen), notes=tuple(notes))
+        return replace(_reckon(folder, stages, described, seen, root), notes=tuple(notes))
 
 
 def render(found: Estimate, as_json: bool) -> str:
@@ -61,11 +61,19 @@ def render(found: Estimate, as_json: bool) -> str:
     return json.dumps(found.as_json(), indent=1) if as_json else table(found)
 
 
-def _reckon(root: Path, stages: Sequence[str], described: ClusterFile, seen: Seen) -> Estimate:
+def _reckon(
+    root: Path,
+    stages: Sequence[str],
+    described: ClusterFile,
+    seen: Seen,
+    view_of: Path | None = None,
+) -> Estimate:
     from pipeline.graph import read_graph
     from pipeline.plan import plan
 
     graph = read_graph(root)
+    if view_of is not None:
+        share_hashes(graph.repo, view_of)
     decisions = plan(graph, graph.select(stages))
     warnings = check.decided(seen, decisions)
     found = estimate(seen.params, decisions, described)

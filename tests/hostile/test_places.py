@@ -215,6 +215,8 @@ def test_a_link_that_leads_out_is_left_behind(committed: Path, shell: Shell) -> 
 PLACES: dict[str, dict[str, str | None]] = {
     "nothing": {},
     "proxy": {"HTTP_PROXY": "http://10.255.255.1:3128", "https_proxy": "http://10.255.255.1:3128"},
+    "SOCKS proxy": {"ALL_PROXY": "socks5://10.255.255.1:1080"},
+    "SOCKS proxy that resolves": {"https_proxy": "socks5h://user:x@10.255.255.1:1080"},
     "proxy, own exceptions": {"HTTP_PROXY": "http://10.255.255.1:1", "NO_PROXY": "corp"},
     "lower-case exceptions": {"http_proxy": "http://10.255.255.1:1", "no_proxy": "corp"},
     "no home": {"HOME": None},
@@ -278,6 +280,14 @@ def test_a_setting_of_the_network_that_cannot_work_is_one_line(
     with pytest.raises(UserError, match=name) as raised:
         place.refuse_bad_network()
     assert "geheim" not in str(raised.value)
+
+
+def test_a_socks_proxy_without_its_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5h://host:1")
+    place.refuse_bad_network()
+    monkeypatch.setattr(place, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"ALL_PROXY.*pip install socksio"):
+        place.refuse_bad_network()
 
 
 def test_ray_s_folder_is_short_and_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.estimate.view import project_with, share_hashes
 from pipeline.graph import read_graph
 from pipeline.plan import Decision, plan
 from stages.common.errors import UserError
@@ -94,3 +95,41 @@ def test_planning_touches_nothing(built: Path) -> None:
 def test_a_folder_without_a_graph_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no dvc\.yaml here"):
         read_graph(tmp_path)
+
+
+def test_a_plan_of_other_params_hashes_nothing_again(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The view of ``plan --set``: hashes of the checkout are known, an edit is seen."""
+    import dvc_data.hashfile.hash as hashing
+
+    read: list[str] = []
+    real = hashing._hash_file
+
+    def spy(path: str, *arguments: object, **more: object) -> object:
+        read.append(path)
+        return real(path, *arguments, **more)
+
+    monkeypatch.setattr(hashing, "_hash_file", spy)
+
+    def hashed(shared: bool) -> tuple[list[str], dict[str, str]]:
+        read.clear()
+        text = (built / "params.yaml").read_text().replace("y: 2", "y: 3")
+        with project_with(built, text) as folder:
+            graph = read_graph(folder)
+            if shared:
+                share_hashes(graph.repo, built)
+            decided = plan(graph, list(graph.stages))
+        outs = [path for path in read if "/out/" in path or path.endswith("final")]
+        return outs, {name: one.action for name, one in decided.items()}
+
+    actions(built)
+    assert hashed(shared=False)[0], "the spy sees nothing"
+    found, decided = hashed(shared=True)
+    assert found == []
+    assert decided == {"one": "fresh", "two@a": "run", "two@b": "run", "three": "maybe"}
+    (built / "out/one").unlink()
+    (built / "out/one").write_text("edited by hand")
+    found, decided = hashed(shared=True)
+    assert len(found) == 1
+    assert decided["one"] == "restore"
