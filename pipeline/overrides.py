@@ -129,7 +129,7 @@ def _settle(document: Any, changes: Mapping[str, Any], root: Path, before: Any) 
     if corpus.get("source") != before:
         for training in (document.get("train") or {}, base.get("training") or {}):
             for phase in training.get("lengths") or []:
-                if phase.get("sources"):
+                if isinstance(phase.get("sources"), list):
                     own = (
                         list(corpus["sources"]) if corpus["source"] == NAMED else [corpus["source"]]
                     )

@@ -82,6 +82,8 @@ def _own_documents(document: Any, said: _Said) -> None:
         place = f"train.lengths.{number}"
         if {"train.lengths", place, f"{place}.sources"} & set(said.changes):
             continue
+        if isinstance(phase.get("sources"), dict):  # targets: what they lack is named by the check
+            continue
         left = [name for name in phase.get("sources") or [] if name not in names]
         if left:
             phase["sources"] = left

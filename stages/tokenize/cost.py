@@ -24,5 +24,4 @@ def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
         tokens=count + there,
         core_seconds=count / TOKENS_PER_CORE_SECOND + there / SCANNED_PER_CORE_SECOND,
         disk_bytes=4.0 * count,
-        note=f"{there:,} tokens are ready and stay where they are" if there else "",
     )

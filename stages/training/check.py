@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from stages.common.cost import vocabulary
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen
-from stages.corpus.cost import BYTES_PER_TOKEN, BYTES_PER_TOKEN_SMALL, ready_tokens, text_bytes
+from stages.corpus.cost import (
+    BYTES_PER_TOKEN,
+    BYTES_PER_TOKEN_SMALL,
+    ready_of,
+    ready_tokens,
+    text_bytes,
+)
 from stages.training.params import TrainingParams
 
 ABSURD_LR, ABSURD_EPS, ABSURD_DECAY = 0.1, 1e-2, 0.05
@@ -36,6 +42,7 @@ def check(seen: Seen, field: str, params: TrainingParams, window: int | None) ->
     yield from _optimizer(field, params)
     yield from _sources(seen, field, params)
     yield from _passes(seen, field, params, longest)
+    yield from _targets(seen, field, params)
     yield from _machine(seen, params)
 
 
@@ -105,6 +112,29 @@ def _passes(seen: Seen, field: str, params: TrainingParams, longest: int) -> Ite
             f"about {passes:,.0f} passes over the {there:,.0f} tokens of the documents",
             f"give more text, or take at most {there * MANY_PASSES:,.0f} tokens",
         )
+
+
+def _targets(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding]:
+    """Passes over each ready source with a target: their tokens are known before anything is made."""
+    held_out = seen.params.corpus.validation_share
+    for number, phase in enumerate(params.lengths):
+        if not isinstance(phase.sources, dict):
+            continue
+        for name, weight in (phase.weights or {}).items():
+            if name not in seen.params.corpus.ready:
+                continue
+            there = ready_of(seen.params, name, seen.root) * (1.0 - held_out)
+            passes = params.tokens * phase.share * weight / max(there, 1.0)
+            most = phase.sources[name].max_passes
+            if there and (passes > MANY_PASSES or (most is not None and passes > most)):
+                level = refuse if most is not None and passes > most * 1.01 else warn
+                yield level(
+                    f"{field}.lengths.{number}.sources.{name}",
+                    weight,
+                    f"{passes:,.1f} passes over its {there:,.0f} tokens"
+                    + (f", max_passes is {most:g}" if most is not None else ""),
+                    "lower its target, or give more text",
+                )
 
 
 def _machine(seen: Seen, params: TrainingParams) -> Iterator[Finding]:

@@ -26,6 +26,8 @@ from stages.training.share import COLLECTIVES_S, takes_part
 from stages.training.told import draining_nodes, saving_at_drain, saving_first
 
 MOST_RESTARTS = 1000
+MANY_PASSES = 4.0
+"""Repeated text is worth almost as much as new up to here (arXiv 2305.16264)."""
 """For Ray; ``Attempts`` ends a run that dies without getting further."""
 
 
@@ -50,7 +52,13 @@ def _check(run: Run, vocabulary: int) -> None:
             f"{run.tokens} has a vocabulary of {store.vocab_size}, the model's embedding only "
             f"{vocabulary} rows; use the base model's own tokenizer"
         )
-    DataOrder(store, run.params, run.seed)
+    for source, part in DataOrder(store, run.params, run.seed).realised().items():
+        many = f"; above {MANY_PASSES:g} passes new text would teach more"
+        print(
+            f"data: {source}: {part.tokens:,} tokens, {part.share:.2%} of the training, "
+            f"{part.passes:.2f} passes{many if part.passes > MANY_PASSES else ''}",
+            flush=True,
+        )
 
 
 def _fit(name: str, run: Run, dry_run: bool) -> None:

@@ -6,6 +6,7 @@ resumed run needs nothing but the step.
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from stages.common.errors import UserError
 from stages.common.tokens import TokenStore
+from stages.training.mixture import Mixture, Part, realised, shared_out
 from stages.training.params import Repetition, TrainingParams
 from stages.training.progress import DataPosition
 
@@ -30,7 +32,7 @@ class Phase:
     """Sequences in the global batch."""
     first_token: int
     """Tokens trained on before it."""
-    sources: tuple[str, ...] | None
+    sources: Collection[str] | None
 
 
 def phases(params: TrainingParams) -> list[Phase]:
@@ -52,6 +54,11 @@ class DataOrder:
         self.steps, self._seed, self._store = params.steps, seed, store
         self.phases = phases(params)
         self._streams = [store.stream("train", phase.sources) for phase in self.phases]
+        self._mixtures = {
+            phase.index: Mixture(store, given, phase.index, phase.steps * phase.rows, seed)
+            for phase, given in zip(self.phases, params.lengths, strict=True)
+            if given.weights is not None
+        }
         for phase, stream in zip(self.phases, self._streams, strict=True):
             if phase.length > len(stream):
                 raise UserError(
@@ -81,12 +88,35 @@ class DataOrder:
             step, tokens, phase.index, sequence, self._store.fingerprint, self._seed
         )
 
+    def realised(self) -> dict[str, Part]:
+        """What the whole training takes of each source; by size where sources have no targets."""
+        taken: dict[str, int] = {}
+        for phase in self.phases:
+            tokens = phase.steps * phase.rows * phase.length
+            mixture = self._mixtures.get(phase.index)
+            if mixture is not None:
+                parts = {name: count * phase.length for name, count in mixture.counts.items()}
+            else:
+                names = phase.sources or self._store.sources("train")
+                sizes = [self._size(name) for name in names]
+                shares = [size / sum(sizes) for size in sizes]
+                parts = dict(zip(names, shared_out(tokens, shares), strict=True))
+            for name, part in parts.items():
+                taken[name] = taken.get(name, 0) + part
+        return realised(taken, {name: self._size(name) for name in taken})
+
+    def _size(self, source: str) -> int:
+        return len(self._store.stream("train", [source]))
+
     def batch(self, step: int, first: int, count: int) -> NDArray[np.int64]:
         """Token ids ``[count, length]`` of rows ``first..first+count`` of the global batch."""
         phase = self.phase(step)
-        stream = self._streams[phase.index]
+        stream, mixture = self._streams[phase.index], self._mixtures.get(phase.index)
         chunks = len(stream) // phase.length
         start = (step - phase.first_step) * phase.rows + first
+        if mixture is not None:
+            mixed = [mixture.read(number) for number in range(start, start + count)]
+            return np.stack(mixed).astype(np.int64)
         picked = (
             int(_shuffled(self._seed, phase.index, number // chunks, chunks)[number % chunks])
             for number in range(start, start + count)

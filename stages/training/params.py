@@ -7,6 +7,17 @@ from pydantic import Field, model_validator
 from stages.common.schema import Count, NonNegative, Positive, Section, Share, new
 
 
+class Target(Section):
+    """How much of a phase's sequences a source gives."""
+
+    share: Share | None = Field(default=None, gt=0.0)
+    """Share of the phase's sequences; those of its sources add up to 1."""
+    tokens: Count | None = None
+    """The same in tokens: only their ratio counts, the phase has its own number of tokens."""
+    max_passes: Positive | None = None
+    """More passes over the source than these are refused; none: any number, told above four."""
+
+
 class LengthPhase(Section):
     """A part of training at one sequence length."""
 
@@ -15,8 +26,33 @@ class LengthPhase(Section):
     """The phase's share of the tokens."""
     batch_tokens: Count | None = None
     """Tokens per optimizer step in this phase; none: as everywhere."""
-    sources: tuple[str, ...] | None = Field(default=None, strict=False)
-    """Sources of documents that it reads; none: all of them."""
+    sources: Annotated[tuple[str, ...], Field(strict=False)] | dict[str, Target] | None = None
+    """Sources of documents that it reads; none: all of them. A list takes them by their size, a
+    mapping gives each its target (``{web: {share: 0.7}, math: {share: 0.3, max_passes: 4}}``)."""
+
+    @property
+    def weights(self) -> dict[str, float] | None:
+        """Source -> its share of the phase, where the sources have targets."""
+        if not isinstance(self.sources, dict):
+            return None
+        asked = {name: float(t.share or t.tokens or 0.0) for name, t in self.sources.items()}
+        return {name: value / sum(asked.values()) for name, value in asked.items()}
+
+    @model_validator(mode="after")
+    def _targets_are_of_one_kind(self) -> Self:
+        if not isinstance(self.sources, dict):
+            return self
+        if not self.sources:
+            raise ValueError("sources is empty; name one, or leave it out for all of them")
+        for name, target in self.sources.items():
+            if (target.share is None) == (target.tokens is None):
+                raise ValueError(f"sources.{name}: give it either share or tokens")
+        shares = [t.share for t in self.sources.values() if t.share is not None]
+        if shares and len(shares) < len(self.sources):
+            raise ValueError("sources: some have share and some tokens; give all of them the same")
+        if shares and abs(sum(shares) - 1.0) > 1e-6:
+            raise ValueError(f"sources: the shares add up to {sum(shares):g}, not to 1")
+        return self
 
 
 class Repetition(Section):

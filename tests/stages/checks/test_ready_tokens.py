@@ -90,3 +90,20 @@ def test_few_ready_tokens_are_many_passes(ready: dict[str, Any], check: Check) -
     (found,) = check({**ready, "train.tokens": 1 << 20})
     assert (found.level, found.field) == ("warn", "train.tokens")
     assert "10 passes" in found.why or "12 passes" in found.why or "11 passes" in found.why
+
+
+def test_more_passes_than_allowed_are_refused_before_anything_is_made(
+    ready: dict[str, Any], check: Check
+) -> None:
+    def phase(**target: float) -> list[dict[str, Any]]:
+        return [{"length": 256, "share": 1.0, "sources": {"web": {"share": 1.0, **target}}}]
+
+    assert check({**ready, "train.lengths": phase(max_passes=4.0)}) == []
+    found = check({**ready, "train.lengths": phase(max_passes=8.0), "train.tokens": 1 << 20})
+    (refused,) = [one for one in found if one.level == "refuse"]
+    assert refused.field == "train.lengths.0.sources.web"
+    assert "max_passes is 8" in refused.line
+    (unknown,) = check(
+        {**ready, "train.lengths": [{**phase()[0], "sources": {"x": {"share": 1.0}}}]}
+    )
+    assert (unknown.level, unknown.field) == ("refuse", "train.lengths")
