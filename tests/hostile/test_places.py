@@ -12,6 +12,7 @@ from pipeline import checkout as module
 from pipeline import git, place
 from pipeline.checkout import checkout
 from pipeline.graph import read_graph
+from pipeline.overrides import read_profile
 from pipeline.plan import plan
 from stages.common import guard, ray_place
 from stages.common.errors import UserError
@@ -332,3 +333,17 @@ def test_outside_of_a_project_is_one_line(tmp_path: Path, command: tuple[str, ..
     )
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../params", "/etc/passwd", "smoke; touch X", "$(touch X)", "smoke\n", "smoke.yaml", ""],
+)
+def test_a_profile_is_one_that_ships_and_its_name_reaches_no_path_and_no_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="unknown; there are") as raised:
+        read_profile(name)
+    assert "\n" not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
