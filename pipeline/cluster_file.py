@@ -18,7 +18,9 @@ class ClusterFile(Section):
     """Machines and the way to them; every key is optional."""
 
     address: str | None = None
-    """Of the Ray dashboard, ``http(s)://host:port``."""
+    """Of the Ray dashboard, ``http(s)://host:port``; ``slurm:`` for the Slurm of the login node."""
+    slurm: list[str] = Field(default_factory=list)
+    """Options for sbatch, ``--partition=gpu``; with an address ``slurm:``."""
     gpu: str | None = None
     """Kind of GPU (``pipeline/estimate/gpus.json``)."""
     gpus: Annotated[int, Field(ge=0)] = 0

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,43 +15,18 @@ from urllib.parse import urlsplit
 import httpx
 
 from pipeline.place import LOOPBACK, refuse_bad_network
-from stages.common.errors import TryAgain, UserError
+from pipeline.remote.target import SILENCE_S, JobInfo, Unreachable
+from stages.common.errors import UserError
 from stages.common.ray_session import TOKEN_FILE
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=10.0)
-SILENCE_S = 60.0
-"""After so long without a line the caller looks whether job and connection are alive."""
 CLEAR = "REPO_TOKEN_IN_CLEAR"
 """1: send the token over http:// to another host."""
-ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 TOKEN_HELP = (
     "put it in RAY_AUTH_TOKEN, in a file of mode 0600 that RAY_AUTH_TOKEN_PATH names, "
     "or in ~/.ray/auth_token"
 )
-
-
-@dataclass(frozen=True)
-class JobInfo:
-    """A job as Ray knows it."""
-
-    id: str
-    status: str
-    """PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED."""
-    message: str
-    metadata: dict[str, str]
-    exit_code: int | None
-    started_ms: int | None
-    ended_ms: int | None
-
-    @property
-    def ended(self) -> bool:
-        """Whether it will not run any more."""
-        return self.status in ENDED
-
-
-class Unreachable(TryAgain):
-    """Nobody answers at the address just now."""
 
 
 class Jobs:

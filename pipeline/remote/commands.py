@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.remote.slurm import SCHEME
 from stages.common.errors import DONE, TRY_AGAIN, TryAgain, UserError
 
 if TYPE_CHECKING:  # HTTP and pydantic cost half a second, which `--help` need not pay
     from pipeline.cluster_file import ClusterFile
-    from pipeline.remote.api import JobInfo, Jobs
+    from pipeline.remote.target import JobInfo, Target
 
 VARIABLE = "REPO_CLUSTER"
 Address = Annotated[
-    str | None, typer.Option(help="Of the Ray dashboard; default: $RAY_API_SERVER_ADDRESS.")
+    str | None,
+    typer.Option(help="Of the Ray dashboard, or slurm:; default: $RAY_API_SERVER_ADDRESS."),
 ]
 Cluster = Annotated[Path | None, typer.Option(help=f"A cluster file; default: ${VARIABLE}.")]
 Run = Annotated[str | None, typer.Argument(help="A run or job; none: the last one sent from here.")]
@@ -52,11 +54,19 @@ def submit(
     wait: Annotated[bool, typer.Option(help="Follow it to its end.")] = False,
     dirty: Annotated[bool, typer.Option(help="Send edits that are not committed.")] = False,
     force: Annotated[bool, typer.Option(help="Run the stages even where nothing changed.")] = False,
+    slurm: Annotated[bool, typer.Option("--slurm", help="As a job of this login node.")] = False,
+    sbatch: Annotated[
+        list[str] | None, typer.Option(help="An option for sbatch, --partition=gpu; repeatable.")
+    ] = None,
 ) -> None:
-    """Send the commit to a Ray cluster and run it there; sent again, attach to it."""
+    """Send the commit to a Ray cluster or to Slurm and run it there; sent again, attach to it."""
     from pipeline.remote.mirror import mirror
 
-    described, where = target(address, cluster)
+    described, where = target(address or (SCHEME if slurm else None), cluster)
+    if sbatch:
+        described = described.model_copy(update={"slurm": [*described.slurm, *sbatch]})
+    if (slurm or described.slurm) and not where.startswith(SCHEME):
+        raise UserError(f"--slurm and --sbatch with address {where!r}: leave one of them out")
     found = mirror(
         Path.cwd(), where, stages or [], described, profile, override or [], dirty, force
     )
@@ -163,7 +173,7 @@ def target(address: str | None, cluster: Path | None) -> "tuple[ClusterFile, str
     where = address or described.address or _named_by_ray()
     if not where:
         raise UserError(
-            "no cluster is named: give --address http(s)://host:8265, or --cluster FILE, "
+            "no cluster is named: give --address http(s)://host:8265, or --slurm, or --cluster FILE, "
             "or set RAY_API_SERVER_ADDRESS"
         )
     return described, where
@@ -178,24 +188,25 @@ def _named_by_ray() -> str | None:
 
 def _job(
     run: str | None, address: str | None, cluster: Path | None, must_be_known: bool = True
-) -> "tuple[Jobs, str | None]":
+) -> "tuple[Target, str | None]":
     """The cluster and the job that is meant: of a run, its latest attempt."""
-    from pipeline.remote.api import Jobs
+    from pipeline.remote.places import place
     from pipeline.remote.submission import LABEL, known
 
+    described: ClusterFile | None = None
     try:
         sent = known(run)
         where: str = sent.address
         name: str | None = sent.job if run in (None, sent.run) else run
         if address or cluster:
-            where = target(address, cluster)[1]
+            described, where = target(address, cluster)
     except UserError:
         if run is None and must_be_known:
             raise
         if not (address or cluster or _named_by_ray()):
             raise
-        where, name = target(address, cluster)[1], run
-    jobs = Jobs(where)
+        (described, where), name = target(address, cluster), run
+    jobs, _ = place(where, described)
     jobs.check()
     if name is not None:
         attempts = [info.id for info in jobs.list() if info.metadata.get(LABEL) == name]
@@ -238,7 +249,7 @@ def _complain(line: str) -> None:
     print(f"repo-pipeline: {line}", file=sys.stderr, flush=True)
 
 
-def _stages(jobs: "Jobs", job: str) -> dict[str, str]:
+def _stages(jobs: "Target", job: str) -> dict[str, str]:
     """Stage -> its last event."""
     from pipeline.remote import follow as following
 

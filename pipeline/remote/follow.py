@@ -3,15 +3,15 @@
 import time
 from collections.abc import Callable, Iterator
 
-from pipeline.remote.api import JobInfo, Jobs, Unreachable
 from pipeline.remote.events import PREFIX, Event, parse
+from pipeline.remote.target import JobInfo, Target, Unreachable
 from stages.common.errors import UserError
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0)
 """Waits between attempts to reach the cluster again; the last for ever."""
 
 
-def lines(jobs: Jobs, job: str, lost: Callable[[str], None]) -> Iterator[str]:
+def lines(jobs: Target, job: str, lost: Callable[[str], None]) -> Iterator[str]:
     """Lines of the log from its beginning until the job has ended.
 
     A connection that is lost is made anew; the server sends the log from its start each time, and
@@ -58,7 +58,7 @@ def events(found: Iterator[str], show: Callable[[str], None]) -> Iterator[Event]
             show(line)
 
 
-def ended(jobs: Jobs, job: str, wait_s: float = 30.0) -> JobInfo:
+def ended(jobs: Target, job: str, wait_s: float = 30.0) -> JobInfo:
     """The job once Ray calls it ended; its log may end a moment before."""
     deadline = time.monotonic() + wait_s
     while True:
@@ -72,7 +72,7 @@ def ended(jobs: Jobs, job: str, wait_s: float = 30.0) -> JobInfo:
         time.sleep(0.5)
 
 
-def _require(jobs: Jobs, job: str) -> JobInfo:
+def _require(jobs: Target, job: str) -> JobInfo:
     info = jobs.find(job)
     if info is None:
         raise UserError(f"job {job!r}: {jobs.address} does not know it; its Ray may be a new one")

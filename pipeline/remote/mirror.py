@@ -8,15 +8,16 @@ from pathlib import Path
 
 from pipeline.cluster_file import ClusterFile
 from pipeline.remote import follow
-from pipeline.remote.api import JobInfo, Jobs
 from pipeline.remote.events import Event
+from pipeline.remote.places import place
 from pipeline.remote.submission import Request, Submission, outcome, submit
+from pipeline.remote.target import JobInfo, Target
 
 
 class Mirror:
     """One job, followed."""
 
-    def __init__(self, jobs: Jobs, submission: Submission, attached: JobInfo | None) -> None:
+    def __init__(self, jobs: Target, submission: Submission, attached: JobInfo | None) -> None:
         self.jobs, self.submission, self.attached = jobs, submission, attached
         self.last_line = ""
         """The line of the run's last own event: how it ended."""
@@ -68,7 +69,7 @@ def mirror(
 ) -> Mirror:
     """Submit the run, or attach to the one that is there; a mistake is a ``UserError``."""
     where = cluster or ClusterFile()
+    jobs, where = place(address, where)
     request = Request.of(root, targets, where, profile, overrides or (), dirty, force)
-    jobs = Jobs(address)
     jobs.check()
     return Mirror(jobs, *submit(jobs, request))

@@ -13,9 +13,9 @@ from typing import Any
 from pipeline import check
 from pipeline.cluster_file import ClusterFile
 from pipeline.overrides import compose
-from pipeline.remote.api import JobInfo, Jobs
 from pipeline.remote.package import Tree
 from pipeline.remote.remotes import described
+from pipeline.remote.target import JobInfo, Target
 from pipeline.use import PARAMS, profiles
 from stages.common import grace
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, UserError
@@ -102,7 +102,7 @@ def digest(tree: str, params: str, targets: Sequence[str], force: bool) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
 
-def submit(jobs: Jobs, request: Request) -> tuple[Submission, JobInfo | None]:
+def submit(jobs: Target, request: Request) -> tuple[Submission, JobInfo | None]:
     """Start the run, or attach to the attempt at it that is there; returns that one if it is.
 
     An attempt that failed or was stopped is followed by a new one, which goes on where it was.
@@ -147,7 +147,7 @@ def outcome(job: JobInfo) -> int:
     return job.exit_code if job.exit_code in (2, TRY_AGAIN) else FAILED
 
 
-def _remember(jobs: Jobs, request: Request, job: str) -> Submission:
+def _remember(jobs: Target, request: Request, job: str) -> Submission:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = Submission(
         request.run, job, jobs.address, request.tree.commit, request.targets, submitted=now

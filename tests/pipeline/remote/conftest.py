@@ -15,7 +15,7 @@ import pytest
 
 COPIED = (
     *("dvc.yaml", "params.yaml", "prefect.yaml", ".dvcignore", ".gitignore"),
-    *("stages", "pipeline", "repo_model"),
+    *("stages", "pipeline", "repo_model", "infra"),
 )
 Answer = tuple[int, Any]
 

@@ -169,7 +169,7 @@ def test_exit_codes(
 
 
 def test_following_survives_a_lost_connection_and_repeats_nothing() -> None:
-    from pipeline.remote.api import JobInfo, Unreachable
+    from pipeline.remote.target import JobInfo, Unreachable
 
     class Flaky:
         """The third connection gets to the end; the second is refused."""

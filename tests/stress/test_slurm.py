@@ -1,0 +1,197 @@
+"""A real Slurm of two nodes on this machine: submit, status, logs, the time limit, cancel, fetch.
+
+Needs root and Debian's slurmctld, slurmd and slurm-client; else it is skipped and says so.
+"""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.pipeline.remote.conftest import Laptop
+
+LACKS = [name for name in ("slurmctld", "slurmd", "sbatch") if not shutil.which(name)]
+pytestmark = [
+    pytest.mark.stress,
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="slurmd wants root"),
+    pytest.mark.skipif(
+        bool(LACKS),
+        reason=f"no {LACKS}: apt-get install slurmctld slurmd slurm-client",
+    ),
+]
+SHORT = ("--profile", "smoke", "--set", "variants=[repo]")
+LONG = ("train", *SHORT, "--set", "train.tokens=614400")
+DEADLINE_S = 400.0
+CONF = """
+ClusterName=t
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/none
+CredType=cred/none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+SelectType=select/cons_tres
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+SlurmdTimeout=10
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdLogFile={folder}/slurmd-%n.log
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmctldPort={ports[0]}
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMemory=4000
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMemory=4000
+PartitionName=p Nodes=n1,n2 Default=YES State=UP MaxTime=60
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(ready: Callable[[], Any], what: Callable[[], str]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what())
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("slurm")
+    for name in ("state", "spool-n1", "spool-n2"):
+        (folder / name).mkdir()
+    host, ports = socket.gethostname().split(".")[0], [free_port() for _ in range(3)]
+    conf = folder / "slurm.conf"
+    conf.write_text(CONF.format(host=host, folder=folder, ports=ports))
+    environment = {**os.environ, "SLURM_CONF": str(conf)}
+    processes = []
+    try:
+        for words in (["slurmctld"], ["slurmd", "-N", "n1"], ["slurmd", "-N", "n2"]):
+            with open(folder / f"{len(processes)}.out", "wb") as log:
+                command = [words[0], "-D", *words[1:]]
+                processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+
+        def idle() -> bool:
+            words = ["sinfo", "--noheader", "--Node", "--format=%T"]
+            done = subprocess.run(
+                words, env=environment, capture_output=True, text=True, check=False
+            )
+            return done.stdout.split() == ["idle", "idle"]
+
+        until(idle, lambda: (folder / "slurmctld.log").read_text()[-3000:])
+        yield conf
+    finally:
+        subprocess.run(["scancel", "--user=root"], env=environment, check=False)
+        for process in reversed(processes):
+            process.terminate()
+        for process in processes:
+            process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def login(slurm: Path, project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Laptop:
+    folder = tmp_path_factory.mktemp("login")
+    made = Laptop(folder / "clone", project_root)
+    made.remote(str(folder / "store"))
+    cluster = folder / "cluster.yaml"
+    cluster.write_text(
+        f"address: 'slurm:'\nruns: {folder / 'shared'}\nslurm: [--time=30, --cpus-per-task=2]\n"
+        "environment: {REPO_CHECKPOINT_SECONDS: '1', REPO_GRACE_SECONDS: '60'}\n"
+    )
+    made.environment = {"SLURM_CONF": str(slurm), "REPO_CLUSTER": str(cluster)}
+    return made
+
+
+def logs(login: Laptop) -> str:
+    return login.pipeline("logs").stdout
+
+
+def number(login: Laptop) -> str:
+    """Slurm's number of the job that was sent last."""
+    return login.run("squeue", "--noheader", "--format=%A", "--sort=-i").stdout.split()[0]
+
+
+def of_the_jobs(login: Laptop) -> list[psutil.Process]:
+    shared = str(login.folder.parent / "shared")
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("RP_RECORD", "").startswith(shared):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_there_and_back(login: Laptop) -> None:
+    done = login.pipeline("submit", "--slurm", "corpus", *SHORT, "--wait")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+    assert "submitted" in done.stdout and "slurm:" in done.stdout
+    status = login.pipeline("status").stdout
+    assert "SUCCEEDED" in status and re.search(r"corpus +completed", status)
+    assert "[slurm] job" in logs(login)
+    again = login.pipeline("submit", "--slurm", "corpus", *SHORT)
+    assert "attached" in again.stdout and "nothing is left to do" in again.stdout
+    fetched = login.pipeline("fetch")
+    assert fetched.returncode == 0, fetched.stderr
+    assert "corpus" in (login.folder / "dvc.lock").read_text()
+
+
+def test_sbatchs_own_word_is_the_error(login: Laptop) -> None:
+    done = login.pipeline("submit", "--slurm", "--sbatch=--partition=none", "tokenizer", *SHORT)
+    assert done.returncode == 2 and "partition" in done.stderr.lower()
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_time_limit_saves_and_queues_again_and_cancel_leaves_nothing(login: Laptop) -> None:
+    sent = login.pipeline("submit", "--slurm", *LONG)
+    assert sent.returncode == 0, sent.stdout[-4000:] + sent.stderr
+    shared = login.folder.parent / "shared"
+    steps = "train/*/checkpoints/step-*/COMPLETE"
+    until(lambda: any(shared.glob(steps)), lambda: logs(login)[-4000:])
+    assert "RUNNING" in login.pipeline("status").stdout
+    job = number(login)
+    # What Slurm itself sends before the limit (--signal=B:USR1@...), without the wait for it.
+    login.run("scancel", "--batch", "--signal=USR1", job)
+    until(lambda: "to be queued again" in logs(login), lambda: logs(login)[-4000:])
+
+    def waits() -> bool:
+        return "PENDING" in login.run("squeue", "--noheader", "--format=%T", f"--job={job}").stdout
+
+    until(waits, lambda: logs(login)[-4000:])
+    assert "PENDING" in login.pipeline("status").stdout
+    login.run("scontrol", "update", f"JobId={job}", "StartTime=now")  # it would wait two minutes
+    until(lambda: re.search(r"start 2(?s:.*)resum", logs(login)), lambda: logs(login)[-4000:])
+    cancelled = login.pipeline("cancel")
+    assert cancelled.returncode == 0 and "stopped" in cancelled.stdout, cancelled.stderr
+    until(lambda: not of_the_jobs(login), lambda: str(of_the_jobs(login)))
+    assert "STOPPED" in login.pipeline("status").stdout
+
+
+def test_a_waiting_job_leaves_the_queue(login: Laptop) -> None:
+    sent = subprocess.Popen(
+        login.command("submit", "--slurm", "--sbatch=--begin=now+1hour", "tokenizer", *SHORT),
+        cwd=login.folder, env=login.env(), stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert sent.stdout is not None and "submitted" in sent.stdout.readline()
+    cancelled = login.pipeline("cancel")
+    assert "stopped" in cancelled.stdout, cancelled.stdout + cancelled.stderr
+    assert sent.wait(timeout=DEADLINE_S) == 75
