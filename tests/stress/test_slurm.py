@@ -30,7 +30,7 @@ pytestmark = [
 ]
 SHORT = ("--profile", "smoke", "--set", "variants=[repo]")
 LONG = ("train", *SHORT, "--set", "train.tokens=614400")
-DEADLINE_S = 400.0
+DEADLINE_S = 900.0
 CONF = """
 ClusterName=t
 SlurmctldHost={host}(127.0.0.1)
