@@ -1,10 +1,12 @@
 """A comparison of two models in words, the same for page, terminal and ``--against``."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from stages.evaluate.significance import (
     ALPHA,
     BETTER,
+    LEAST,
     NOISE,
     SEEDS,
     TOO_FEW,
@@ -13,6 +15,49 @@ from stages.evaluate.significance import (
     Difference,
     by_chance,
 )
+
+EQUAL, CANNOT_TELL = "equal", "cannot tell"
+ALIKE_POINTS, ALIKE_NATS = 1.0, 0.01
+"""Differences within which two models count as equal: points of a score of 100, nats of a loss."""
+
+
+def call(one: Difference, alike: float, lower_is_better: bool = False) -> str:
+    """Better, worse, equal (the whole interval lies within ``alike`` of 0) or cannot tell.
+
+    Better and worse are the table's marks. Where no sample of a score differs, the interval has no
+    width and shows nothing: then less than 3 of n samples differ (95 %), up to 100 points each.
+    """
+    if one.verdict in (BETTER, WORSE):
+        return BETTER if (one.value < 0) == lower_is_better else WORSE
+    if one.low is None or one.high is None:
+        return CANNOT_TELL
+    blind = 0.0 if lower_is_better or one.high > one.low else 300 / one.n
+    return EQUAL if -alike <= one.low - blind and one.high + blind <= alike else CANNOT_TELL
+
+
+def would_tell(one: Difference, alike: float) -> str:
+    """How much would have to be measured for an answer, if the difference stays what it is.
+
+    An interval answers when it leaves 0 out or lies within ``alike``. Its width shrinks with the root
+    of the samples, of the pairs of runs where these are the sample.
+    """
+    many = one.seeds >= SEEDS
+    unit, now = ("seeds", one.seeds) if many else ("samples", one.n)
+    if one.low is None or one.high is None:
+        return f"at least {LEAST * one.tasks:,} samples instead of {one.n:,}"
+    if one.high == one.low:
+        return f"about {_round_up(max(2 * one.n, 300 / alike)):,} samples instead of {one.n:,}"
+    half = (one.high - one.low) / 2
+    wanted = max(alike - abs(one.value), abs(one.value))
+    # What the correction over the table costs is not known beforehand: twice as many at least.
+    needed = max(2.0 * now, now * (half / wanted) ** 2)
+    return f"about {_round_up(needed):,} {unit} instead of {now:,}"
+
+
+def _round_up(value: float) -> int:
+    """To two digits."""
+    step = 10 ** max(0, math.floor(math.log10(value)) - 1)
+    return math.ceil(value / step) * step
 
 
 def lines(found: Comparison) -> Iterator[str]:

@@ -24,9 +24,9 @@ def plus_minus(value: float, error: float | None, digits: int) -> str:
     return text if error is None else f"{text} ± {error:.{digits}f}"
 
 
-def signed(value: float) -> str:
+def signed(value: float, digits: int = 1) -> str:
     """``+3.0``; negative with a true minus sign."""
-    return ("−" if value < 0 else "+") + number(abs(value), 1)
+    return ("−" if value < 0 else "+") + number(abs(value), digits)
 
 
 def signed_error(value: float, error: float | None, digits: int) -> str:
@@ -92,3 +92,11 @@ def task_name(suite: str, task: str) -> str:
 def suites(cells: Iterable[str]) -> list[str]:
     """RULER first: the others are read after it."""
     return sorted(cells, key=lambda suite: (suite != "ruler", suite))
+
+
+_SUITES = {"ruler": "RULER", "longbench": "LongBench", "nlgraph": "NLGraph", "hybridqa": "HybridQA"}
+
+
+def suite_name(suite: str) -> str:
+    """As the authors of the suite write it."""
+    return _SUITES.get(suite, suite)

@@ -17,6 +17,7 @@ from stages.report import compared
 from stages.report.compared import Records
 from stages.report.inputs import Item
 from stages.report.readings import reading
+from stages.report.verdict import verdict
 
 Cells = dict[str, dict[str, dict[str, dict[str, Any]]]]
 """Suite -> task -> length -> figures."""
@@ -38,24 +39,32 @@ def collect(items: Sequence[Item], reference: str) -> dict[str, Any]:
     records = compared.read(items)
     base = items[0].results["base"]
     focus = compared.focus_of(list(by_variant), reference)
-    comparisons = {
-        variant: compared.as_metrics(
-            compared.compare(records, variant, reference), variant, reference
-        )
+    measured = {
+        variant: compared.compare(records, variant, reference)
         for variant in by_variant
         if variant != reference
     }
+    comparisons = {
+        variant: compared.as_metrics(found, variant, reference)
+        for variant, found in measured.items()
+    }
+    scores = each(lambda group: _scores(group, records.get(group[0].variant)))
+    readings = each(lambda group: reading(group[0].results))
+    answer = verdict(
+        items, measured.get(focus, Comparison()), scores, readings[focus], focus, reference
+    )
     return {
+        "verdict": answer,
         "focus": focus,
         "reference": reference,
-        "scores": each(lambda group: _scores(group, records.get(group[0].variant))),
+        "scores": scores,
         "suites": each(_suites),
         "comparison": comparisons.get(focus) or compared.as_metrics(Comparison(), focus, reference),
         "comparisons": comparisons,
         "paired_losses": compared.losses(items, focus, reference),
         "validation": each(_validation),
         "base": _base(base),
-        "readings": each(lambda group: reading(group[0].results)),
+        "readings": readings,
         "plain": each(_plain),
         "training": each(_training),
         "attention_mass": each(_attention),

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from ruamel.yaml import YAML
 
 from stages.params import Params
-from stages.report import figures, paper_tables, readings, tables
+from stages.report import figures, forest, paper_tables, readings, tables
 from stages.report.formats import label
 from stages.report.inputs import Item
 
@@ -42,8 +42,28 @@ def render(metrics: dict[str, Any], items: Sequence[Item], params: Params) -> st
         tables=_tables(metrics),
         paper_tables=paper_tables.paper_tables(metrics),
         extension=list(readings.sentences(metrics)),
+        forests=forest.forests(metrics),
+        lead=lead(metrics, params),
         params=as_yaml(params),
         analyze=params.analyze,
+    )
+
+
+def lead(metrics: dict[str, Any], params: Params) -> str:
+    """What was compared, in one line under the title."""
+    shape = params.base.architecture
+    if params.base.source == "scratch" and shape:
+        base = (
+            f"OLMo-2 of {shape.num_hidden_layers} layers, width {shape.hidden_size}, from scratch"
+        )
+    else:
+        base = f"{params.base.source}"
+    seeds = len(metrics["seeds"])
+    return (
+        f"{base}; {params.train.tokens:,} tokens of continued pre-training; "
+        f"{seeds} seed{'s' if seeds != 1 else ''}; {label(metrics['focus'])} against "
+        f"{label(metrics['reference'])} on the same samples, with 95 % intervals. "
+        f"Profile {metrics['profile']}; RePo is arXiv 2512.14391."
     )
 
 

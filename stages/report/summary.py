@@ -1,9 +1,16 @@
-"""Results for a terminal; ``python -m stages.report.summary`` prints the last report's."""
+"""Results for a terminal: the page's answer and its differences, in the page's words.
 
+``python -m stages.report.summary`` prints the last report's; with ``--all`` every score and loss.
+"""
+
+import sys
+import textwrap
+from collections.abc import Iterator
 from typing import Any
 
 from stages.common import paths
 from stages.common.files import read_json
+from stages.report import forest, verdict
 from stages.report.formats import NONE, each_cell, label, labelled, plus_minus
 
 WIDTH = 100
@@ -13,6 +20,40 @@ _LEAST = 13
 
 
 def lines(metrics: dict[str, Any]) -> list[str]:
+    """The answer, then the differences of each length: the mean, and the marked cells by name."""
+    found: list[str] = []
+    if metrics["verdict"]:
+        for line in verdict.lines(metrics["verdict"]):
+            indent = " " * (len(line) - len(line.lstrip()))
+            found += textwrap.wrap(line, WIDTH, subsequent_indent=indent) or [""]
+    for one in forest.forests(metrics):
+        found += ["", f"{one.title}, points of 100 [95 %]; verdicts: 5 % for the whole table"]
+        found += _differences(one, whole=one.variant == metrics["focus"])
+    if not found:
+        found += ["One variant alone: there is nothing to compare it with."]
+    return [*found, "", "every score, loss and cell: python -m stages.report.summary --all"]
+
+
+def _differences(one: forest.Forest, whole: bool) -> Iterator[str]:
+    """A line for each mean; for the focus also the cells that are marked, and how many are not."""
+    for block in one.blocks:
+        for line in block.lines:
+            if line.mean or (len(block.lines) == 1 and (line.mark or not whole)):
+                yield _difference(f"{block.name}: {line.name}", line)
+            elif line.mark and whole:
+                yield _difference(f"    {line.name}", line)
+        unmarked = sum(not line.mean and not line.mark for line in block.lines)
+        if unmarked and whole:
+            yield f"      not marked: {unmarked} task{'s' if unmarked != 1 else ''}"
+    if one.folded_count:
+        yield f"  no variant scores in {one.folded_count} of {one.cells} cells"
+
+
+def _difference(name: str, line: forest.Line) -> str:
+    return f"  {name:<52} {line.value:>6} {line.interval:<16} {line.verdict}".rstrip()
+
+
+def table(metrics: dict[str, Any]) -> list[str]:
     """Scores per task and length and losses per text, at most ``WIDTH`` columns wide.
 
     The base's scores stand beside them where there is room: up to four variants.
@@ -62,4 +103,5 @@ def lines(metrics: dict[str, Any]) -> list[str]:
 if __name__ == "__main__":
     measured = read_json(paths.FIGURES)
     with labelled(measured.get("labels", {})):
-        print("\n".join(lines(measured)))
+        whole = "--all" in sys.argv[1:] or "verdict" not in measured  # an earlier version's
+        print("\n".join((table if whole else lines)(measured)))

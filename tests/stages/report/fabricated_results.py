@@ -6,6 +6,9 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import save_file
+
 from stages.analyze.params import AnalyzeParams
 from stages.base.params import Architecture, BaseParams
 from stages.benchmarks.params import BenchmarksParams
@@ -74,6 +77,10 @@ def write_item(variant: str, seed: int, heads: int = 4) -> None:
         for task, lengths in tasks.items():
             for length, cell in lengths.items():
                 write_records(item, suite, task, int(length), cell["score"], cell["shortcut"])
+    _write_windows(item, results["validation"], rng)
+    weights = {"w": np.zeros((10, 10 + (variant == "repo")), np.float32)}
+    Path(f"models/{item}").mkdir(parents=True, exist_ok=True)
+    save_file(weights, f"models/{item}/model.safetensors")
     write_json(Path(f"analysis/{item}/analysis.json"), _analysis(variant, seed, heads, rng))
     with Path(f"results/{item}/loss.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -81,6 +88,23 @@ def write_item(variant: str, seed: int, heads: int = 4) -> None:
         for step in range(1, 101):
             loss = round(2 + 2 * math.exp(-step / 30) + 0.05 * rng.random(), 6)
             writer.writerow([step, step * 2048, loss, 1e-3])
+
+
+def _write_windows(item: str, validation: dict[str, Any], rng: random.Random) -> None:
+    """40 windows a text and length; hard and easy ones are the same for every variant."""
+    for source, lengths in validation.items():
+        for length, entry in lengths.items():
+            rows = [
+                {
+                    "source": source,
+                    "length": int(length),
+                    "start": 10 * i,
+                    "loss": entry["loss"] + 0.05 * (i % 7 - 3) + rng.gauss(0, 0.02),
+                    "yarn_factor": entry["yarn_factor"],
+                }
+                for i in range(40)
+            ]
+            write_jsonl(Path(f"results/{item}/samples/windows/{source}-{length}.jsonl"), rows)
 
 
 def write_records(

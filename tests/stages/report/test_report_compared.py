@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from stages.common.files import read_json, read_jsonl
-from stages.evaluate import table
+from stages.evaluate import table as against
 from stages.evaluate.measured import Measured
 from stages.report.stage import run
-from stages.report.summary import lines
+from stages.report.summary import table
 from tests.stages.report.fabricated_results import LENGTHS, TASKS, job, params, write_run
 
 MARKS = {"●": "better", "○": "worse", "": "inside noise"}
@@ -46,7 +46,7 @@ def test_every_cell_has_one_verdict(folder):
     }
     assert len(verdicts) == 12
     assert len(set(verdicts.values())) == 3  # the fabricated scores have all kinds
-    shown = [line for line in lines(metrics) if "mean over" not in line]
+    shown = [line for line in table(metrics) if "mean over" not in line]
     terminal = {name: _last(x) for x in shown for name in verdicts if x.startswith(f"{name} ")}
     assert terminal == verdicts
     page = Path("report/index.html").read_text()
@@ -67,6 +67,6 @@ def test_against_says_the_same_of_a_table_of_its_own(folder, suite, monkeypatch)
     run(job(params(("rope", "repo"), (1,))))
     metrics = read_json(Path("report/figures.json"))
     ours, theirs = (_measured(item, suite) for item in ("repo-1", "rope-1"))
-    said = [line.strip() for line in table._compared(ours, theirs)]
+    said = [line.strip() for line in against._compared(ours, theirs)]
     for line in metrics["comparison"]["lines"]:
         assert line.strip() in said

@@ -14,7 +14,7 @@ from stages.report.stage import run
 from tests.stages.report.fabricated_results import LENGTHS, job, params, write_run
 
 VARIANTS = ("rope", "nope", "r2n1", "n2r1", "repo")
-VOID = {"meta", "link", "br", "path", "use"}
+VOID = {"meta", "link", "br", "wbr", "path", "use"}
 
 
 class Page(HTMLParser):

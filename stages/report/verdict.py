@@ -1,0 +1,219 @@
+"""The answer on the first screen: four numbers with their intervals, and one sentence.
+
+- Trained: the mean over tasks at the longest length that the model was read at as it was trained.
+- Extended: the same at the longest length beyond it; the lengths between stand under it.
+- Loss: validation loss at the longest length as trained, mean over the texts, window by window.
+- Cost: weights of the variant's model, counted in its files, relative to the reference's.
+
+Every interval and mark comes from ``stages.evaluate.significance``, every word from ``verdicts``.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from stages.common import paths
+from stages.evaluate import significance, verdicts
+from stages.evaluate.records import window_records
+from stages.evaluate.significance import Comparison, Difference, Runs
+from stages.report.forest import nobody
+from stages.report.formats import NONE, between, label, signed, suite_name, suites
+from stages.report.inputs import Item
+
+SHORT = {"trained": "at the trained length", "extended": "extended", "loss": "validation loss"}
+
+
+def verdict(
+    items: Sequence[Item],
+    found: Comparison,
+    scores: Mapping[str, Any],
+    reading: Mapping[str, Any],
+    focus: str,
+    reference: str,
+) -> dict[str, Any] | None:
+    """Cards (name, title, number, note, verdict) and what they come to; none without two variants."""
+    if focus == reference or reference not in {item.variant for item in items}:
+        return None
+    cards = [
+        *_scores(found, scores, reading, focus, reference),
+        _loss(items, reading, focus, reference),
+        _cost(items, focus, reference),
+    ]
+    judged = [card for card in cards if card["verdict"]]
+    asked = [f"{card['short']}: {card['tell']}" for card in cards if card["tell"]]
+    said = [f"{SHORT[card['name']]} {card['verdict']}" for card in judged]
+    seeds = len({item.seed for item in items})
+    runs = "this training run" if seeds == 1 else f"these {seeds} training runs"
+    few = seeds < significance.SEEDS
+    return {
+        "cards": cards,
+        "sentence": f"{label(focus)} against {label(reference)}: {'; '.join(said)}."
+        if said
+        else f"{label(focus)} against {label(reference)}: nothing was measured of both.",
+        "tell": [
+            *([f"What would tell: {'; '.join(asked)}."] if asked else []),
+            *(
+                [
+                    f"All of this is about {runs}: {significance.SEEDS} seeds would tell how far "
+                    "another run would be."
+                ]
+                if few and said
+                else []
+            ),
+        ],
+    }
+
+
+def _scores(
+    found: Comparison,
+    scores: Mapping[str, Any],
+    reading: Mapping[str, Any],
+    focus: str,
+    reference: str,
+) -> Iterator[dict[str, Any]]:
+    suite = next(iter(suites({mean[0] for mean in found.means})), None)
+    means = {int(mean[1]): one for mean, one in found.means.items() if mean[0] == suite}
+    trained = {length for length in means if as_trained(reading, length)}
+    beyond = set(means) - trained
+    for name, lengths, what in (
+        ("trained", trained, "trained"),
+        ("extended", beyond, "extended"),
+    ):
+        if not lengths or suite is None:
+            yield _card(name, f"Score, {what}", NONE, "not measured")
+            continue
+        longest = max(lengths)
+        silent = all(
+            nobody({v: scores[v] for v in (focus, reference)}, suite, task, str(longest))
+            for (of, task, length) in found.cells
+            if (of, length) == (suite, str(longest))
+        )
+        one = means[longest]
+        factor = reading["factors"].get(str(longest), 1.0)
+        way = f"{what}, YaRN x{factor:g}" if factor != 1.0 else what
+        tasks = f"{one.tasks} task{'s' if one.tasks != 1 else ''}"
+        others = [
+            f"{length:,} tokens: {between(d.value, d.low, d.high)}, "
+            f"{verdicts.call(d, verdicts.ALIKE_POINTS)}"
+            for length, d in sorted(means.items())
+            if length in lengths - {longest}
+        ]
+        card = _judged(name, one, verdicts.ALIKE_POINTS, "points", 1)
+        if silent:
+            card |= {"verdict": verdicts.CANNOT_TELL, "tell": "tasks that one of the two can do"}
+        yield card | {
+            "title": f"{suite_name(suite)}, {longest:,} tokens ({way}), {tasks}",
+            "short": f"{longest:,} tokens",
+            "others": others,
+        }
+
+
+def as_trained(reading: Mapping[str, Any], length: int) -> bool:
+    """Whether a length was read without extension and is not beyond the trained one."""
+    return bool(length <= reading["length"] and reading["factors"].get(str(length), 1.0) == 1.0)
+
+
+def _loss(
+    items: Sequence[Item], reading: Mapping[str, Any], focus: str, reference: str
+) -> dict[str, Any]:
+    one, other = _windows(items, focus), _windows(items, reference)
+    common = [key for key in one if key in other and as_trained(reading, key[1])]
+    longest = max((length for _, length in common), default=0)
+    texts = [key for key in common if key[1] == longest]
+    title = f"Validation loss, {longest:,} tokens (trained)" if texts else "Validation loss"
+    found = significance.difference([(one[key], other[key]) for key in texts])
+    if found is None:
+        return _card("loss", title, NONE, "not measured")
+    judged = significance.corrected({"loss": found})["loss"]
+    card = _judged("loss", judged, verdicts.ALIKE_NATS, "nats", 3, lower_is_better=True)
+    of = f"mean over {len(texts)} texts" if len(texts) > 1 else texts[0][0]
+    return card | {"title": f"{title}, {of}; below 0 is better", "short": "loss"}
+
+
+def _windows(items: Sequence[Item], variant: str) -> dict[tuple[str, int], Runs]:
+    """Losses by text and length, a mapping for each seed, in hundredths of a nat.
+
+    ``significance`` takes scores of 0 to 1 and gives points of 100: so it gives nats here.
+    """
+    found: dict[tuple[str, int], list[dict[str, float]]] = {}
+    for item in items:
+        if item.variant != variant:
+            continue
+        runs: dict[tuple[str, int], dict[str, float]] = {}
+        for row in window_records(paths.results(f"{item.variant}-{item.seed}") / "samples"):
+            key = (row["source"], int(row["length"]))
+            runs.setdefault(key, {})[f"{row['start']}"] = row["loss"] / 100
+        for key, run in runs.items():
+            found.setdefault(key, []).append(run)
+    return {**found}
+
+
+def _cost(items: Sequence[Item], focus: str, reference: str) -> dict[str, Any]:
+    models = {item.variant: paths.model(f"{item.variant}-{item.seed}") for item in items}
+    one, other = weights(models[focus]), weights(models[reference])
+    if not one or not other:
+        return _card("cost", "Weights", NONE, "the models are not here to be counted")
+    return _card(
+        "cost",
+        "Cost: weights",
+        f"{signed(100 * (one - other) / other, 2)} %",
+        f"{one:,} weights instead of {other:,}; same training tokens",
+    ) | {"value": one - other, "weights": one, "reference_weights": other}
+
+
+def weights(folder: Path) -> int | None:
+    """Elements of all tensors of a model's safetensors files, by their headers; none without them."""
+    files = sorted(folder.glob("*.safetensors"))
+    total = 0
+    for file in files:
+        try:
+            with safe_open(file, framework="np") as opened:
+                total += sum(math.prod(opened.get_slice(key).get_shape()) for key in opened.keys())  # noqa: SIM118
+        except SafetensorError:
+            return None
+    return total if files else None
+
+
+def _judged(
+    name: str,
+    one: Difference,
+    alike: float,
+    unit: str,
+    digits: int,
+    lower_is_better: bool = False,
+) -> dict[str, Any]:
+    said = verdicts.call(one, alike, lower_is_better)
+    known = one.low is not None and one.high is not None
+    note = f"{signed(one.low, digits)} to {signed(one.high, digits)}" if known else "no interval"  # type: ignore[arg-type]
+    tell = verdicts.would_tell(one, alike) if said == verdicts.CANNOT_TELL else ""
+    card = _card(name, "", f"{signed(one.value, digits)} {unit}", f"{note} (n = {one.n:,})")
+    return card | {**one.as_dict(), "verdict": said, "tell": tell}
+
+
+def _card(name: str, title: str, number: str, note: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "title": title,
+        "short": "",
+        "number": number,
+        "note": note,
+        "verdict": "",
+        "tell": "",
+        "others": [],
+    }
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """The cards and the sentence for a terminal."""
+    yield found["sentence"]
+    yield ""
+    for card in found["cards"]:
+        yield f"  {card['number']:>14}  {card['title']}"
+        says = f"{card['note']}: {card['verdict']}" if card["verdict"] else card["note"]
+        yield f"{'':18}{says}"
+        yield from (f"{'':18}{other}" for other in card["others"])
+    yield ""
+    yield from found["tell"]
