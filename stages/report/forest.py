@@ -179,9 +179,9 @@ def _drawing(found: Mapping[str, Any], mean: bool, reach: int) -> Markup:
         low, high = _place(found["low"], reach), _place(found["high"], reach)
         parts.append(f'<line class="reach" x1="{low}" x2="{high}" y1="10" y2="10"/>')
     if mean:
-        parts.append(
-            f'<svg x="{middle}" y="10" overflow="visible" aria-hidden="true"><path d="M-6 0L0 -6L6 0L0 6Z"/></svg>'
-        )
+        path = '<path d="M-6 0L0 -6L6 0L0 6Z"/>'
+        place = f'x="{middle}" y="10" overflow="visible" aria-hidden="true"'
+        parts.append(f"<svg {place}>{path}</svg>")
     else:
         parts.append(f'<circle cx="{middle}" cy="10" r="4"/>')
     return Markup(f'<svg class="{kind}" height="20" aria-hidden="true">{"".join(parts)}</svg>')
