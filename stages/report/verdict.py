@@ -3,17 +3,13 @@
 - Trained: the mean over tasks at the longest length that the model was read at as it was trained.
 - Extended: the same at the longest length beyond it; the lengths between stand under it.
 - Loss: validation loss at the longest length as trained, mean over the texts, window by window.
-- Cost: weights of the variant's model, counted in its files, relative to the reference's.
+- Cost: the layers that learn positions; weights and FLOPs are counted by ``repo-pipeline plan``.
 
 Every interval and mark comes from ``stages.evaluate.significance``, every word from ``verdicts``.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError, safe_open
 
 from stages.common import paths
 from stages.evaluate import significance, verdicts
@@ -40,7 +36,7 @@ def verdict(
     cards = [
         *_scores(found, scores, reading, focus, reference),
         _loss(items, reading, focus, reference),
-        _cost(items, focus, reference),
+        _cost(items, focus),
     ]
     judged = [card for card in cards if card["verdict"]]
     asked = [f"{card['short']}: {card['tell']}" for card in cards if card["tell"]]
@@ -151,30 +147,13 @@ def _windows(items: Sequence[Item], variant: str) -> dict[tuple[str, int], Runs]
     return {**found}
 
 
-def _cost(items: Sequence[Item], focus: str, reference: str) -> dict[str, Any]:
-    models = {item.variant: paths.model(f"{item.variant}-{item.seed}") for item in items}
-    one, other = weights(models[focus]), weights(models[reference])
-    if not one or not other:
-        return _card("cost", "Weights", NONE, "the models are not here to be counted")
-    return _card(
-        "cost",
-        "Cost: weights",
-        f"{signed(100 * (one - other) / other, 2)} %",
-        f"{one:,} weights instead of {other:,}; same training tokens",
-    ) | {"value": one - other, "weights": one, "reference_weights": other}
-
-
-def weights(folder: Path) -> int | None:
-    """Elements of all tensors of a model's safetensors files, by their headers; none without them."""
-    files = sorted(folder.glob("*.safetensors"))
-    total = 0
-    for file in files:
-        try:
-            with safe_open(file, framework="np") as opened:
-                total += sum(math.prod(opened.get_slice(key).get_shape()) for key in opened.keys())  # noqa: SIM118
-        except SafetensorError:
-            return None
-    return total if files else None
+def _cost(items: Sequence[Item], focus: str) -> dict[str, Any]:
+    """Layers that learn positions, by the analysis: the report depends on no model."""
+    analysis = next(item.analysis for item in items if item.variant == focus)
+    learned, layers = len(analysis["collapsed"]), len(analysis["layers"])
+    number = f"{learned} of {layers} layers"
+    note = "same training tokens; `repo-pipeline plan` counts weights and FLOPs"
+    return _card("cost", "Cost: layers that learn positions", number, note)
 
 
 def _judged(

@@ -6,9 +6,6 @@ import random
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors.numpy import save_file
-
 from stages.analyze.params import AnalyzeParams
 from stages.base.params import Architecture, BaseParams
 from stages.benchmarks.params import BenchmarksParams
@@ -78,9 +75,6 @@ def write_item(variant: str, seed: int, heads: int = 4) -> None:
             for length, cell in lengths.items():
                 write_records(item, suite, task, int(length), cell["score"], cell["shortcut"])
     _write_windows(item, results["validation"], rng)
-    weights = {"w": np.zeros((10, 10 + (variant == "repo")), np.float32)}
-    Path(f"models/{item}").mkdir(parents=True, exist_ok=True)
-    save_file(weights, f"models/{item}/model.safetensors")
     write_json(Path(f"analysis/{item}/analysis.json"), _analysis(variant, seed, heads, rng))
     with Path(f"results/{item}/loss.csv").open("w", newline="") as file:
         writer = csv.writer(file)
