@@ -44,7 +44,7 @@ class Records(NamedTuple):
 
 
 def read(folder: Path) -> Records:
-    """Records beside ``folder`` (``<run>/models/<item>``); ``UserError`` where they are of other weights."""
+    """Records of ``<run>/models/<item>``; ``UserError`` where other weights made them."""
     folder = folder.absolute()
     config, name = settings(folder), folder.name
     if "positions" not in config:
@@ -138,8 +138,8 @@ def _what(records: Records) -> Iterator[str]:
     kinds = list(records.config["positions"])
     counts = ", ".join(f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds))
     yield (
-        f"A causal language model of {len(kinds)} layers with positions {counts}. In a `repo` layer the "
-        "position of a token is a real number that the layer computes, for each head "
+        f"A causal language model of {len(kinds)} layers with positions {counts}. In a `repo` layer "
+        "the position of a token is a real number that the layer computes, for each head "
         "([arXiv 2512.14391](https://arxiv.org/abs/2512.14391)); `rope` counts tokens, `nope` has none."
     )
 
@@ -173,10 +173,12 @@ def _making(records: Records) -> Iterator[str]:
     for stretch in train.get("lengths", []):
         sources = stretch.get("sources")
         named = f", from {', '.join(sources)}" if sources else ""
-        yield f"- Sequences of {stretch['length']:,} tokens for {stretch['share']:.0%} of the run{named}."
+        length, share = stretch["length"], stretch["share"]
+        yield f"- Sequences of {length:,} tokens for {share:.0%} of the run{named}."
     if records.curve:
         last = records.curve[-1]
-        yield f"- Trained for {last.step:,} steps, {last.tokens:,} tokens; last loss {last.loss:.4f} nats."
+        done = f"{last.step:,} steps, {last.tokens:,} tokens"
+        yield f"- Trained for {done}; last loss {last.loss:.4f} nats."
     else:
         yield f"- Steps: {UNKNOWN}; the params ask for {_count(train.get('tokens'))} tokens."
     told = [
@@ -265,9 +267,9 @@ def _limits(records: Records) -> Iterator[str]:
         how = f"fine-tuned for {steps:,} steps" if steps else "without further training"
         yield f"- This folder reads {rope['factor']:g} times that by YaRN, {how}."
     elif records.metrics and any(int(n) > length.length for n in _lengths(records.metrics)):
-        yield "- Scores at longer lengths are of the extended model (YaRN), not of this folder as it is."
+        yield "- Scores at longer lengths are of the extended model (YaRN), not of this folder."
     if "repo" in records.config["positions"]:
-        yield "- Engines that know only integer positions cannot run it; it needs the code in this folder."
+        yield "- Engines that know only integer positions cannot run it: the code here is needed."
     if records.params.get("corpus", {}).get("generated"):
         yield "- Much of the training text is generated, of the kind that the needle tests ask for."
     yield "- This is one training: intervals are of sampling, and say nothing about another seed."

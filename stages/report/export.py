@@ -43,7 +43,7 @@ def _export(options: Any) -> None:
 
 
 def export(model: Path, out: Path, licence: str | None = None) -> None:
-    """Write the folder ``out``, whole or not at all; ``UserError`` where it exists or records differ."""
+    """Write the folder ``out``, whole or not at all; ``UserError`` where it exists."""
     if not model.is_dir():
         raise UserError(f"model is {model}: no such folder; give models/<variant>-<seed>")
     if out.exists():
@@ -73,9 +73,7 @@ def _refuse_push(options: Any) -> None:
     if not valid:
         raise UserError(f"--push is {options.push!r}: not a name of the hub; give ORG/NAME")
     if not options.licence:
-        raise UserError(
-            "--push without --license: a published model names its licence; add --license ID"
-        )
+        raise UserError("--push without --license: a published model has one; add --license ID")
     if not get_token():
         raise UserError(
             "--push: nobody is logged in to the hub; run hf auth login, or set HF_TOKEN"

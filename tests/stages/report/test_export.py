@@ -1,4 +1,4 @@
-"""``repo-pipeline export``: a folder that stock transformers reads, and a card that the records made."""
+"""``repo-pipeline export``: a folder that stock transformers reads, a card made from records."""
 
 import subprocess
 import sys
