@@ -63,7 +63,7 @@ def _refuse_push(options: Any) -> None:
     """Everything that can be known before a byte is copied."""
     from huggingface_hub import get_token
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils._validators import validate_repo_id
 
     try:
         validate_repo_id(options.push)
