@@ -44,13 +44,15 @@ class Place:
     suite: str
     task: str
     length: int
+    reserved: int = 0
+    """Tokens that a chat template takes."""
 
 
 def record(
     place: Place, index: int, asked: Asked, style: Style, encoder: Encoder
 ) -> dict[str, Any]:
     """The sample as it is stored, cut in the middle where it is too long (then ``truncated``)."""
-    room = place.length - style.max_new_tokens
+    room = place.length - style.max_new_tokens - place.reserved
     if room < 2:
         raise UserError(
             f"benchmarks.lengths: {place.length} is too short for {place.task}: its answer alone "

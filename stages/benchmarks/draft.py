@@ -59,6 +59,8 @@ class Cell:
     encoder: Encoder
     words: Words
     prose: Prose
+    reserved: int = 0
+    """Tokens that a chat template takes."""
 
     @property
     def budget(self) -> int:
@@ -68,7 +70,7 @@ class Cell:
     @property
     def room(self) -> int:
         """Most tokens of a prompt."""
-        return self.length - self.budget
+        return self.length - self.budget - self.reserved
 
     def rng(self, name: int | str) -> Random:
         """The random source of one sample: the same in any process and any order."""

@@ -62,9 +62,11 @@ def digest(params: HybridQAParams) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def samples(params: HybridQAParams, length: int, encoder: Encoder) -> Iterator[dict[str, Any]]:
+def samples(
+    params: HybridQAParams, length: int, encoder: Encoder, reserved: int = 0
+) -> Iterator[dict[str, Any]]:
     """The wanted questions in the file's order, at most ``length`` tokens with their budget."""
-    place, how = Place(SUITE, TASK, length), style(params)
+    place, how = Place(SUITE, TASK, length, reserved), style(params)
     for index, (_, row) in enumerate(_wanted(params)):
         question = _QUESTION.format(question=row["question"])
         table = _written(_table(params, row))

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.benchmarks.chat import AUTO
 from stages.benchmarks.params import BenchmarksParams
 from stages.benchmarks.stage import STAGE, Builder, Order, Part, build, given, manifest, parts
 from stages.common import runs
@@ -48,6 +49,9 @@ def samples(settings: Sequence[BenchmarksParams], tokenizer: Path) -> list[Kept]
         for params in settings:
             job = Job(STAGE, Params.model_construct(benchmarks=params))
             inputs = [tokenizer / "tokenizer.json", *given(params)]
+            if params.template == AUTO:
+                names = ("tokenizer_config.json", "chat_template.jinja", "chat_template.json")
+                inputs += [tokenizer / name for name in names if (tokenizer / name).is_file()]
             folder = owned.enter_context(runs.workspace(job, inputs))
             orders.append(Order(params, tuple(parts(params)), folder))
             found += [Kept(part, f"{folder.name}/{part.file}") for part in orders[-1].wanted]

@@ -130,10 +130,15 @@ class Source:
             raise UserError(f"{file}: no rows in it")
 
 
-def samples(source: Source, task: str, length: int, encoder: Encoder) -> Iterator[dict[str, Any]]:
-    """All samples of a task, cut in the middle to fit ``length`` with their budget."""
+def samples(
+    source: Source, task: str, length: int, encoder: Encoder, reserved: int = 0
+) -> Iterator[dict[str, Any]]:
+    """All samples of a task, cut in the middle to fit ``length`` with their budget.
+
+    ``reserved`` tokens are left for a chat template.
+    """
     style = source.format(task)
-    room = length - style.max_new_tokens
+    room = length - style.max_new_tokens - reserved
     if room < 2:
         raise UserError(
             f"benchmarks.lengths: {length} is too short for {task}: its answer alone takes "

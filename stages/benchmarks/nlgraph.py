@@ -81,11 +81,11 @@ def file(params: NLGraphParams, task: str) -> Path:
 
 
 def samples(
-    params: NLGraphParams, cell: str, length: int, encoder: Encoder
+    params: NLGraphParams, cell: str, length: int, encoder: Encoder, reserved: int = 0
 ) -> Iterator[dict[str, Any]]:
     """The questions of a task and level, at most ``length`` tokens with their budget."""
     task, _, level = cell.rpartition("_")
-    place, how = Place(SUITE, cell, length), style(task, params)
+    place, how = Place(SUITE, cell, length, reserved), style(task, params)
     index = 0
     for where, row in _rows(file(params, task)):
         if row["difficulty"] != level:

@@ -211,6 +211,8 @@ class BenchmarksParams(Section):
     """Context lengths, tokens, generation budget included; the first is the trained length."""
     ruler: RulerParams
     longbench: LongBenchParams
+    template: str = new("none")
+    """``none``, ``auto`` (the tokenizer's chat template) or a file (``stages.benchmarks.chat``)."""
     nlgraph: NLGraphParams | None = None
     """None: the suite is left out."""
     hybridqa: HybridQAParams | None = None

@@ -60,6 +60,7 @@ def options_named() -> Iterator[None]:
         line = str(error)
         for setting, option in (
             ("benchmarks.lengths: ", "length "),
+            ("benchmarks.template", "--template"),
             ("benchmarks.longbench.tasks: ", "--tasks: "),
             ("benchmarks.longbench.path", "--data"),
             ("benchmarks.nlgraph.path", "--data"),

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import corpora, hybridqa, longbench, nlgraph, ruler
+from stages.benchmarks import chat, corpora, hybridqa, longbench, nlgraph, ruler
 from stages.benchmarks.documents import load
 from stages.benchmarks.draft import Cell
 from stages.benchmarks.haystack import Prose
@@ -62,17 +62,26 @@ class Builder:
         self.words = _words(self.encoder, params.ruler.word_tokens)
         self.prose = Prose(params.ruler.prose, self.words)
         self.source = Source(params.longbench)
+        template = chat.template_of(params.template, tokenizer)
+        self.chat = None if template is None else chat.Chat(template, self.encoder)
 
     def samples(self, part: Part) -> Iterator[dict[str, Any]]:
-        """The samples of one file."""
+        """The samples of one file, as the template asks them."""
+        asked = None if chat.is_plain(part.suite, part.task) else self.chat
+        rows = self._samples(part, asked.reserved if asked else 0)
+        return map(asked.asked, rows) if asked else rows
+
+    def _samples(self, part: Part, reserved: int) -> Iterator[dict[str, Any]]:
         if part.suite == longbench.SUITE:
-            return longbench.samples(self.source, part.task, part.length, self.encoder)
+            return longbench.samples(self.source, part.task, part.length, self.encoder, reserved)
         if part.suite == nlgraph.SUITE:
             assert self.params.nlgraph is not None
-            return nlgraph.samples(self.params.nlgraph, part.task, part.length, self.encoder)
+            return nlgraph.samples(
+                self.params.nlgraph, part.task, part.length, self.encoder, reserved
+            )
         if part.suite == hybridqa.SUITE:
             assert self.params.hybridqa is not None
-            return hybridqa.samples(self.params.hybridqa, part.length, self.encoder)
+            return hybridqa.samples(self.params.hybridqa, part.length, self.encoder, reserved)
         cell = Cell(
             task=part.task,
             length=part.length,
@@ -81,6 +90,7 @@ class Builder:
             encoder=self.encoder,
             words=self.words,
             prose=self.prose,
+            reserved=reserved,
         )
         return ruler.samples(cell)
 
@@ -212,6 +222,10 @@ def given(params: BenchmarksParams) -> list[Path]:
             files.append(file)
             if not file.is_file():
                 raise UserError(f"benchmarks.ruler.{field} is {source!r}: no such file")
+    if template := chat.file_of(params.template):
+        if not template.is_file():
+            raise UserError(f"benchmarks.template is {params.template!r}: no such file")
+        files.append(template)
     rows = Source(params.longbench)
     files += [rows.file(task) for task in params.longbench.tasks]
     if params.nlgraph:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Encoding
+from tokenizers import Encoding, Tokenizer
 
 from stages.common.errors import UserError
 from stages.common.tokenizer_file import SETTINGS, settings, settled, token_of
@@ -34,6 +34,11 @@ class Encoder:
     def ids_end(self) -> int:
         """One past the greatest id of a token."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer itself, in which control tokens' strings are text."""
+        return self._settled.tokenizer
 
     def eos_id(self) -> int:
         """Id of the token that ends a text; refuses a tokenizer that names none.
@@ -116,7 +121,7 @@ class Encoder:
         if self._settled.controls.isdisjoint(encoding.ids):
             return encoding
         parts = [
-            self._tokenizer.encode(part, add_special_tokens=False) for part in self._broken(text)
+            self._tokenizer.encode(part, add_special_tokens=False) for part in self.broken(text)
         ]
         merged = Encoding.merge(parts, growing_offsets=True)
         if not self._settled.controls.isdisjoint(merged.ids):
@@ -126,7 +131,7 @@ class Encoder:
             )
         return merged
 
-    def _broken(self, text: str) -> Iterable[str]:
+    def broken(self, text: str) -> Iterable[str]:
         """The text in parts, no string of a control token whole in any."""
         start = 0
         for match in self._settled.strings.finditer(text) if self._settled.strings else ():
@@ -146,6 +151,11 @@ class Located:
         self.ids = ids
         self._starts = [start for start, _ in offsets]
         self._ends = [end for _, end in offsets]
+
+    def characters(self, tokens: Span) -> Span:
+        """Half-open character range of a half-open token range."""
+        start, end = tokens
+        return self._starts[start] if start < end else self._ends[end - 1], self._ends[end - 1]
 
     def span(self, start: int, end: int) -> Span:
         """Half-open token range that covers the characters ``start`` to ``end``."""

@@ -53,6 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument(
         "--new-tokens", type=int, help="budget of every answer; default: the task's"
     )
+    parser.add_argument(
+        "--template",
+        default="none",
+        help="none; auto: the tokenizer's chat template; or a file (Jinja, or with {task_template})",
+    )
     parser.add_argument("--full", action="store_true", help="write on after all answers are found")
     parser.add_argument(
         "--engine",
@@ -119,7 +124,8 @@ def _evaluate(options: Any) -> None:
             "corpora": made.corpora(
                 [(root / one.file).parents[1] / "manifest.json" for one in found]
             ),
-            "made": made.decoding(results, how.batch_tokens) | {"versions": made.versions()},
+            "made": made.decoding(results, how.batch_tokens, options.template)
+            | {"versions": made.versions()},
             "samples": {f"{p.task}-{p.length}": p.shards[0].source_sha256 for p in parts},
             **({} if options.engine == OWN_ENGINE else {"engine": options.engine}),
         },

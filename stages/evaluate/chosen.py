@@ -45,6 +45,7 @@ def _cell(options: Any, task: str, length: int) -> BenchmarksParams:
     return BenchmarksParams(
         seed=options.seed,
         lengths=(length,),
+        template=options.template,
         ruler=official.ruler(
             options.protocol,
             [task] if suite == ruler.SUITE else [],

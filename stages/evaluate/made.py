@@ -54,7 +54,9 @@ def text_of(task: str) -> str | None:
     return None
 
 
-def decoding(results: Mapping[Shard, list[Any]], batch_tokens: int) -> dict[str, Any]:
+def decoding(
+    results: Mapping[Shard, list[Any]], batch_tokens: int, template: str = "none"
+) -> dict[str, Any]:
     """How the answers were decoded, each fact as all values that occur.
 
     More than one device or dtype: a table that was begun on one machine and ended on another.
@@ -66,7 +68,7 @@ def decoding(results: Mapping[Shard, list[Any]], batch_tokens: int) -> dict[str,
         "dtype": _values(rows, "dtype"),
         "device": _values(rows, "device"),
         "batch_tokens": batch_tokens,
-        "template": "none",
+        "template": template,
         "greedy": True,
     }
 

@@ -80,7 +80,7 @@ class Worker:
         samples = [everything[row] for row in shard.rows]
         started = time.monotonic()
         completions = generate(
-            [self._opening + sample["prompt_ids"] for sample in samples],
+            [self._before(sample) + sample["prompt_ids"] for sample in samples],
             shard.max_new_tokens,
             shard.eos_ids,
             stopper(samples, self._encoder, shard.stop_when_answered),
@@ -89,11 +89,15 @@ class Worker:
         seconds = round((time.monotonic() - started) / len(samples), 4)
         return [completion._asdict() | {"seconds": seconds} for completion in completions]
 
+    def _before(self, sample: dict[str, Any]) -> list[int]:
+        """The opening ids, unless the sample's chat template writes its own."""
+        return [] if sample.get("whole") else self._opening
+
     def _needle(self, sample: dict[str, Any]) -> int | None:
         """Place of the first answer's first token, where the task has one such place."""
         if sample["depth"] is None:
             return None
-        return len(self._opening) + int(sample["needle_span"][0][0])
+        return len(self._before(sample)) + int(sample["needle_span"][0][0])
 
 
 def _load(root: Path, model: Model) -> Any:

@@ -156,9 +156,12 @@ def test_another_budget_and_several_ends(
         "nlgraph": ("--data", write_nlgraph(runs / "N", nlgraph.LEVELS), "--tasks", "cycle"),
     }[suite]
     asked = (llama, "--suite", suite, *more, "--full", "--new-tokens", 7, "--out", "out")
+    Path("turn.txt").write_text("User: {task_template}\nAssistant:")
+    asked = (*asked, "--template", "turn.txt")
     code, text = call(capsys, *asked)
     assert code == 0, text
     metrics = json.loads(Path("out/metrics.json").read_text())
+    assert metrics["made"]["template"] == "turn.txt"
     assert (metrics["eos_ids"], metrics["new_tokens"]) == ([0, 20, 30, 40], 7)
     for file in Path("out/samples").glob("*.jsonl"):
         for row in read_jsonl(file):
