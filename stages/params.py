@@ -30,7 +30,7 @@ class Params(Section):
     profile: str
     """Name of the profile this file started from; a label, tracked by no stage but the report."""
     variants: tuple[Variant, ...] = Field(min_length=1, strict=False)
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1, strict=False)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(min_length=1, strict=False)
     reference: Variant
     """The variant that the others are compared with."""
     definitions: dict[Variant, Definition]

@@ -16,3 +16,27 @@ def check(seen: Seen) -> Iterator[Finding]:
             f"no sample of {length} tokens holds one chunk",
             "the paper's is 16",
         )
+    epsilon, longest = seen.params.analyze.epsilon, seen.params.benchmarks.lengths[-1]
+    if epsilon >= longest:
+        yield refuse(
+            "analyze.epsilon",
+            epsilon,
+            f"wider than a sample of {longest} tokens: every chunk would count as constant",
+            "the paper's is 0.2",
+        )
+    there = _samples(seen)
+    if there and seen.params.analyze.samples > there:
+        yield refuse(
+            "analyze.samples",
+            seen.params.analyze.samples,
+            f"the benchmarks hold {there} retrieval samples at the trained length",
+            f"give {there} at most, or raise benchmarks.ruler.samples",
+        )
+
+
+def _samples(seen: Seen) -> int:
+    """Needle-in-a-haystack samples at the length that the analysis looks at."""
+    ruler, lengths = seen.params.benchmarks.ruler, seen.params.benchmarks.lengths
+    trained = seen.params.train.longest
+    length = max((n for n in lengths if n <= trained), default=min(lengths))
+    return sum(ruler.samples_at(task, length) for task in ruler.tasks if task.startswith("niah_"))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from stages.base.params import Start
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen
 from stages.common.shape import FAMILIES
@@ -12,6 +13,7 @@ from stages.training import check as training
 ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 """What ``repo_model.frequencies`` reads on layers with learned positions (a test holds the two equal);
 another would show when the first such training starts."""
+ABSURD_START = 100.0
 FIELD = "base.source"
 _LFS = b"version https://git-lfs"
 
@@ -20,6 +22,8 @@ def check(seen: Seen) -> Iterator[Finding]:
     """Findings of ``base``."""
     base = seen.params.base
     if base.source == "scratch":
+        if base.start is not None:
+            yield from _start(base.start)
         if base.training is not None:
             assert base.architecture is not None
             window = base.architecture.max_position_embeddings
@@ -36,9 +40,18 @@ def check(seen: Seen) -> Iterator[Finding]:
         if not seen.base.on_hub:
             level = seen.absent(base.source)
             yield level(FIELD, base.source, "no such folder", "a hub id is OWNER/NAME")
+        yield from seen.unreachable(FIELD, base.source, cached=False)
         return
     yield from _files(seen, seen.base.folder)
     yield from _watched(seen)
+
+
+def _start(start: Start) -> Iterator[Finding]:
+    """Initial weights that no normalisation brings back."""
+    for name in ("embedding_std", "shared_direction", "head_scale"):
+        value = getattr(start, name)
+        if value >= ABSURD_START:
+            yield refuse(f"base.start.{name}", value, "no model starts from that", "give 1 or less")
 
 
 def _watched(seen: Seen) -> Iterator[Finding]:

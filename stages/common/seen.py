@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +64,19 @@ class Seen:
         """
         tracked = self.path(f"{name}.dvc").is_file()
         return warn if self.elsewhere and (Path(name).is_absolute() or tracked) else refuse
+
+    def unreachable(self, field: str, source: str, cached: bool) -> Iterator[Finding]:
+        """A hub id that is not in the hub's cache where the hub may not be asked."""
+        offline = self.environment.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+        if not cached and offline and is_hub_id(source):
+            level = warn if self.planning or self.elsewhere else refuse
+            yield level(
+                field,
+                source,
+                "no such folder, and the hub's cache has no model of that name; HF_HUB_OFFLINE "
+                "forbids to ask the hub",
+                "correct the name, or unset HF_HUB_OFFLINE and fetch it once",
+            )
 
     def whole(self, name: str) -> int:
         """A variable of the run; a wrong one has a finding of its own and reads as its default."""

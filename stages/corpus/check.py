@@ -20,6 +20,7 @@ def check(seen: Seen) -> Iterator[Finding]:
         if one.kind == "local" and one.path is not None:
             yield from _local(seen, name, one.path)
     yield from ready.check(seen)
+    yield from _parts(seen)
     size = text_bytes(seen.params, seen.root)
     if size is not None and not seen.elsewhere and not seen.planning:
         free = shutil.disk_usage(seen.root).free
@@ -29,6 +30,37 @@ def check(seen: Seen) -> Iterator[Finding]:
                 corpus.source,
                 f"text and tokens take {2 * size / 1e9:,.0f} GB, {free / 1e9:,.0f} GB are free",
                 "free some, or take fewer documents (corpus.max_documents)",
+            )
+
+
+def _parts(seen: Seen) -> Iterator[Finding]:
+    """Python's text and the generated parts: kinds that exist, and room for one sequence each."""
+    from stages.corpus.generated import KINDS
+
+    corpus = seen.params.corpus
+    shortest = min(phase.length for phase in seen.params.train.lengths)
+    sizes = {f"corpus.generated.{name}.bytes": one.bytes for name, one in corpus.generated.items()}
+    if corpus.source == "python" and corpus.python is not None:
+        sizes["corpus.python.max_bytes"] = corpus.python.max_bytes
+    for field, size in sizes.items():
+        if size < shortest:  # a token is a byte at the least
+            yield refuse(
+                field,
+                size,
+                f"less text than one sequence of {shortest} tokens",
+                "give more, or leave the part out",
+            )
+    for name, part in corpus.generated.items():
+        field = f"corpus.generated.{name}"
+        if unknown := sorted(set(part.kinds) - set(KINDS)):
+            yield refuse(
+                f"{field}.kinds", unknown[0], "no such kind", f"there are {', '.join(KINDS)}"
+            )
+        elif not sum(part.kinds.values()):
+            yield refuse(f"{field}.kinds", part.kinds, "no kind has a share", "give one")
+        if part.words[0] > part.words[1]:
+            yield refuse(
+                f"{field}.words", list(part.words), "the least is above the most", "swap the two"
             )
 
 

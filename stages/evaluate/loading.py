@@ -44,7 +44,10 @@ def load_any(folder: Path, field: str, yarn_factor: float | None, dtype: Any) ->
         return model
     import repo_model
 
-    return repo_model.extend(model, yarn_factor)
+    try:
+        return repo_model.extend(model, yarn_factor)
+    except ValueError as error:  # frequencies that are scaled already
+        raise UserError(f"{field}: --yarn x{yarn_factor:g}: {error}") from None
 
 
 def _plain(folder: Path, field: str, dtype: Any) -> Any:

@@ -27,6 +27,8 @@ def check(seen: Seen) -> Iterator[Finding]:
                 FIELD, params.source, "no such folder", "a hub id is OWNER/NAME, or `train`"
             )
             return
+        if params.source != seen.base.source:  # else the base's own check says it
+            yield from seen.unreachable(FIELD, params.source, cached=folder is not None)
         if (seen.root / params.source).is_dir():
             yield from _files(params.source, seen.root / params.source)
     yield from _of_the_base(seen, folder)

@@ -50,7 +50,7 @@ def _rate(seen: Seen, field: str, params: TrainParams) -> Iterator[Finding]:
     # Below a million parameters it is a toy that tests what goes through.
     wanted = recipe.learning_rate(max(shape.parameters, 1_000_000))
     sane = wanted / recipe.FAR <= params.lr <= wanted * recipe.FAR
-    if params.lr < training.ABSURD_LR and not sane:
+    if training.NO_LR < params.lr < training.ABSURD_LR and not sane:
         much = "much" if params.lr > wanted else "little"
         yield warn(
             f"{field}.lr",

@@ -15,6 +15,7 @@ from stages.corpus.cost import (
 from stages.training.params import TrainingParams
 
 ABSURD_LR, ABSURD_EPS, ABSURD_DECAY = 0.1, 1e-2, 0.05
+NO_LR, ABSURD_Z_LOSS = 1e-12, 1.0
 MANY_PASSES, TOO_MANY_PASSES = 4.0, 100.0
 """Repeated data are worth almost as much as new up to some four passes (arXiv 2305.16264); a hundred
 passes are a mistake in a number."""
@@ -39,6 +40,8 @@ def check(seen: Seen, field: str, params: TrainingParams, window: int | None) ->
         )
     if params.lr >= ABSURD_LR:
         yield refuse(f"{field}.lr", params.lr, "no model survives that", "give 1e-3 or less")
+    if params.lr <= NO_LR:
+        yield refuse(f"{field}.lr", params.lr, "no weight would move", "give 1e-5 or more")
     yield from _optimizer(field, params)
     yield from _sources(seen, field, params)
     yield from _passes(seen, field, params, longest)
@@ -58,6 +61,17 @@ def _optimizer(field: str, params: TrainingParams) -> Iterator[Finding]:
     if params.eps >= ABSURD_EPS:
         yield refuse(
             f"{field}.eps", params.eps, "far above any gradient: no weight would move", "give 1e-8"
+        )
+    elif params.grad_clip <= params.eps:
+        yield refuse(
+            f"{field}.grad_clip",
+            params.grad_clip,
+            f"every gradient would vanish beside eps {params.eps:g}",
+            "the paper's is 1",
+        )
+    if params.z_loss >= ABSURD_Z_LOSS:
+        yield refuse(
+            f"{field}.z_loss", params.z_loss, "as heavy as the loss itself", "the paper's is 1e-5"
         )
     if params.lr < ABSURD_LR and params.lr * params.weight_decay >= ABSURD_DECAY:
         yield refuse(

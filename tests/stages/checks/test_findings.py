@@ -49,6 +49,11 @@ PARAMS: dict[str, tuple[dict[str, Any], str, str]] = {
     "lr of a toy": ({"train.lr": 3e-3}, "warn", "train.lr"),
     "lr of nothing": ({"train.lr": 1e-9}, "warn", "train.lr"),
     "lr beyond all": ({"train.lr": 1.0}, "refuse", "train.lr"),
+    "lr that moves nothing": ({"train.lr": 1e-30}, "refuse", "train.lr"),
+    "clip": ({"train.grad_clip": 1e-30}, "refuse", "train.grad_clip"),
+    "z loss": ({"train.z_loss": 5.0}, "refuse", "train.z_loss"),
+    "analysis of more than there is": ({"analyze.samples": 10**8}, "refuse", "analyze.samples"),
+    "epsilon": ({"analyze.epsilon": 1e9}, "refuse", "analyze.epsilon"),
     "betas": ({"train.betas": [1.0, 0.95]}, "refuse", "train.betas"),
     "eps": ({"train.eps": 1.0}, "refuse", "train.eps"),
     "decay": ({"train.weight_decay": 5000.0}, "refuse", "train.weight_decay"),
@@ -279,6 +284,46 @@ def test_a_base_from_scratch_waits_for_the_tokens(check: Check) -> None:
     (found,) = check({"base.needs": "README.md"})
     assert (found.level, found.field) == ("refuse", "base.needs")
     assert check({"base.needs": "data/tokens"}) == []
+
+
+SHORT = "corpus.generated.short"
+SCRATCH: dict[str, tuple[str, Any]] = {
+    "ten bytes of Python": ("corpus.python.max_bytes", 10),
+    "five bytes of a part": (f"{SHORT}.bytes", 5),
+    "kind": (f"{SHORT}.kinds", {"poems": 1.0}),
+    "no share": (f"{SHORT}.kinds", {"lists": 0.0}),
+    "words": (f"{SHORT}.words", [50, 10]),
+    "embedding": ("base.start.embedding_std", 1e6),
+    "direction": ("base.start.shared_direction", 1e9),
+}
+
+
+@pytest.mark.parametrize("name", SCRATCH)
+def test_generated_documents_and_first_weights(name: str, check: Check) -> None:
+    field, value = SCRATCH[name]
+    assert check(profile="tiny") == []
+    (found,) = check({field: value}, profile="tiny")
+    assert (found.level, found.field) == ("refuse", field), found.line
+
+
+def test_a_hub_id_that_nobody_can_fetch(
+    own: Own, check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    given = {**own, "base.source": "no/one", "base.needs": "data/tokenizer"}
+    given["tokenizer.source"] = "no/one"
+    offline = {"HF_HUB_OFFLINE": "1"}
+    (found,) = check(given, environment=offline)
+    assert (found.level, found.field) == ("refuse", "base.source")
+    assert "'no/one'" in found.line and "HF_HUB_OFFLINE" in found.line
+    assert [one.level for one in check(given, environment=offline, planning=True)] == ["warn"]
+    assert check(given) == []
+    kept = tmp_path / "hub" / "models--no--one"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs" / "main").write_text("abc")
+    (kept / "snapshots").mkdir()
+    write_model(kept / "snapshots" / "abc")
+    assert check(given, environment=offline) == []
 
 
 def test_gpus_that_would_stand_idle_are_a_warning(check: Check) -> None:
