@@ -48,7 +48,6 @@ def test_a_model_that_does_not_tell_its_factor_is_refused() -> None:
 @pytest.mark.parametrize(
     ("rope", "factor"),
     [
-        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}, 2.0),
         ({"rope_type": "default"}, 0.5),
     ],
 )
