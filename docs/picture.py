@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 WIDTH, HEIGHT = 1040, 1000
-"""Of the part of the page that is shown, CSS pixels: the first table and the plots below it."""
+"""Of the part of the page that is shown, CSS pixels: the answer and the first rows below it."""
 
 
 def take(report: Path, picture: Path) -> None:
-    """Open ``report`` in a headless Chromium and save a picture of its results."""
+    """Open ``report`` in a headless Chromium and save a picture of its first screen."""
     from playwright.sync_api import sync_playwright
 
     program = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -24,7 +24,6 @@ def take(report: Path, picture: Path) -> None:
         browser = playwright.chromium.launch(executable_path=program, args=sandbox)
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.goto(report.resolve().as_uri())
-        page.locator("#results").evaluate("heading => heading.scrollIntoView()")
         page.screenshot(path=picture)
         browser.close()
 

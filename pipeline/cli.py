@@ -1,6 +1,6 @@
 """The command ``repo-pipeline``.
 
-An error is one line that names the field, the value and the mend; exit code 2 is the user's
+An error is one line that names the field, the value and the fix; exit code 2 is the user's
 mistake, 75 "try again", 1 a failure. ``--debug`` shows the trace.
 """
 
@@ -142,14 +142,14 @@ def serve(port: Port = 4200) -> None:
 
 @app.command()
 def doctor(port: Port = 4200) -> None:
-    """Say what is missing or misconfigured here, and the mend; exit code 1 if something is."""
+    """Say what is missing or misconfigured here, and the fix; exit code 1 if something is."""
     from pipeline.doctor import examine
 
     found = examine(Path.cwd(), port)
     width = max(len(finding.subject) for finding in found)
     for finding in found:
-        mend = f"; mend: {finding.mend}" if finding.mend else ""
-        print(f"{finding.verdict:6}{finding.subject:{width}}  {finding.found}{mend}")
+        fix = f"; fix: {finding.fix}" if finding.fix else ""
+        print(f"{finding.verdict:6}{finding.subject:{width}}  {finding.found}{fix}")
     if any(finding.verdict == "wrong" for finding in found):
         raise typer.Exit(FAILED)
 

@@ -1,4 +1,4 @@
-"""``repo-pipeline doctor``: what is missing or misconfigured on this machine, and the mend of each."""
+"""``repo-pipeline doctor``: what is missing or misconfigured on this machine, and the fix of each."""
 
 import importlib.metadata
 import os
@@ -36,7 +36,7 @@ class Finding(NamedTuple):
     verdict: Verdict
     subject: str
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine(root: Path, port: int) -> list[Finding]:
@@ -67,8 +67,8 @@ def _python() -> Iterator[Finding]:
     yield Finding("ok" if good else "wrong", "Python", version, "" if good else "use 3.11 or newer")
     for program in ("git", "make"):
         path = shutil.which(program)
-        mend = "" if path else f"install {program}"
-        yield Finding("ok" if path else "wrong", program, path or "not found", mend)
+        fix = "" if path else f"install {program}"
+        yield Finding("ok" if path else "wrong", program, path or "not found", fix)
 
 
 def _packages(root: Path) -> Iterator[Finding]:
@@ -79,8 +79,8 @@ def _packages(root: Path) -> Iterator[Finding]:
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            mend = "pip install -c constraints.txt -e '.[pipeline]'"
-            yield Finding("wrong", name, "not installed", mend)
+            fix = "pip install -c constraints.txt -e '.[pipeline]'"
+            yield Finding("wrong", name, "not installed", fix)
             continue
         wanted = tested.get(name)
         if wanted in (None, version.partition("+")[0]):
@@ -170,8 +170,8 @@ def _port(root: Path, port: int) -> Iterator[Finding]:
             probe.bind(("127.0.0.1", port))
             yield Finding("ok", f"port {port}", "free for repo-pipeline serve")
         except OSError as error:
-            mend = "repo-pipeline serve --port ANOTHER"
-            yield Finding("note", f"port {port}", str(error.strerror), mend)
+            fix = "repo-pipeline serve --port ANOTHER"
+            yield Finding("note", f"port {port}", str(error.strerror), fix)
 
 
 def _dvc(root: Path) -> Iterator[Finding]:
@@ -188,8 +188,8 @@ def _dvc(root: Path) -> Iterator[Finding]:
         )
     name = repo.config["core"].get("remote")
     if not name:
-        mend = "dvc remote add -d NAME URL, to share data and models or to submit"
-        yield Finding("note", "DVC remote", "none", mend)
+        fix = "dvc remote add -d NAME URL, to share data and models or to submit"
+        yield Finding("note", "DVC remote", "none", fix)
         return
     url = repo.config["remote"][name]["url"]
     try:
@@ -207,12 +207,12 @@ def _links(root: Path, cache: Path, kinds: list[str]) -> Finding:
     if working is None:
         return Finding("wrong", "DVC cache", "no link type works", "dvc config cache.type copy")
     if working == "copy":
-        mend = "put the cache on the project's file system: `dvc cache dir`"
-        return Finding("note", "DVC cache", f"{cache}, copies: data exist twice", mend)
+        fix = "put the cache on the project's file system: `dvc cache dir`"
+        return Finding("note", "DVC cache", f"{cache}, copies: data exist twice", fix)
     if working != kinds[0]:
         found = f"{cache}, {kinds[0]} does not work here: new data exist twice"
-        mend = f"dvc config --local cache.type {WITHOUT_REFLINK} (the first run does so)"
-        return Finding("note", "DVC cache", found, mend)
+        fix = f"dvc config --local cache.type {WITHOUT_REFLINK} (the first run does so)"
+        return Finding("note", "DVC cache", found, fix)
     return Finding("ok", "DVC cache", f"{cache}, {working}s")
 
 

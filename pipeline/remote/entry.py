@@ -11,7 +11,7 @@ import sys
 
 PREFIX = "::repo-event "
 """``pipeline.remote.events.PREFIX``, which an old Python could not import."""
-MEND = "give it an image of infra/docker, or submit from that version"
+FIX = "give it an image of infra/docker, or submit from that version"
 
 
 def another_version(wish):  # type: ignore[no-untyped-def]
@@ -22,7 +22,7 @@ def another_version(wish):  # type: ignore[no-untyped-def]
     )
     for name, theirs, ours in found:
         if theirs.split(".")[:2] != ours.split(".")[:2]:
-            return f"the cluster has {name} {theirs}, the run was sent with {ours}; {MEND}"
+            return f"the cluster has {name} {theirs}, the run was sent with {ours}; {FIX}"
     return None
 
 

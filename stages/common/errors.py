@@ -8,7 +8,7 @@ DONE, FAILED, USER_MISTAKE, TRY_AGAIN = 0, 1, 2, 75
 
 
 class UserError(Exception):
-    """What the user did wrong, in one line: the field, the value and the mend. Exit code 2."""
+    """What the user did wrong, in one line: the field, the value and the fix. Exit code 2."""
 
 
 class TryAgain(Exception):

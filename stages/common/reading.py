@@ -46,8 +46,8 @@ def _line(model: type[BaseModel], source: str, mistake: Any) -> str:
     where = ".".join(keys) or "(whole file)"
     if mistake["type"] == "extra_forbidden":
         near = difflib.get_close_matches(keys[-1], _fields(model, keys[:-1]), n=1)
-        mend = f"did you mean {near[0]!r}?" if near else "remove it"
-        return f"{source}: {where}: unknown key; {mend}"
+        fix = f"did you mean {near[0]!r}?" if near else "remove it"
+        return f"{source}: {where}: unknown key; {fix}"
     if mistake["type"] == "missing":
         return f"{source}: {where}: missing; add it"
     message = mistake["msg"].removeprefix("Value error, ")

@@ -21,6 +21,11 @@ from stages.report.inputs import Item
 
 SHORT = {"trained": "at the trained length", "extended": "extended", "loss": "validation loss"}
 
+HOLM = (
+    "An interval that leaves 0 out is no mark by itself: better and worse are said by Holm's rule for "
+    "the whole table, for of many comparisons chance alone puts some outside."
+)
+
 
 def verdict(
     items: Sequence[Item],
@@ -51,6 +56,7 @@ def verdict(
         else f"{label(focus)} against {label(reference)}: nothing was measured of both.",
         "tell": [
             *([f"What would tell: {'; '.join(asked)}."] if asked else []),
+            *([HOLM] if any(unmarked(card) for card in judged) else []),
             *(
                 [
                     f"All of this is about {runs}: {significance.SEEDS} seeds would tell how far "
@@ -61,6 +67,13 @@ def verdict(
             ),
         ],
     }
+
+
+def unmarked(card: Mapping[str, Any]) -> bool:
+    """Whether a reader of the interval alone would expect another word."""
+    if card["verdict"] in (verdicts.BETTER, verdicts.WORSE) or card.get("low") is None:
+        return False
+    return bool(card["low"] > 0 or card["high"] < 0)
 
 
 def _scores(

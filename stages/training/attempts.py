@@ -33,7 +33,7 @@ class Attempts:
         if starts > LIMIT:
             raise UserError(
                 f"{self._folder}: the workers died {LIMIT} times from {where} on without another "
-                "checkpoint; see Ray's logs for why (memory? a bad node?), mend it and run again"
+                "checkpoint; see Ray's logs for why (memory? a bad node?), fix it and run again"
             )
         if kept["from"] is not None:
             say(self._folder, f"a worker died: started anew from {where}")

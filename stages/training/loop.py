@@ -258,7 +258,7 @@ class Loop:
         return time.monotonic() - self.saved_at > wait
 
     def _finish_writing(self) -> None:
-        """Wait for the last checkpoint; one that could not be written is the user's to mend."""
+        """Wait for the last checkpoint; one that could not be written is the user's to fix."""
         with self.watchdog.own_work("writing the checkpoint"):
             self.writer.wait()
         dist.barrier()

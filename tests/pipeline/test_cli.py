@@ -52,7 +52,7 @@ def test_the_doctor_s_exit_code_says_whether_something_is_wrong(project: Path) -
     (project / "params.yaml").write_text("nonsense: 1\n")
     done = call(project, "doctor")
     assert done.returncode == 1
-    assert "mend:" in done.stdout
+    assert "fix:" in done.stdout
 
 
 def test_what_is_refused_makes_no_folder(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The doctor names what is wrong and the mend, and finds nothing wrong where nothing is."""
+"""The doctor names what is wrong and the fix, and finds nothing wrong where nothing is."""
 
 import os
 import socket
@@ -31,7 +31,7 @@ def test_a_sound_machine(checkup: Path) -> None:
     assert {"Python", "ray", "prefect", "memory", "cores", "DVC cache", "DVC remote"} <= {
         one.subject for one in found
     }
-    assert all(one.mend for one in found if one.verdict != "ok")
+    assert all(one.fix for one in found if one.verdict != "ok")
 
 
 def test_an_open_token_is_named_with_its_mend(checkup: Path) -> None:
@@ -40,7 +40,7 @@ def test_an_open_token_is_named_with_its_mend(checkup: Path) -> None:
     token.chmod(0o644)
     found = find(checkup, "secrets")
     assert found.verdict == "wrong"
-    assert found.mend == f"chmod 600 {token}"
+    assert found.fix == f"chmod 600 {token}"
     token.chmod(0o600)
     assert find(checkup, "secrets").verdict == "ok"
 
@@ -52,7 +52,7 @@ def test_a_taken_port(checkup: Path) -> None:
         port = taken.getsockname()[1]
         found = find(checkup, f"port {port}", port)
     assert found.verdict == "note"
-    assert "--port" in found.mend
+    assert "--port" in found.fix
 
 
 def test_bad_params(checkup: Path) -> None:
@@ -67,7 +67,7 @@ def test_other_versions_than_tested(checkup: Path) -> None:
     (checkup / "constraints.txt").write_text("ray==2.0.0\n")
     found = find(checkup, "ray")
     assert found.verdict == "note"
-    assert found.mend == "pip install ray==2.0.0"
+    assert found.fix == "pip install ray==2.0.0"
 
 
 def test_a_remote_that_cannot_be_reached(checkup: Path, shell: Shell) -> None:
@@ -77,7 +77,7 @@ def test_a_remote_that_cannot_be_reached(checkup: Path, shell: Shell) -> None:
     shell(checkup, "dvc", "remote", "add", "-f", "-d", "here", "ssh://127.0.0.1:1/nowhere")
     found = find(checkup, "DVC remote")
     assert found.verdict == "wrong"
-    assert found.mend
+    assert found.fix
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

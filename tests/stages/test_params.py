@@ -1,4 +1,4 @@
-"""params.yaml: the schema refuses what is wrong, in one line that names key, value and mend."""
+"""params.yaml: the schema refuses what is wrong, in one line that names key, value and fix."""
 
 from pathlib import Path
 from typing import Any

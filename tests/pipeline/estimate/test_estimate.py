@@ -74,7 +74,7 @@ def test_the_papers_run_on_8_h200(project_root: Path) -> None:
 
 
 def test_bad_machines_are_one_line(project_root: Path, tmp_path: Path) -> None:
-    for options, mend in (
+    for options, fix in (
         (["--gpu", "h2000"], "gpu is 'h2000': unknown; there are b200, h200"),
         (["--gpus", "8"], "name their kind too"),
         (["--gpu", "h200", "--gpus", "0"], "give at least 1"),
@@ -87,7 +87,7 @@ def test_bad_machines_are_one_line(project_root: Path, tmp_path: Path) -> None:
     ):
         done = command(project_root, *options)
         assert done.returncode == 2, options
-        assert mend in done.stderr
+        assert fix in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 

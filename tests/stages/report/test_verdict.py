@@ -11,7 +11,7 @@ import pytest
 from stages.common.files import read_json, read_jsonl, write_json
 from stages.evaluate import verdicts
 from stages.evaluate.significance import Difference
-from stages.report import forest
+from stages.report import forest, verdict
 from stages.report.stage import run
 from stages.report.summary import lines
 from tests.stages.report.fabricated_results import job, params, write_records, write_run
@@ -155,6 +155,20 @@ def test_what_would_tell_really_tells():
         outside = abs(value) >= less
         inside = abs(value) + less <= 1.0 + 1e-9
         assert outside or inside
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said", "expected"),
+    [
+        (-5.1, -0.8, verdicts.CANNOT_TELL, True),
+        (0.2, 3.0, verdicts.CANNOT_TELL, True),
+        (-5.1, -0.8, verdicts.WORSE, False),
+        (-2.4, 0.7, verdicts.CANNOT_TELL, False),
+        (None, None, verdicts.CANNOT_TELL, False),
+    ],
+)
+def test_an_interval_that_seems_to_contradict_its_word_is_explained(low, high, said, expected):
+    assert verdict.unmarked({"verdict": said, "low": low, "high": high}) is expected
 
 
 @pytest.mark.parametrize("variants", [("rope",), ("repo",), ("nope", "repo")])
