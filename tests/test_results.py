@@ -15,7 +15,7 @@ import yaml
 from stages.params import load
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = sorted(path.parent for path in (ROOT / "docs/results").glob("*/metrics.json"))
+FOLDERS = sorted(path.parent for path in (ROOT / "docs/results").glob("*/figures.json"))
 LARGEST = 3_000_000
 
 
@@ -40,7 +40,8 @@ def test_there_is_a_result() -> None:
 
 def test_it_is_whole(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()}
-    assert names == {"README.md", "report.html", "metrics.json", "params.yaml", "lock.yaml"}
+    figures = {"report.html", "figures.json", "metrics.json", "summary.csv"}
+    assert names == {"README.md", "params.yaml", "lock.yaml"} | figures
     assert (folder / "report.html").stat().st_size < LARGEST
     assert load(folder / "params.yaml").profile == folder.name
 
@@ -61,7 +62,7 @@ ROW = re.compile(r"^\|[^|]*?(niah_\w+|cwe|vt|with YaRN)[^|]*\| (\d+) \|(.*)\|$",
 
 
 def test_readme_s_scores_are_its_own() -> None:
-    metrics = json.loads((ROOT / "docs/results/tiny/metrics.json").read_text())
+    metrics = json.loads((ROOT / "docs/results/tiny/figures.json").read_text())
     rows = ROW.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(rows) >= 3
     task = ""
@@ -76,7 +77,7 @@ def test_readme_s_scores_are_its_own() -> None:
 
 
 def test_readme_s_losses_are_its_own() -> None:
-    metrics = json.loads((ROOT / "docs/results/tiny/metrics.json").read_text())
+    metrics = json.loads((ROOT / "docs/results/tiny/figures.json").read_text())
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (row,) = re.findall(r"^\| loss on held-out long documents.*$", text, re.MULTILINE)
     of = [
