@@ -71,7 +71,7 @@ def verdict(
 
 def unmarked(card: Mapping[str, Any]) -> bool:
     """Whether a reader of the interval alone would expect another word."""
-    if card["verdict"] in (verdicts.BETTER, verdicts.WORSE) or card.get("low") is None:
+    if card["verdict"] in (significance.BETTER, significance.WORSE) or card.get("low") is None:
         return False
     return bool(card["low"] > 0 or card["high"] < 0)
 
