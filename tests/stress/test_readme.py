@@ -1,4 +1,4 @@
-"""Every command of README's ``sh`` blocks, run in a fresh checkout; a new command needs a word here."""
+"""Every command in the `sh` blocks of README and guide, in a fresh checkout; a new one needs a word here."""
 
 import re
 import signal
@@ -14,6 +14,7 @@ from tests.e2e.own_model import bring
 pytestmark = [pytest.mark.stress, pytest.mark.slow, pytest.mark.e2e]
 ELSEWHERE = {
     "make test": "is what runs this",
+    "repo-pipeline submit --profile olmo2-1b --address https://head:8265": "needs a cluster",
     "repo-pipeline serve": "runs below, beside the command that needs it",
 }
 """Commands that are not run one by one, and why."""
@@ -42,7 +43,8 @@ def project(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Pro
 
 
 def test_every_command(project: Project, project_root: Path) -> None:
-    given = commands(project_root / "README.md")
+    pages = [project_root / "README.md", project_root / "docs/guide.md"]
+    given = list(dict.fromkeys(command for page in pages for command in commands(page)))
     assert "make run" in given
     served = None
     try:
