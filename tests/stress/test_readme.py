@@ -1,4 +1,4 @@
-"""Every command in the `sh` blocks of README and guide, in a fresh checkout; a new one needs a word here."""
+"""Every command in the `sh` blocks of README and guide, in a fresh checkout; a new one needs a word."""
 
 import re
 import signal
