@@ -48,24 +48,24 @@ def show_plan(decisions: Mapping[str, Decision]) -> None:
 
 
 def show_results(root: Path) -> None:
-    """The results as a table of text, and where the report is."""
+    """The answer and every score and loss as text, and where the report is."""
     report = root / "report" / "index.html"
     if not report.is_file():
         return
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.report.summary"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    text = "\n\n".join(_summary(root, *options) for options in ((), ("--all",)))
     with _unhurt():
         create_markdown_artifact(
             key="results",
-            markdown=f"```\n{done.stdout.strip()}\n```\n\nReport: `{report}`",
+            markdown=f"```\n{text}\n```\n\nReport: `{report}`",
             description="Scores and losses of this run",
         )
         create_link_artifact(key="report", link=report.as_uri(), link_text=str(report))
+
+
+def _summary(root: Path, *options: str) -> str:
+    command = [sys.executable, "-m", "stages.report.summary", *options]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 class StagePage:

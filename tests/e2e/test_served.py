@@ -73,7 +73,9 @@ def test_the_page_shows_one_task_per_stage_with_log_and_artifacts(
     assert any("Running stage 'corpus'" in line for line in logs)  # DVC's own lines as well
     artifacts = api.artifacts(run["id"])
     assert {"plan", "results", "report", "progress-train-repo-42"} <= set(artifacts)
-    assert "niah_single_1" in artifacts["results"]["data"]
+    results = artifacts["results"]["data"]
+    assert "RePo against RoPE: " in results  # the answer first, then every score
+    assert results.index("RePo against RoPE: ") < results.index("niah_single_1")
     assert "never ran here" in artifacts["plan"]["data"]
     assert artifacts["progress-train-repo-42"]["data"] == 100
 
