@@ -38,10 +38,13 @@ def share_hashes(repo: Any, root: Path) -> None:
     """Let DVC's ``repo`` of a view know the hashes that the project at ``root`` knows by path.
 
     DVC remembers a file's hash with its path, inode, time and size. In a view all but the path are the
-    same, so without this every plan would read all data again, 1.5 s a GB.
+    same, so without this every plan would read all data again, 1.5 s a GB. Where DVC has not run yet it
+    knows none, and opening its project would make the folder: a plan leaves nothing behind.
     """
     from dvc.repo import Repo
 
+    if not (root / ".dvc" / "tmp").is_dir():
+        return
     real = Repo(str(root))
     repo.state.hashes.close()
     repo.state.hashes = _Elsewhere(real.state.hashes, repo.root_dir, real.root_dir)

@@ -272,7 +272,7 @@ def test_a_cluster_file_plans(file: Path, tmp_path: Path) -> None:
 
 def test_every_target_has_a_one_page_runbook(project_root: Path) -> None:
     books = sorted((project_root / "docs" / "clusters").glob("*.md"))
-    assert [book.stem for book in books] == ["aws", "gcp", "kubernetes", "own-machines"]
+    assert [book.stem for book in books] == ["aws", "gcp", "kubernetes", "own-machines", "slurm"]
     for book in books:
         text = book.read_text()
         assert len(text.splitlines()) <= 60 and "Not tried" in text
