@@ -92,6 +92,9 @@ def test_a_stage_that_saves_has_its_grace_and_what_it_needs_lives_on(
     monkeypatch.setattr(process, "_stopping", threading.Event())
     monkeypatch.setattr(process, "STOP_SECONDS", 1.0)
     (project / "stages").mkdir()
+    (
+        project / "stages/__init__.py"
+    ).touch()  # else the checkout's own `stages` would be found first
     (project / "stages/slow.py").write_text(SAVES.replace("process_stop_seconds", "1.0"))
     graph = project / "dvc.yaml"
     graph.write_text(graph.read_text().replace("python one.py", "python -m stages.slow", 1))
@@ -110,7 +113,8 @@ def test_a_stage_that_saves_has_its_grace_and_what_it_needs_lives_on(
 
 
 def _until(true: Callable[[], bool]) -> None:
-    while not true():
+    until = time.monotonic() + 60
+    while not true() and time.monotonic() < until:
         time.sleep(0.05)
 
 
