@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from ruamel.yaml import YAML
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 import repo_model
 from pipeline.use import profiles
@@ -29,6 +28,7 @@ from stages.evaluate_base.stage import STAGE as EVALUATE_BASE
 from stages.extend.stage import STAGE as EXTEND
 from stages.report.stage import STAGE as REPORT
 from stages.train import stage as train
+from tests.stages.bytes_tokenizer import save_tokenizer
 from tests.stages.report.test_report_page import Page
 
 TRAINED, LENGTHS = 256, (256, 512, 1024)
@@ -94,13 +94,8 @@ def write_inputs(window: int) -> None:
     with open("params.yaml", "w") as file:
         YAML().dump(params, file)
     base_model(window).save_pretrained("source")
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    names = ["<eos>", "<pad>", *letters, *(f"extra{i}" for i in range(42))]
-    tokenizer = Tokenizer(models.BPE({name: i for i, name in enumerate(names)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
     paths.TOKENIZER.mkdir(parents=True)
-    tokenizer.save(str(paths.TOKENIZER / "tokenizer.json"))
+    save_tokenizer(paths.TOKENIZER)
     shutil.copyfile(paths.TOKENIZER / "tokenizer.json", "source/tokenizer.json")
     facts = {"vocab_size": VOCABULARY, "eos_id": 0, "pad_id": 1}
     write_json(paths.TOKENIZER / "manifest.json", facts)

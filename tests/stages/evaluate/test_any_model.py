@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from stages.benchmarks import nlgraph
-from stages.common.files import read_jsonl, write_json
+from stages.common.files import read_jsonl
 from stages.evaluate import any_model, extras, pool
+from tests.stages.bytes_tokenizer import save_tokenizer
+from tests.stages.evaluate.without_ray import in_this_process
 from tests.stages.nlgraph_questions import write as write_nlgraph
 
 WINDOW = 1000
@@ -23,13 +25,7 @@ SHAPE = {"vocab_size": 300, "eos_token_id": 0, "pad_token_id": 1, "bos_token_id"
 
 def save(folder: Path, model: Any) -> Path:
     model.save_pretrained(folder)
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    names = ["<eos>", "<pad>", *letters, *(f"extra{i}" for i in range(42))]
-    tokenizer = Tokenizer(models.BPE({name: i for i, name in enumerate(names)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text('{"eos_token": "<eos>"}')
+    save_tokenizer(folder)
     return folder
 
 
@@ -112,13 +108,6 @@ def test_longbench_from_a_folder(capsys, runs: Path, ray_session, tmp_path: Path
     assert "2 prompts cut" in text
     metrics = json.loads(Path("out/metrics.json").read_text())
     assert set(metrics["cells"]["multifieldqa_zh"]) == {"600"}
-
-
-def in_this_process(missing, folder, worker, arguments) -> None:
-    """An actor's work without Ray."""
-    maker = worker(*arguments)
-    for shard in missing:
-        write_json(folder / f"{shard.key}.json", maker.run(shard))
 
 
 def test_nlgraph_from_its_own_folder(

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 import repo_model
 from stages.common.files import read_json, write_json
 from stages.evaluate import pool
 from stages.report import reproduce
 from stages.report.paper import TABLE_1
+from tests.stages.bytes_tokenizer import save_tokenizer
+from tests.stages.evaluate.without_ray import in_this_process
 
 LENGTH = 900
 PE = {
@@ -42,20 +43,8 @@ def official(folder: Path) -> Path:
     kept = {k: v for k, v in stored.items() if k not in ("auto_map", "positions")}
     stock = {"architectures": ["Olmo2ForCausalLM"], "model_type": "olmo2", "rope_theta": 1e4}
     write_json(folder / "config.json", {**kept, **stock, "pe_config": PE})
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    names = ["<eos>", "<pad>", *letters]
-    tokenizer = Tokenizer(models.BPE({name: i for i, name in enumerate(names)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text('{"eos_token": "<eos>"}')
+    save_tokenizer(folder)
     return folder
-
-
-def in_this_process(missing, folder, worker, arguments) -> None:
-    maker = worker(*arguments)
-    for shard in missing:
-        write_json(folder / f"{shard.key}.json", maker.run(shard))
 
 
 def test_a_stand_in_goes_to_its_row_and_verdict(
