@@ -9,7 +9,13 @@ ALLOWED = {
     "repo_model": ("repo_model",),
     "stages": ("repo_model", "stages"),
     # The conductor takes params, estimates and what stages share; the work itself is a process.
-    "pipeline": ("pipeline", "stages.params", "stages.checks", "stages.common"),
+    "pipeline": (
+        "pipeline",
+        "stages.params",
+        "stages.checks",
+        "stages.common",
+        "stages.training.planned",
+    ),
 }
 PROJECT = tuple(ALLOWED)
 

@@ -18,6 +18,7 @@ from stages.common.cost import Cost, Layout
 from stages.common.findings import Finding
 from stages.common.variables import whole
 from stages.params import Params
+from stages.training.planned import Data
 
 RUNS = ("run", "maybe")
 """Actions of a plan that cost time; what is restored or up to date costs none."""
@@ -66,6 +67,8 @@ class Estimate:
     """What the checks of the stages say and let pass."""
     times: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Start and end of each stage, hours from now (``pipeline.schedule``)."""
+    data: Data | None = None
+    """What the trainings take of each source."""
     notes: tuple[str, ...] = ()
     """What was changed to fit the base model (``pipeline.recipe``)."""
 
@@ -85,6 +88,7 @@ class Estimate:
                 for name, (start, end) in self.times.items()
             ],
             "first_score_hours": self.first_score and self.first_score[1],
+            "data": self.data and self.data.as_json(),
             "notes": list(self.notes),
             "warnings": [one.line for one in self.warnings],
             "machine": {

@@ -13,6 +13,7 @@ from pipeline.estimate.view import project_with, share_hashes
 from pipeline.overrides import compose
 from stages.common.errors import UserError
 from stages.common.seen import Seen
+from stages.training.planned import data_of
 
 
 def machines(
@@ -78,4 +79,4 @@ def _reckon(
     warnings = check.decided(seen, decisions)
     found = estimate(seen.params, decisions, described)
     found = scheduled(found, seen.params, graph.upstream)
-    return replace(found, warnings=tuple(warnings))
+    return replace(found, warnings=tuple(warnings), data=data_of(seen.params, seen.root))

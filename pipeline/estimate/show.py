@@ -1,25 +1,51 @@
 """A plan with its estimate as a table for people, and the reasons behind its figures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeline.estimate.estimate import Estimate, Row
+from stages.training.planned import Data
 
 _HEAD = ("stage", "does", "tokens", "steps", "FLOPs", "params", "GB/GPU", "hours", "cost", "disk")
 
 
 def table(found: Estimate) -> str:
     """Aligned columns, a line of totals, then machine, reasons and what does not fit."""
-    rows = [_HEAD, *(_cells(row) for row in found.rows), _totals(found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    lines = [
+    lines = _aligned([_HEAD, *(_cells(row) for row in found.rows), _totals(found)], names=2)
+    lines[1:-1] = [f"{line}  {row.why}" for line, row in zip(lines[1:-1], found.rows, strict=True)]
+    data = [*_data(found.data), ""] if found.data and found.data.there else []
+    return "\n".join([*(line.rstrip() for line in lines), "", *data, *_reasons(found)])
+
+
+def _aligned(rows: Sequence[Sequence[str]], names: int) -> list[str]:
+    """Rows as lines; the first ``names`` columns begin at the left, the others end at the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
         "  ".join(
-            cell.ljust(width) if column < 2 else cell.rjust(width)
+            cell.ljust(width) if column < names else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
     ]
-    lines[1:-1] = [f"{line}  {row.why}" for line, row in zip(lines[1:-1], found.rows, strict=True)]
-    return "\n".join([*(line.rstrip() for line in lines), "", *_reasons(found)])
+
+
+def _data(found: Data) -> Iterator[str]:
+    """A line for each source: its tokens, and by training what is taken, its share and the passes."""
+    head = ["source", "tokens there"]
+    for field in found.trainings:
+        head += [f"{field} takes", "share", "passes"]
+    rows = [head]
+    for name, there in found.there.items():
+        size = f"{'' if name in found.exact else '~'}{_count(there)}" if there else "?"
+        row = [name, size]
+        for parts in found.trainings.values():
+            part = parts.get(name)
+            if part is None:
+                row += ["", "", ""] if parts else ["?", "?", "?"]
+            else:
+                passes = "?" if part.passes is None else f"{part.passes:.2f}"
+                row += [_count(part.tokens), f"{part.share:.1%}", passes]
+        rows.append(row)
+    yield from (line.rstrip() for line in _aligned(rows, names=1))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

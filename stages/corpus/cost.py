@@ -27,23 +27,49 @@ def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
 
 def text_bytes(params: "Params", root: Path = Path()) -> float | None:
     """UTF-8 bytes of all documents; none where that cannot be known offline."""
+    sizes = list(source_bytes(params, root).values())
+    known = [size for size in sizes if size is not None]
+    return float(sum(known)) if len(known) == len(sizes) else None
+
+
+def source_bytes(params: "Params", root: Path = Path()) -> dict[str, float | None]:
+    """UTF-8 bytes of each source of documents; none where that cannot be known offline."""
     corpus = params.corpus
-    generated = sum(part.bytes for part in corpus.generated.values())
-    for one in corpus.sources.values():
-        if one.kind == "hub":
-            return None
-        if one.kind == "local" and one.path is not None:
-            if not (root / one.path).exists():
-                return None
-            generated += _bytes_at(root / one.path)
-    if corpus.source == "named":
-        return float(generated)
-    if corpus.source == "python" and corpus.python:
-        return float(corpus.python.max_bytes + generated)
-    if corpus.source == "local" and corpus.path and (root / corpus.path).exists():
-        return float(generated + _bytes_at(root / corpus.path))
-    known = KNOWN_TOKENS.get(corpus.dataset or "")
-    return known * BYTES_PER_TOKEN + generated if known else None
+    found: dict[str, float | None] = {}
+    if corpus.source == "python":
+        found["python"] = float(corpus.python.max_bytes) if corpus.python else None
+    elif corpus.source == "local":
+        found["local"] = _of_path(corpus.path, root)
+    elif corpus.source == "hub":
+        tokens = KNOWN_TOKENS.get(corpus.dataset or "")
+        found["hub"] = tokens * BYTES_PER_TOKEN if tokens else None
+    found |= {name: float(part.bytes) for name, part in corpus.generated.items()}
+    for name, one in corpus.sources.items():
+        if one.kind != "tokens":
+            found[name] = _of_path(one.path, root) if one.kind == "local" else None
+    return found
+
+
+def source_tokens(params: "Params", root: Path = Path()) -> dict[str, float | None]:
+    """Tokens that each source has to train on: of ready files as they are, of documents estimated."""
+    kept = 1.0 - params.corpus.validation_share
+    each = bytes_per_token(params)
+    sizes = source_bytes(params, root)
+    found = {name: None if size is None else size / each * kept for name, size in sizes.items()}
+    ready = {name: float(ready_of(params, name, root)) for name in params.corpus.ready}
+    found |= {name: count * kept or None for name, count in ready.items()}
+    return {name: found.get(name) for name in params.corpus.names}
+
+
+def bytes_per_token(params: "Params", words: int | None = None) -> float:
+    """UTF-8 bytes that a token stands for, by the size of the vocabulary (``words``: if known else)."""
+    words = vocabulary(params) or words
+    return BYTES_PER_TOKEN_SMALL if words and words < 8192 else BYTES_PER_TOKEN
+
+
+def _of_path(path: str | None, root: Path) -> float | None:
+    there = path is not None and (root / path).exists()
+    return float(_bytes_at(root / path)) if there and path is not None else None
 
 
 def _bytes_at(path: Path) -> int:
@@ -70,8 +96,5 @@ def ready_of(params: "Params", name: str, root: Path = Path()) -> int:
 
 def tokens(params: "Params") -> int | None:
     """Tokens that are made of the documents, estimated."""
-    size, words = text_bytes(params), vocabulary(params)
-    if size is None:
-        return None
-    each = BYTES_PER_TOKEN_SMALL if words and words < 8192 else BYTES_PER_TOKEN
-    return round(size / each)
+    size = text_bytes(params)
+    return None if size is None else round(size / bytes_per_token(params))

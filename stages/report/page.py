@@ -10,7 +10,7 @@ from markupsafe import Markup
 from ruamel.yaml import YAML
 
 from stages.params import Params
-from stages.report import figures, forest, paper_tables, readings, tables
+from stages.report import data, figures, forest, paper_tables, readings, tables
 from stages.report.formats import label
 from stages.report.inputs import Item
 
@@ -79,6 +79,7 @@ def _tables(metrics: dict[str, Any]) -> dict[str, tables.Table | None]:
         "plain_scores": tables.plain_scores(metrics) if metrics["plain"] else None,
         "plain_losses": tables.plain_losses(metrics) if metrics["plain"] else None,
         "training": tables.training(metrics),
+        "data": data.table(metrics["data"]) if metrics["data"] else None,
         "positions": tables.heads(metrics) if metrics["positions"] else None,
         "attention": paper_tables.attention(metrics),
         "patterns": paper_tables.patterns(metrics),

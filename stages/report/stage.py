@@ -17,7 +17,7 @@ from stages.common.files import write_json
 from stages.common.outs import building
 from stages.common.stage import Job, Stage
 from stages.params import Params
-from stages.report import paper
+from stages.report import data, paper
 from stages.report.formats import each_cell, labelled
 from stages.report.headline import COLUMNS, headline, rows
 from stages.report.inputs import Item, read_items
@@ -62,6 +62,7 @@ def everything(items: Sequence[Item], params: Params) -> dict[str, Any]:
         "seeds": list(params.seeds),
         "lengths": list(params.benchmarks.lengths),
         **collect(items, params.reference),
+        "data": data.collect(params),
         "paper": paper.as_metrics(),
         "provenance": provenance(items),
     }

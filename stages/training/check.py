@@ -2,23 +2,16 @@
 
 from collections.abc import Iterator
 
-from stages.common.cost import vocabulary
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen
-from stages.corpus.cost import (
-    BYTES_PER_TOKEN,
-    BYTES_PER_TOKEN_SMALL,
-    ready_of,
-    ready_tokens,
-    text_bytes,
-)
+from stages.corpus.cost import bytes_per_token, ready_tokens, source_tokens, text_bytes
 from stages.training.params import TrainingParams
+from stages.training.realised import MANY_PASSES, expected
 
 ABSURD_LR, ABSURD_EPS, ABSURD_DECAY = 0.1, 1e-2, 0.05
 NO_LR, ABSURD_Z_LOSS = 1e-12, 1.0
-MANY_PASSES, TOO_MANY_PASSES = 4.0, 100.0
-"""Repeated data are worth almost as much as new up to some four passes (arXiv 2305.16264); a hundred
-passes are a mistake in a number."""
+TOO_MANY_PASSES = 100.0
+"""A mistake in a number."""
 
 
 def check(seen: Seen, field: str, params: TrainingParams, window: int | None) -> Iterator[Finding]:
@@ -44,8 +37,10 @@ def check(seen: Seen, field: str, params: TrainingParams, window: int | None) ->
         yield refuse(f"{field}.lr", params.lr, "no weight would move", "give 1e-5 or more")
     yield from _optimizer(field, params)
     yield from _sources(seen, field, params)
-    yield from _passes(seen, field, params, longest)
-    yield from _targets(seen, field, params)
+    told = list(_passes(seen, field, params, longest))
+    yield from told
+    if not told:
+        yield from _of_sources(seen, field, params)
     yield from _machine(seen, params)
 
 
@@ -104,8 +99,7 @@ def _passes(seen: Seen, field: str, params: TrainingParams, longest: int) -> Ite
     size = text_bytes(seen.params, seen.root)
     if size is None:
         return
-    words = vocabulary(seen.params) or (seen.base.config or {}).get("vocab_size")
-    each = BYTES_PER_TOKEN_SMALL if words and words < 8192 else BYTES_PER_TOKEN
+    each = bytes_per_token(seen.params, (seen.base.config or {}).get("vocab_size"))
     ready = ready_tokens(seen.params, seen.root)
     there = (size / each + ready) * (1.0 - seen.params.corpus.validation_share)
     # A token is a byte at the least: what is refused is refused by any tokenizer.
@@ -128,27 +122,35 @@ def _passes(seen: Seen, field: str, params: TrainingParams, longest: int) -> Ite
         )
 
 
-def _targets(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding]:
-    """Passes over each ready source with a target: their tokens are known before anything is made."""
-    held_out = seen.params.corpus.validation_share
-    for number, phase in enumerate(params.lengths):
-        if not isinstance(phase.sources, dict):
+def _of_sources(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding]:
+    """Passes over each source whose size is known before anything is made."""
+    there = source_tokens(seen.params, seen.root)
+    if any(name not in there for phase in params.lengths for name in phase.sources or ()):
+        return  # named already
+    for name, part in expected(params, there).items():
+        most = _most_passes(params, name)
+        over = most is not None and part.passes is not None and part.passes > most
+        if part.passes is None or not (part.many or over):
             continue
-        for name, weight in (phase.weights or {}).items():
-            if name not in seen.params.corpus.ready:
-                continue
-            there = ready_of(seen.params, name, seen.root) * (1.0 - held_out)
-            passes = params.tokens * phase.share * weight / max(there, 1.0)
-            most = phase.sources[name].max_passes
-            if there and (passes > MANY_PASSES or (most is not None and passes > most)):
-                level = refuse if most is not None and passes > most * 1.01 else warn
-                yield level(
-                    f"{field}.lengths.{number}.sources.{name}",
-                    weight,
-                    f"{passes:,.1f} passes over its {there:,.0f} tokens"
-                    + (f", max_passes is {most:g}" if most is not None else ""),
-                    "lower its target, or give more text",
-                )
+        # A size that is estimated from bytes refuses nothing.
+        exact = name in seen.params.corpus.ready and most is not None
+        refused = exact and most is not None and part.passes > most * 1.01
+        yield (refuse if refused else warn)(
+            f"{field}.lengths",
+            f"{name}: {part.share:.1%}",
+            f"{part.passes:,.1f} passes over its {there[name] or 0:,.0f} tokens"
+            + (f", max_passes is {most:g}" if most is not None else ""),
+            "lower its target, or give more text",
+        )
+
+
+def _most_passes(params: TrainingParams, name: str) -> float | None:
+    found = [
+        phase.sources[name].max_passes
+        for phase in params.lengths
+        if isinstance(phase.sources, dict) and name in phase.sources
+    ]
+    return min((most for most in found if most is not None), default=None)
 
 
 def _machine(seen: Seen, params: TrainingParams) -> Iterator[Finding]:

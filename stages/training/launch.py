@@ -16,18 +16,28 @@ from stages.common.ray_session import session
 from stages.common.tokens import TokenStore
 from stages.training import attention
 from stages.training.attempts import Attempts
+from stages.training.counted import counted
 from stages.training.engine import zero_stage
 from stages.training.execution import Execution, from_environment
 from stages.training.loop import train
 from stages.training.order import DataOrder, parts_per_step
-from stages.training.run import LOG, MISTAKE, RESERVE, RESERVE_BYTES, SAVE, STOP, STOPPED, Run
+from stages.training.realised import MANY_PASSES
+from stages.training.run import (
+    LOG,
+    MISTAKE,
+    RESERVE,
+    RESERVE_BYTES,
+    SAVE,
+    SOURCES,
+    STOP,
+    STOPPED,
+    Run,
+)
 from stages.training.screen import Screen
 from stages.training.share import COLLECTIVES_S, takes_part
 from stages.training.told import draining_nodes, saving_at_drain, saving_first
 
 MOST_RESTARTS = 1000
-MANY_PASSES = 4.0
-"""Repeated text is worth almost as much as new up to here (arXiv 2305.16264)."""
 """For Ray; ``Attempts`` ends a run that dies without getting further."""
 
 
@@ -52,11 +62,14 @@ def _check(run: Run, vocabulary: int) -> None:
             f"{run.tokens} has a vocabulary of {store.vocab_size}, the model's embedding only "
             f"{vocabulary} rows; use the base model's own tokenizer"
         )
-    for source, part in DataOrder(store, run.params, run.seed).realised().items():
-        many = f"; above {MANY_PASSES:g} passes new text would teach more"
+    DataOrder(store, run.params, run.seed)  # raises where a source cannot give what is asked
+    parts = counted(store.manifest, run.params, run.seed)
+    write_json(run.folder / SOURCES, {name: part._asdict() for name, part in parts.items()})
+    for source, part in parts.items():
+        many = f"; above {MANY_PASSES:g} passes new text would teach more" if part.many else ""
         print(
-            f"data: {source}: {part.tokens:,} tokens, {part.share:.2%} of the training, "
-            f"{part.passes:.2f} passes{many if part.passes > MANY_PASSES else ''}",
+            f"{'warning: ' if many else ''}data: {source}: {part.tokens:,} tokens, "
+            f"{part.share:.2%} of the training, {part.passes:.2f} passes{many}",
             flush=True,
         )
 

@@ -4,25 +4,13 @@ The counts are exact to one sequence. The sources' sequences are spread evenly, 
 in every part of the phase as well. All of it follows from the params and the number of sequences.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.errors import UserError
 from stages.common.tokens import TokenStore
 from stages.training.params import LengthPhase
-
-
-class Part(NamedTuple):
-    """What a training takes of a source."""
-
-    tokens: int
-    share: float
-    """Of all tokens of the training."""
-    passes: float
-    """Over the source's tokens; a pass is one reading of every whole sequence."""
+from stages.training.realised import shared_out
 
 
 class Mixture:
@@ -74,22 +62,3 @@ class Mixture:
             found = np.random.Generator(np.random.PCG64(draw)).permutation(self.chunks[source])
             known = self._permutations[source] = epoch, found
         return known[1]
-
-
-def shared_out(sequences: int, weights: list[float]) -> list[int]:
-    """Whole numbers in the ratio of ``weights`` (sum 1) that add up: by the largest remainders."""
-    exact = [sequences * weight for weight in weights]
-    counts = [int(value) for value in exact]
-    left = sorted(range(len(exact)), key=lambda n: (counts[n] - exact[n], n))
-    for number in left[: sequences - sum(counts)]:
-        counts[number] += 1
-    return counts
-
-
-def realised(taken: Mapping[str, int], there: Mapping[str, int]) -> dict[str, Part]:
-    """Tokens, share and passes by source from tokens taken and tokens there."""
-    total = sum(taken.values())
-    return {
-        name: Part(tokens, tokens / total, tokens / max(1, there[name]))
-        for name, tokens in taken.items()
-    }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stages.common.errors import UserError
 from stages.common.tokens import TokenStore
-from stages.training.mixture import Mixture, Part, realised, shared_out
+from stages.training.mixture import Mixture
 from stages.training.params import Repetition, TrainingParams
 from stages.training.progress import DataPosition
 
@@ -88,26 +88,6 @@ class DataOrder:
             step, tokens, phase.index, sequence, self._store.fingerprint, self._seed
         )
 
-    def realised(self) -> dict[str, Part]:
-        """What the whole training takes of each source; by size where sources have no targets."""
-        taken: dict[str, int] = {}
-        for phase in self.phases:
-            tokens = phase.steps * phase.rows * phase.length
-            mixture = self._mixtures.get(phase.index)
-            if mixture is not None:
-                parts = {name: count * phase.length for name, count in mixture.counts.items()}
-            else:
-                names = phase.sources or self._store.sources("train")
-                sizes = [self._size(name) for name in names]
-                shares = [size / sum(sizes) for size in sizes]
-                parts = dict(zip(names, shared_out(tokens, shares), strict=True))
-            for name, part in parts.items():
-                taken[name] = taken.get(name, 0) + part
-        return realised(taken, {name: self._size(name) for name in taken})
-
-    def _size(self, source: str) -> int:
-        return len(self._store.stream("train", [source]))
-
     def batch(self, step: int, first: int, count: int) -> NDArray[np.int64]:
         """Token ids ``[count, length]`` of rows ``first..first+count`` of the global batch."""
         phase = self.phase(step)
@@ -118,7 +98,7 @@ class DataOrder:
             mixed = [mixture.read(number) for number in range(start, start + count)]
             return np.stack(mixed).astype(np.int64)
         picked = (
-            int(_shuffled(self._seed, phase.index, number // chunks, chunks)[number % chunks])
+            int(shuffled(self._seed, phase.index, number // chunks, chunks)[number % chunks])
             for number in range(start, start + count)
         )
         rows = [stream.read(chunk * phase.length, phase.length) for chunk in picked]
@@ -140,7 +120,8 @@ def varied(ids_BT: NDArray[np.int64], rule: Repetition) -> NDArray[np.bool_]:
 
 
 @lru_cache(maxsize=2)
-def _shuffled(seed: int, phase: int, epoch: int, chunks: int) -> NDArray[np.int64]:
+def shuffled(seed: int, phase: int, epoch: int, chunks: int) -> NDArray[np.int64]:
+    """Order of a stream's chunks in a pass (``epoch``, from 0)."""
     return np.random.Generator(np.random.PCG64([seed, phase, epoch])).permutation(chunks)
 
 

@@ -17,6 +17,8 @@ MISTAKE = "mistake.json"
 RESERVE, RESERVE_BYTES = "reserve", 65536
 """Room that is given up on a full disk, so that the user can still be told."""
 LIVE = "live.json"
+SOURCES = "sources.json"
+"""What the run takes of each source: tokens, share, passes."""
 LOG = "log.jsonl"
 """The loss curve; it comes last and means done."""
 

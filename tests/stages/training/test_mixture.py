@@ -10,15 +10,18 @@ from pydantic import ValidationError
 from stages.common.errors import UserError
 from stages.common.files import read_json
 from stages.common.tokens import DTYPE, TokenStore
-from stages.training.mixture import shared_out
+from stages.training.counted import counted
 from stages.training.order import DataOrder
 from stages.training.params import LengthPhase, TrainingParams
+from stages.training.realised import expected, shared_out
 
 LENGTH = 16
 
 
-def _params(given: TrainingParams, sources: Any, tokens: int = 100 * 128) -> TrainingParams:
-    phase = {"length": LENGTH, "share": 1.0, "sources": sources}
+def _params(
+    given: TrainingParams, sources: Any, tokens: int = 100 * 128, length: int = LENGTH
+) -> TrainingParams:
+    phase = {"length": length, "share": 1.0, "sources": sources}
     return TrainingParams(**{**given.model_dump(), "tokens": tokens, "lengths": (phase,)})
 
 
@@ -56,9 +59,11 @@ def test_shares_hold_everywhere_and_whatever_the_workers(
     assert abs(np.mean(of_b) - share) <= 0.5 / len(of_b) + 1e-9
     for start in range(0, len(of_b) - 100, 50):
         assert abs(np.mean(of_b[start : start + 100]) - share) <= 0.02
-    found = order.realised()
-    assert found["b"].share == pytest.approx(share, abs=1e-3)
+    found = counted(store.manifest, params, 1)
+    assert found["b"].tokens == sum(of_b) * LENGTH
+    assert found["b"].share == pytest.approx(share, abs=1e-3)  # 0.1 points
     assert sum(part.tokens for part in found.values()) == params.tokens
+    assert expected(params, {"a": 2200.0, "b": 1100.0}) == found
     assert found["b"].passes == pytest.approx(found["b"].tokens / 1100)
 
 
@@ -103,9 +108,31 @@ def test_whole_numbers_add_up() -> None:
     assert shared_out(0, [0.5, 0.5]) == [0, 0]
 
 
-def test_without_targets_sources_are_taken_by_size(
-    store: TokenStore, training_params: TrainingParams, tokens: Path
+@pytest.mark.parametrize("length", [16, 128])
+@pytest.mark.parametrize("amount", [128, 3 * 128, 100 * 128])
+def test_what_is_read_is_counted_to_the_token(
+    length: int, amount: int, store: TokenStore, training_params: TrainingParams
 ) -> None:
-    found = DataOrder(store, _params(training_params, None), 1).realised()
-    assert found["b"].share == pytest.approx(1100 / 3300, abs=1e-3)
+    """Also of sequences across shards and sources, and over part of a pass or many."""
+    params = _params(training_params, None, amount, length)
+    order = DataOrder(store, params, 1)
+    ids = np.concatenate([order.batch(n, 0, order.rows(n)) for n in range(order.steps)])
+    found = counted(store.manifest, params, 1)
+    assert found["b"].tokens == int((ids >= 32).sum())
+    assert found["a"].tokens == int((ids < 32).sum())
+    assert sum(part.share for part in found.values()) == pytest.approx(1.0)
+
+
+def test_before_a_run_sources_without_targets_are_taken_by_size(
+    store: TokenStore, training_params: TrainingParams
+) -> None:
+    params = _params(training_params, None)
+    found = expected(params, {"a": 2200.0, "b": 1100.0})
+    assert found["b"].share == pytest.approx(1 / 3, abs=1e-3)
     assert found["a"].passes == pytest.approx(found["b"].passes, abs=1e-2)
+    real = counted(store.manifest, params, 1)
+    assert found["b"].share == pytest.approx(real["b"].share, abs=1e-2)
+    assert expected(params, {"a": 2200.0, "b": None}) == {}  # not known offline
+    targets = _params(training_params, {"a": {"share": 0.5}, "b": {"share": 0.5}})
+    unknown = expected(targets, {"a": 2200.0, "b": None})
+    assert (unknown["b"].tokens, unknown["b"].passes) == (targets.tokens // 2, None)

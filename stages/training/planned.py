@@ -1,0 +1,52 @@
+"""What each training would take of each source, before a run: the rows under a plan's table."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stages.corpus.cost import source_tokens
+from stages.params import Params
+from stages.training.params import TrainingParams
+from stages.training.realised import Part, expected
+
+
+class Data(NamedTuple):
+    """Sources, their tokens, and what trainings take of them."""
+
+    there: Mapping[str, float | None]
+    """Tokens to train on, by source; none: not known offline."""
+    exact: frozenset[str]
+    """Sources whose tokens are counted; the others' are estimated from bytes."""
+    trainings: Mapping[str, Mapping[str, Part]]
+    """By the params' field; empty parts where sizes that are needed are not known."""
+
+    def as_json(self) -> dict[str, Any]:
+        """``{sources: {name: {tokens, exact}}, trainings: {field: {name: Part}}}``."""
+        return {
+            "sources": {
+                name: {"tokens": size and round(size), "exact": name in self.exact}
+                for name, size in self.there.items()
+            },
+            "trainings": {
+                field: {name: part._asdict() for name, part in parts.items()}
+                for field, parts in self.trainings.items()
+            },
+        }
+
+
+def data_of(params: Params, root: Path) -> Data:
+    """Of all trainings that the params have; variants with values of their own have their own rows."""
+    there = source_tokens(params, root)
+    trainings = {field: expected(one, there) for field, one in _trainings(params)}
+    return Data(there, frozenset(params.corpus.ready), trainings)
+
+
+def _trainings(params: Params) -> Iterator[tuple[str, TrainingParams]]:
+    if params.base.training is not None:
+        yield "base", params.base.training
+    yield "train", params.train
+    for name in params.variants:
+        if params.definitions[name].train.overrides:
+            yield f"train {name}", params.train_of(name)
+    if params.extend.training is not None:
+        yield "extend", params.extend.training
