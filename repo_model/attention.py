@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils.generic import maybe_autocast
 
 from .family_facts import facts_of
 from .frequencies import Fp32Frequencies, rotary_frequencies
@@ -139,11 +140,11 @@ class RepoAttentionMixin(nn.Module):
         exact = torch.promote_types(hidden_BTC.dtype, torch.float32)
         if device == "cpu":
             h_BTC = hidden_BTC.to(exact)
-        elif torch.is_autocast_enabled(device):
+        elif device != "meta" and torch.is_autocast_enabled(device):
             h_BTC = hidden_BTC.to(torch.get_autocast_dtype(device))
         else:
             h_BTC = hidden_BTC
-        with torch.autocast(device, enabled=False):
+        with maybe_autocast(device, enabled=False):
             z_BTK = self.final_map(F.silu(self.gate_map(h_BTC)) * self.content_map(h_BTC))
         return self.positions(z_BTK)
 
@@ -187,6 +188,12 @@ class RepoAttentionMixin(nn.Module):
         q_BTHD, k_BTKD, v_BTKD = self.project(hidden_states)
         if self.position_type == "repo":
             z_BTK = self.learned_positions(hidden_states)
+            if (here := k_BTKD.shape[2]) != (heads := z_BTK.shape[2]):
+                raise ValueError(
+                    f"layer {self.layer_idx} learns positions for {heads} key/value heads and has "
+                    f"{here} of them here: learned positions do not run tensor parallel; use one "
+                    "device for a layer (data or pipeline parallel, device_map)"
+                )
             q_BTHD, k_BTKD = self.rotary(q_BTHD, k_BTKD, z_BTK)
         q_BHTD, k_BKTD, v_BKTD = (x.transpose(1, 2) for x in (q_BTHD, k_BTKD, v_BTKD))
         if past_key_values is not None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from .configuration_repo import YARN_LAYERS
 from .loading import load
+from .recording import base_of
 from .rope_settings import extendable, put_extendable
 from .yarn import kept, put_factor, trained_length
 
@@ -66,7 +67,7 @@ def extend(
     put_extendable(config, rope)
     config.yarn_layers = layers
     put_factor(config, factor, original)
-    model.base_model.reset_frequencies()
+    base_of(model).reset_frequencies()
     return model
 
 

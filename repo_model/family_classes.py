@@ -110,7 +110,10 @@ class RepoModelMixin(RepoInitMixin):
     def __init__(self, config: Any) -> None:
         super().__init__(config)  # type: ignore[call-arg]
         self.rotary_emb = self.rotary_class(config)
-        for layer_idx, position_type in enumerate(config.positions):
+        layers, positions = config.num_hidden_layers, config.positions
+        if len(positions) < layers:
+            raise ValueError(f"positions has {len(positions)} entries, num_hidden_layers={layers}")
+        for layer_idx, position_type in enumerate(positions[:layers]):
             if position_type != "rope":
                 self.layers[layer_idx].self_attn = self.attention_class(config, layer_idx)
         self.post_init()
@@ -133,10 +136,10 @@ def _forward(stock: Any) -> Any:
 
     @functools.wraps(stock)
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling():
-            return stock(self, *args, **kwargs)
         if kwargs.pop("output_positions", False):
             return with_positions(self, forward, *args, **kwargs)
+        if torch.compiler.is_compiling():
+            return stock(self, *args, **kwargs)
         past = kwargs.get("past_key_values")
         rotation = {"rope": self.config.rope_parameters, "yarn_layers": self.config.yarn_layers}
         if getattr(past, "rotation", rotation) != rotation:

@@ -42,11 +42,23 @@ class PositionRecorder:
         return keep
 
 
+def base_of(model: Any) -> Any:
+    """The base model of ours within a language model, adapters (PEFT), or a compiled module.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for module in model.modules():
+        if hasattr(module, "reset_frequencies"):
+            return module
+    raise ValueError(f"{type(model).__name__} holds no model with learned positions")
+
+
 def position_taps(model: Any) -> dict[int, PositionTap]:
     """The tap of every RePo layer of a model, by layer index."""
     return {
         i: layer.self_attn.positions
-        for i, layer in enumerate(model.base_model.layers)
+        for i, layer in enumerate(base_of(model).layers)
         if hasattr(layer.self_attn, "positions")
     }
 
@@ -97,6 +109,7 @@ def _replacing(
     return replace
 
 
+@torch.compiler.disable
 def with_positions(model: Any, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Run `forward` of a base or language model and add z to its output, as transformers does.
 
@@ -116,7 +129,7 @@ def with_positions(model: Any, forward: Callable[..., Any], *args: Any, **kwargs
         for layer, tap in position_taps(model).items():
             stack.callback(tap.register_forward_hook(keep(layer)).remove)
         out = forward(model, *args, **kwargs)
-    positions = tuple(found.get(i) for i in range(len(model.base_model.layers)))
+    positions = tuple(found.get(i) for i in range(len(base_of(model).layers)))
     if isinstance(out, tuple):
         return (*out, positions)
     out["positions"] = positions
