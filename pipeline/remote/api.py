@@ -23,6 +23,8 @@ TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=10.0)
 CLEAR = "REPO_TOKEN_IN_CLEAR"
 """1: send the token over http:// to another host."""
+HEADERS = "RAY_JOB_HEADERS"
+"""Ray's own variable: headers that a proxy before the dashboard wants, as a JSON object."""
 TOKEN_HELP = (
     "put it in RAY_AUTH_TOKEN, in a file of mode 0600 that RAY_AUTH_TOKEN_PATH names, "
     "or in ~/.ray/auth_token"
@@ -42,14 +44,14 @@ class Jobs:
             raise UserError(f"address names a user or password; {TOKEN_HELP}")
         self.address = address.rstrip("/")
         refuse_bad_network()
-        token = _token()
+        self.headers = _headers()
         open_to_all = parts.scheme == "http" and parts.hostname not in LOOPBACK
-        if token and open_to_all and os.environ.get(CLEAR) != "1":
+        if self.headers and open_to_all and os.environ.get(CLEAR) != "1":
+            what = "the token" if "authorization" in self.headers else f"what {HEADERS} holds"
             raise UserError(
-                f"address is {address!r}: the token would go in clear; use https:// or a "
+                f"address is {address!r}: {what} would go in clear; use https:// or a "
                 f"tunnel (ssh -L 8265:localhost:8265), or set {CLEAR}=1 on a network that you trust"
             )
-        self.headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=self.address, headers=self.headers, timeout=TIMEOUT)
 
     def check(self) -> None:
@@ -173,6 +175,27 @@ def _info(row: dict[str, Any]) -> JobInfo:
         started_ms=row.get("start_time"),
         ended_ms=row.get("end_time"),
     )
+
+
+def _headers() -> dict[str, str]:
+    """Of every request, names in small letters: the token's, and those of ``RAY_JOB_HEADERS``.
+
+    A proxy's own ``Authorization`` takes the token's place, as with Ray's client.
+    """
+    token = _token()
+    found = {"authorization": f"Bearer {token}"} if token else {}
+    text = os.environ.get(HEADERS, "").strip()
+    if not text:
+        return found
+    try:
+        given = json.loads(text)
+        more = {name.lower(): value for name, value in given.items()}
+        httpx.Headers(more).raw  # noqa: B018 - names and values that no header can have
+        assert all(isinstance(value, str) and value.isprintable() for value in more.values())
+    except (ValueError, AttributeError, TypeError, AssertionError):
+        # The value may hold a credential: it is not repeated.
+        raise UserError(f'{HEADERS} is no JSON object of strings, {{"name": "value"}}') from None
+    return {**found, **more}
 
 
 def _token() -> str | None:

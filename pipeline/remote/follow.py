@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from pipeline.remote.events import PREFIX, Event, parse
 from pipeline.remote.target import JobInfo, Target, Unreachable
-from stages.common.errors import UserError
+from stages.common.errors import TryAgain, UserError
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0)
 """Waits between attempts to reach the cluster again; the last for ever."""
@@ -17,11 +17,12 @@ def lines(jobs: Target, job: str, lost: Callable[[str], None]) -> Iterator[str]:
     A connection that is lost is made anew; the server sends the log from its start each time, and
     what was seen is passed over. ``lost`` is told once for each loss.
     """
-    seen, part, failures = 0, "", 0
+    seen, part, failures, known = 0, "", 0, False
     while True:
         ended = False
         try:
-            info = _require(jobs, job)
+            info = _require(jobs, job, known)
+            known = True
             ended = info.ended
             if info.status != "PENDING":
                 skip = seen
@@ -63,7 +64,7 @@ def ended(jobs: Target, job: str, wait_s: float = 30.0) -> JobInfo:
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            info = _require(jobs, job)
+            info = _require(jobs, job, known=True)
             if info.ended or time.monotonic() > deadline:
                 return info
         except Unreachable:
@@ -72,8 +73,14 @@ def ended(jobs: Target, job: str, wait_s: float = 30.0) -> JobInfo:
         time.sleep(0.5)
 
 
-def _require(jobs: Target, job: str) -> JobInfo:
+def _require(jobs: Target, job: str, known: bool) -> JobInfo:
+    """The job; ``known``: it was there a moment ago, so its head was started anew and forgot it."""
     info = jobs.find(job)
-    if info is None:
-        raise UserError(f"job {job!r}: {jobs.address} does not know it; its Ray may be a new one")
-    return info
+    if info is not None:
+        return info
+    if known:
+        raise TryAgain(
+            f"{jobs.address} was started anew and does not know job {job!r} any more; "
+            "submit again to go on from its last checkpoint"
+        )
+    raise UserError(f"job {job!r}: {jobs.address} does not know it; its Ray may be a new one")

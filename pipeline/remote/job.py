@@ -25,6 +25,7 @@ from pipeline.place import private
 from pipeline.remote.checkout import checkout, runs_folder
 from pipeline.remote.events import PREFIX, Tail, event
 from pipeline.remote.package import WISH
+from pipeline.remote.pushing import Pushing
 from pipeline.remote.remotes import one_line
 from pipeline.remote.run_folder import RunFolder, small_files
 from stages.common import grace
@@ -52,7 +53,8 @@ class Job:
         home.check_writable()
         self.tell("running", f"checked out {self.wish['commit'][:12]} on {os.uname().nodename}")
         self._pull()
-        code, line = self._flow()
+        with Pushing(self.folder, self.events, self.environment):
+            code, line = self._flow()
         self._push()
         card = {
             **{key: self.wish[key] for key in ("run", "commit", "tree", "targets")},

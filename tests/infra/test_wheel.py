@@ -46,7 +46,7 @@ def test_its_command_ends_with_one_line(wheel: Path, tmp_path: Path) -> None:
     told = subprocess.run(
         [python, "-I", script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert told.returncode == 1
+    assert told.returncode == 2
     (line,) = told.stderr.splitlines()
     assert "the library repo_model alone" in line
     assert "git clone" in line

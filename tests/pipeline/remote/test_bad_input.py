@@ -110,6 +110,32 @@ def test_the_token(laptop: Laptop, server: Server, code: int, said: str) -> None
     assert laptop.environment["RAY_AUTH_TOKEN"] not in line
 
 
+def test_headers_that_a_proxy_before_the_dashboard_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "t0ken")
+    monkeypatch.setenv("RAY_JOB_HEADERS", '{"X-Team": "a", "cookie": "b=c"}')
+    wanted = {"authorization": "Bearer t0ken", "x-team": "a", "cookie": "b=c"}
+    assert Jobs("https://head").headers == wanted
+    monkeypatch.setenv("RAY_JOB_HEADERS", '{"Authorization": "Basic abc"}')  # the proxy's own
+    assert Jobs("https://head").headers == {"authorization": "Basic abc"}
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/dev/null")
+    monkeypatch.setenv("RAY_JOB_HEADERS", '{"cookie": "s3cret"}')
+    with pytest.raises(UserError, match="RAY_JOB_HEADERS holds would go in clear"):
+        Jobs("http://head:8265")
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "[]", '"x"', '{"a": 1}', '{"a": "s3cret\\r\\nb: c"}', '{"\u00fc \\n": "s3cret"}']
+)
+def test_odd_headers_are_one_line_that_repeats_nothing(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_JOB_HEADERS", text)
+    with pytest.raises(UserError, match="RAY_JOB_HEADERS is no JSON object") as caught:
+        Jobs("https://head")
+    assert "s3cret" not in str(caught.value)
+
+
 def test_edits_are_refused_or_sent_on_request(laptop: Laptop, server: Server) -> None:
     address = server(ray())
     (laptop.folder / "stages" / "common" / "errors.py").open("a").write("# edited\n")

@@ -18,7 +18,7 @@ from pipeline.remote import follow
 from pipeline.remote.api import Jobs
 from pipeline.remote.events import PREFIX, Tail, parse
 from pipeline.remote.submission import Request, outcome, submit
-from stages.common.errors import UserError
+from stages.common.errors import TryAgain, UserError
 from tests.pipeline.remote.conftest import Answer, Laptop
 
 SECRET = "planted-" + "s3cr3t" * 4
@@ -197,6 +197,31 @@ def test_following_survives_a_lost_connection_and_repeats_nothing() -> None:
     found = list(follow.lines(Flaky(), "job", lost.append))  # type: ignore[arg-type]
     assert found == ["one", "two", "three", "last, without an end"]
     assert len(lost) == 1 and "the job goes on" in lost[0]
+
+
+def test_a_head_that_was_started_anew_is_another_try_and_no_mistake() -> None:
+    from pipeline.remote.target import JobInfo
+
+    class Forgetful:
+        """Knows the job until its connection is lost."""
+
+        address, tails = "http://head", 0
+
+        def find(self, job: str) -> JobInfo | None:
+            return None if self.tails else JobInfo(job, "RUNNING", "", {}, None, None, None)
+
+        def tail(self, job: str) -> Any:
+            self.tails += 1
+            yield "step 1\n"
+
+    found = follow.lines(Forgetful(), "job", lambda line: None)  # type: ignore[arg-type]
+    assert next(found) == "step 1"
+    with pytest.raises(TryAgain, match=r"started anew .* submit again"):
+        next(found)
+    never = Forgetful()
+    never.tails = 1
+    with pytest.raises(UserError, match="does not know it"):
+        next(follow.lines(never, "job", lambda line: None))  # type: ignore[arg-type]
 
 
 def test_ctrl_c_detaches_and_leaves_the_job(
