@@ -121,9 +121,14 @@ def _settle(document: Any, changes: Mapping[str, Any], root: Path, before: Any) 
             base.pop("revision", None)
     if "tokenizer.source" in changes and "tokenizer.revision" not in changes:
         document["tokenizer"].pop("revision", None)
+    named = any(key.startswith("corpus.sources") for key in changes)
     if "corpus.path" in changes and "corpus.source" not in changes:
         corpus["source"] = "local"
-    named = any(key.startswith("corpus.sources") for key in changes)
+        if before == NAMED and not named:  # the profile's documents give way to one's own
+            names = list(corpus.pop("sources"))
+            notes.append(
+                f"your documents alone (were {', '.join(names[:3])}, … {len(names)} sources)"
+            )
     if (named or {"corpus.path", "corpus.source"} & set(changes)) and "corpus.needs" not in changes:
         corpus["needs"] = _watched(corpus)
     if corpus.get("source") != before:
@@ -149,8 +154,8 @@ def _watched(corpus: Any) -> str:
     entries = list(sources.values()) if isinstance(sources, dict) else []
     if corpus.get("source") == "local":
         entries.insert(0, corpus)
-    given = [one.get("path") for one in entries if isinstance(one, dict)]
-    paths = [path for path in given if isinstance(path, str)]
+    given = [one.get("path") or one.get("files") for one in entries if isinstance(one, dict)]
+    paths = list(dict.fromkeys(path for path in given if isinstance(path, str)))
     return paths[0] if len(paths) == 1 else watched(paths)
 
 

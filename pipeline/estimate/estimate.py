@@ -9,6 +9,7 @@ from pipeline.cluster_file import ClusterFile
 from pipeline.estimate.machines import (
     BANDWIDTH_SHARE,
     DECODE_PASS_S,
+    NETWORK_BYTES_PER_S,
     Machine,
     layout,
     machine,
@@ -122,6 +123,7 @@ class Estimate:
             "hours_high": sum(most for _, _, most in hours),
             "cost": None if self.machine.price is None else sum(row.money or 0 for row in rows),
             "disk_bytes": round(sum(row.cost.disk_bytes or 0 for row in rows)),
+            "fetch_bytes": round(sum(row.cost.fetch_bytes for row in rows)),
         }
 
 
@@ -176,7 +178,7 @@ def _cost(name: str, params: Params, how: Layout) -> Cost:
 def _hours(cost: Cost, on: Machine) -> tuple[float, float, float] | None:
     if cost.flops is None and cost.core_seconds is None:
         return None
-    aside = (cost.core_seconds or 0.0) / on.cores
+    aside = (cost.core_seconds or 0.0) / on.cores + cost.fetch_bytes / NETWORK_BYTES_PER_S
     if on.bandwidth:
         read = cost.decode_bytes / (on.bandwidth * BANDWIDTH_SHARE)
         aside += max(cost.decode_passes * DECODE_PASS_S, read) / on.devices

@@ -19,6 +19,8 @@ CORE_FLOPS = 18e9
 CORES_PER_GPU = 16
 DECODE_PASS_S = 0.0176
 """Least time of a decoding pass: launch-bound (PAPER.md section 1, OLMo-2 1B)."""
+NETWORK_BYTES_PER_S = 100e6
+"""What is fetched comes at so much (assumed: a link of 1 Gbit/s)."""
 BANDWIDTH_SHARE = 0.6
 """Of the peak that decoding reaches (assumed)."""
 

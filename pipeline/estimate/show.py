@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from pipeline.estimate.estimate import Estimate, Row
+from pipeline.estimate.machines import NETWORK_BYTES_PER_S
 from stages.training.planned import Data
 
 _HEAD = ("stage", "does", "tokens", "steps", "FLOPs", "params", "GB/GPU", "hours", "cost", "disk")
@@ -86,6 +87,15 @@ def _reasons(found: Estimate) -> Iterator[str]:
     yield f"machine: {on.describe()}" + (
         f"; {on.price:g} per {'GPU-hour' if on.gpus else 'hour'}" if on.price is not None else ""
     )
+    sums = found.totals()
+    if sums["fetch_bytes"]:
+        wanted, speed = sums["fetch_bytes"], NETWORK_BYTES_PER_S
+        counted = found.data and all(n in found.data.exact for n in found.data.there)
+        yield (
+            f"to fetch: {_bytes(wanted)}{'' if counted else ' (from rounded counts)'}, "
+            f"{wanted / speed / 3600:.1f} h at {speed / 1e6:.0f} MB/s (assumed)"
+        )
+        yield f"disk at its peak: {_bytes(sums['disk_bytes'])}, the fetched files and checkpoints in it"
     trained = [row for row in found.rows if row.cost.memory and row.cost.tokens and row.cost.flops]
     if on.gpus and trained:
         row = trained[-1]

@@ -61,6 +61,8 @@ class Cost:
     """Forward passes of one token each, over batches, on one GPU."""
     decode_bytes: float = 0.0
     """Read from GPU memory by those passes."""
+    fetch_bytes: float = 0.0
+    """Read over the network."""
     disk_bytes: float | None = None
     note: str = ""
 

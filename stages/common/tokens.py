@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from stages.common.errors import UserError
 from stages.common.files import fingerprint, read_json
+from stages.common.token_files import home
 
 DTYPE = np.dtype("<u4")
 Ids = NDArray[np.uint32]
+LISTED = "listed"
+"""``outside`` of a shard whose file is one of a published list (``stages.common.token_files``)."""
 SPLIT = "validation"
 """The part whose loss is measured and which nothing trains on."""
 
@@ -47,8 +50,10 @@ class TokenStream:
 class TokenStore:
     """The out of ``tokenize``; opening it checks every shard's size, which is cheap at any scale."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, token_files: Path | None = None) -> None:
+        """``token_files``: where files of a list are; none: as this process's ``REPO_*`` say, which a
+        worker on another machine does not have."""
+        self.folder, self._token_files = folder, token_files or home()
         self.manifest = read_json(folder / "manifest.json")
         for shard in self.manifest["shards"]:
             file = self._file(shard)
@@ -104,6 +109,8 @@ class TokenStore:
 
     def _file(self, shard: Mapping[str, Any]) -> Path:
         """The shard's file; one outside stands relative to the project: ``<project>/data/tokens``."""
+        if shard.get("outside") == LISTED:
+            return self._token_files / str(shard["file"])
         if shard.get("outside"):
             return Path(self.folder.absolute().parents[1] / shard["file"])
         return Path(self.folder / shard["file"])

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stages.common.errors import UserError
-from stages.common.findings import Finding, refuse, told
+from stages.common.findings import Finding, refuse, told, warn
 from stages.common.seen import Seen
+from stages.common.token_files import home
 from stages.corpus import ready_check as ready
-from stages.corpus.cost import text_bytes
+from stages.corpus.cost import fetch_bytes, text_bytes
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -19,7 +20,16 @@ def check(seen: Seen) -> Iterator[Finding]:
     for name, one in corpus.sources.items():
         if one.kind == "local" and one.path is not None:
             yield from _local(seen, name, one.path)
+        if one.kind == "hub" and one.revision is None:
+            level = warn if seen.planning else refuse
+            yield level(
+                f"corpus.sources.{name}.revision",
+                None,
+                "without one, the same params can mean other data tomorrow",
+                f"give a commit of {one.dataset}",
+            )
     yield from ready.check(seen)
+    yield from _room(seen)
     yield from _parts(seen)
     size = text_bytes(seen.params, seen.root)
     if size is not None and not seen.elsewhere and not seen.planning:
@@ -31,6 +41,23 @@ def check(seen: Seen) -> Iterator[Finding]:
                 f"text and tokens take {2 * size / 1e9:,.0f} GB, {free / 1e9:,.0f} GB are free",
                 "free some, or take fewer documents (corpus.max_documents)",
             )
+
+
+def _room(seen: Seen) -> Iterator[Finding]:
+    """Token files of lists that are still to be fetched, on the disk that takes them."""
+    wanted = fetch_bytes(seen.params, seen.root)
+    if not wanted or seen.elsewhere or seen.planning:
+        return
+    folder = home()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if wanted > free:
+        yield refuse(
+            "REPO_RUNS",
+            str(there),
+            f"token files of {wanted / 1e9:,.0f} GB are to be fetched, {free / 1e9:,.0f} GB are free",
+            "free some, or name a folder that has them (REPO_TOKEN_FILES)",
+        )
 
 
 def _parts(seen: Seen) -> Iterator[Finding]:

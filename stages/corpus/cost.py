@@ -9,9 +9,20 @@ from stages.common.errors import UserError
 if TYPE_CHECKING:
     from stages.params import Params
 
-KNOWN_TOKENS = {"allenai/dolmino-mix-1124": 843_000_000_000}
-"""Data sets of the hub by their whole size (rounded): that is what a source without ``max_documents``
-reads. OLMo-2's second stage was trained on 51.47 B chosen tokens of this one (PAPER.md section 3)."""
+KNOWN_TOKENS: dict[tuple[str | None, str | None], int] = {
+    ("allenai/dolmino-mix-1124", None): 843_000_000_000,
+    ("allenai/dolmino-mix-1124", "dclm"): 752_000_000_000,
+    ("allenai/dolmino-mix-1124", "flan"): 17_000_000_000,
+    ("allenai/dolmino-mix-1124", "math"): 10_700_000_000,
+    ("allenai/dolmino-mix-1124", "pes2o"): 58_600_000_000,
+    ("allenai/dolmino-mix-1124", "stackexchange"): 1_260_000_000,
+    ("allenai/dolmino-mix-1124", "wiki"): 3_700_000_000,
+}
+"""Data sets of the hub and their configurations by their whole size in tokens (rounded, of the data
+set's card): that is what a source without a limit reads. OLMo-2's second stage was trained on 51.47 B
+chosen tokens of this one (PAPER.md section 3)."""
+HASHED_PER_CORE_SECOND = 400e6
+"""Bytes of SHA-256 with the disk's reading (assumed)."""
 BYTES_PER_TOKEN = 4.27
 """Of a large vocabulary on English text (PERFORMANCE.md: 3.5 MB/s are 0.82 M tokens/s)."""
 BYTES_PER_TOKEN_SMALL = 2.5
@@ -20,9 +31,36 @@ BYTES_PER_TOKEN_SMALL = 2.5
 
 def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
     """Disk that the documents take."""
-    size = text_bytes(params)
+    size, wanted = text_bytes(params), fetch_bytes(params)
     note = "" if size is not None else "the size of the documents is not known offline"
-    return Cost(disk_bytes=size, note=note)
+    there = ready_tokens(params)
+    return Cost(
+        tokens=there or None,
+        core_seconds=there * 4 / HASHED_PER_CORE_SECOND if there else None,
+        fetch_bytes=wanted,
+        disk_bytes=size if size is None else size + wanted,
+        note=note,
+    )
+
+
+def fetch_bytes(params: "Params", root: Path = Path()) -> float:
+    """Of the token files of lists that are not here yet; reckoned from rounded tokens until learned."""
+    from stages.corpus.ready import known_of, list_of, place
+
+    total = 0.0
+    for name, source in params.corpus.ready.items():
+        if source.files is None:
+            continue
+        try:
+            one, known = list_of(name, source, root), known_of(source, root)
+        except UserError:
+            continue  # the stage's check says why
+        absent = [file for file in one.files if not place(source, file, root).is_file()]
+        if all(file in known for file in absent):
+            total += sum(known[file]["bytes"] for file in absent)
+        else:
+            total += one.bytes(known)[0] * len(absent) / len(one.files)
+    return total
 
 
 def text_bytes(params: "Params", root: Path = Path()) -> float | None:
@@ -41,12 +79,16 @@ def source_bytes(params: "Params", root: Path = Path()) -> dict[str, float | Non
     elif corpus.source == "local":
         found["local"] = _of_path(corpus.path, root)
     elif corpus.source == "hub":
-        tokens = KNOWN_TOKENS.get(corpus.dataset or "")
+        tokens = KNOWN_TOKENS.get((corpus.dataset, corpus.config))
         found["hub"] = tokens * BYTES_PER_TOKEN if tokens else None
     found |= {name: float(part.bytes) for name, part in corpus.generated.items()}
     for name, one in corpus.sources.items():
         if one.kind != "tokens":
-            found[name] = _of_path(one.path, root) if one.kind == "local" else None
+            known = KNOWN_TOKENS.get((one.dataset, one.config))
+            size = known * BYTES_PER_TOKEN if known else _of_path(one.path, root)
+            # What a limit asks for is taken to be there.
+            most = float(one.max_bytes) if one.max_bytes else None
+            found[name] = most if size is None else min(size, most or size)
     return found
 
 
@@ -68,6 +110,7 @@ def bytes_per_token(params: "Params", words: int | None = None) -> float:
 
 
 def _of_path(path: str | None, root: Path) -> float | None:
+    """Bytes of local documents; none for what is not here."""
     there = path is not None and (root / path).exists()
     return float(_bytes_at(root / path)) if there and path is not None else None
 
@@ -87,11 +130,28 @@ def ready_of(params: "Params", name: str, root: Path = Path()) -> int:
     """Tokens of one such source."""
     from stages.corpus.ready import described  # NumPy: only where there are such files
 
+    source = params.corpus.ready[name]
     try:
-        found = described(f"corpus.sources.{name}", params.corpus.ready[name], root)
+        found = described(f"corpus.sources.{name}", source, root)
         return sum(file.tokens for file in found)
     except UserError:
-        return 0  # the stage's check says why
+        if source.files is None:
+            return 0  # the stage's check says why
+    return round(listed_tokens(params, name, root)[0])
+
+
+def listed_tokens(params: "Params", name: str, root: Path = Path()) -> tuple[float, bool]:
+    """Tokens of a source of a list, and whether they are counted and not the list's rounded number."""
+    from stages.corpus.listed import ID_BYTES
+    from stages.corpus.ready import known_of, list_of
+
+    source = params.corpus.ready[name]
+    try:
+        one = list_of(name, source, root)
+        size, counted = one.bytes(known_of(source, root))
+    except UserError:
+        return 0.0, False
+    return size / ID_BYTES[one.dtype], counted
 
 
 def tokens(params: "Params") -> int | None:

@@ -37,6 +37,9 @@ class NamedSource(Section):
     """``local`` and ``hub``: documents. ``tokens``: files of token ids, made elsewhere."""
     path: str | None = None
     """``local`` and ``tokens``: a file or a folder, relative to the project or absolute."""
+    files: str | None = new(None)
+    """``tokens``, in place of ``path``: a published list of token files (``stages.corpus.listed``);
+    they are fetched once for all runs, or read where ``REPO_TOKEN_FILES`` has them."""
     dataset: str | None = None
     """``hub``: the dataset's id."""
     revision: str | None = None
@@ -45,6 +48,8 @@ class NamedSource(Section):
     on_bad_row: Literal["stop", "skip"] = "stop"
     max_documents: Count | None = None
     """``local`` and ``hub``: take at most so many documents; none: all."""
+    max_bytes: Count | None = new(None)
+    """``local`` and ``hub``: take documents until they have so many bytes of UTF-8; none: all."""
     dtype: Literal["uint16", "uint32"] | None = None
     """``tokens``: little-endian ids of files without a header (none: uint32, as OLMo's are). A file
     that begins as NumPy's .npy does says its own."""
@@ -57,8 +62,13 @@ class NamedSource(Section):
     @model_validator(mode="after")
     def _kind_is_described(self) -> Self:
         needed = "dataset" if self.kind == "hub" else "path"
-        if getattr(self, needed) is None:
+        if self.files is not None:
+            if self.kind != "tokens" or self.path is not None:
+                raise ValueError("files is for kind 'tokens', in place of path")
+        elif getattr(self, needed) is None:
             raise ValueError(f"kind {self.kind!r} needs the key {needed!r}")
+        if self.kind == "tokens" and (self.max_bytes or self.max_documents):
+            raise ValueError("max_bytes and max_documents are for documents, not for kind 'tokens'")
         own = {"dataset": "hub", "revision": "hub", "config": "hub", "dtype": "tokens",
                "tokenizer_hash": "tokens"}  # fmt: skip
         for key, kind in own.items():
@@ -113,9 +123,10 @@ class CorpusParams(Section):
         return self
 
     def _is_watched(self) -> None:
-        paths = [one.path for one in self.sources.values() if one.path is not None]
+        given = (one.path or one.files for one in self.sources.values())
+        paths = list(dict.fromkeys(path for path in given if path is not None))
         if self.source == "local" and self.path is not None:
-            paths.insert(0, self.path)
+            paths = [self.path, *(path for path in paths if path != self.path)]
         wanted = paths[0] if len(paths) == 1 else watched(paths)
         if wanted in (".", "/"):
             raise ValueError(

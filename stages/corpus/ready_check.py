@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, told, warn
 from stages.common.seen import Seen, model_folder
+from stages.corpus import listed
 from stages.corpus.params import NamedSource
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def _source(seen: Seen, name: str, source: NamedSource, folder: Path | None) -> 
     from stages.corpus.ready import described  # NumPy: only where there are such files
 
     key = f"corpus.sources.{name}"
+    if source.files is not None:
+        yield from _listed(seen, name, source, folder)
+        return
     assert source.path is not None
     if not seen.path(source.path).exists():
         level = seen.absent(source.path)
@@ -56,6 +60,33 @@ def _source(seen: Seen, name: str, source: NamedSource, folder: Path | None) -> 
             if line.startswith("corpus.")
             else refuse(f"{key}.path", source.path, why, fix or "correct it")
         )
+
+
+def _listed(seen: Seen, name: str, source: NamedSource, folder: Path | None) -> Iterator[Finding]:
+    """The list, the lock, the tokenizer; of the files what is here already."""
+    from stages.common.tokenizer_file import identity
+    from stages.corpus.ready import known_of, list_of, place
+
+    key = f"corpus.sources.{name}"
+    try:
+        one = list_of(name, source, seen.root)
+        known = known_of(source, seen.root)
+        for file in one.files:
+            path = place(source, file)
+            if path.is_file() and not seen.elsewhere:
+                listed.check(file, path.stat().st_size, None, known)
+    except UserError as error:
+        yield told(str(error))
+        return
+    if folder is not None and (folder / "tokenizer.json").is_file():
+        own = identity(folder)
+        if own != (source.tokenizer_hash or one.tokenizer_hash):
+            yield refuse(
+                f"{key}.files",
+                source.files,
+                f"its ids are of the tokenizer {one.tokenizer_hash}, that of this experiment is {own}",
+                "take that tokenizer, or your own documents (corpus.path)",
+            )
 
 
 def _against(

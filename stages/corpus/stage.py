@@ -39,6 +39,7 @@ def run(job: Job) -> None:
     params = job.params.corpus
     with workspace(job, []) as folder, building(paths.CORPUS) as out:
         _forget_other_files(params, folder)
+        ready.fetch_listed(params)
         for source in _sources(params):
             collect(params, source, folder)
         plans = ready.plans(params, folder)
@@ -61,7 +62,7 @@ def run(job: Job) -> None:
                 "version": VERSION,
                 "python": platform.python_version() if params.source == "python" else None,
                 "shards": [
-                    {name: value for name, value in count.items() if name != "cursor"}
+                    {k: value for k, value in count.items() if k not in ("cursor", "bytes")}
                     for count in counts
                 ],
                 **({"ready": sorted(plans)} if plans else {}),
@@ -75,7 +76,9 @@ def run(job: Job) -> None:
         print(f"corpus: {sum(c['train'] for c in counts):,} documents to train on", flush=True)
     for source, plan in plans.items():
         tokens = sum(file["tokens"] for file in plan["files"])
-        print(f"corpus: {source}: {tokens:,} tokens in {len(plan['files']):,} files", flush=True)
+        rounded = f" (listed as {plan['listed']:,}, rounded)" if "listed" in plan else ""
+        inside = f"{len(plan['files']):,} files"
+        print(f"corpus: {source}: {tokens:,} tokens in {inside}{rounded}", flush=True)
     if skipped := sum(count["skipped"] for count in counts):
         print(f"corpus: {skipped:,} rows skipped, the first: {_first_skipped(counts)}", flush=True)
 
@@ -122,26 +125,39 @@ def _documents(
 
 def collect(params: CorpusParams, source: str, folder: Path) -> None:
     """Write the source's shards that are not there yet; a shard's ``.done.json`` comes last."""
-    first, seen, cursor = 0, 0, (0, 0)
+    first, seen, size, cursor = 0, 0, 0, (0, 0)
     while (done := folder / f"{source}-{first:05d}.done.json").is_file():
         state = read_json(done)
         if state["last"]:
             return
         first, seen, cursor = first + 1, state["seen"], tuple(state["cursor"])
+        size = state.get("bytes", 0)
     limit = None if source in params.generated else params.max_documents
+    most = None
     if (named := params.sources.get(source)) is not None:
-        limit = named.max_documents
+        limit, most = named.max_documents, named.max_bytes
     progress = Progress(f"corpus {source}", limit, "documents")
     taken = _documents(params, source, seen, cursor)
+    if most is not None:
+        taken = _within(taken, most - size)
     splits = _splits(params, source, seen)
     for number in itertools.count(first):
         state = _shard(taken, splits, folder, f"{source}-{number:05d}", seen, limit)
-        seen = state["seen"]
+        seen, size = state["seen"], size + state.pop("bytes")
         state = {"source": source, "shard": number, **state}
+        if most is not None:
+            state["bytes"] = size
         write_json(folder / f"{source}-{number:05d}.done.json", state)
         progress.update(seen)
         if state["last"]:
             return
+
+
+def _within(taken: Iterator[Taken], room: int) -> Iterator[Taken]:
+    """Rows until their texts fill ``room`` bytes of UTF-8."""
+    while room > 0 and (row := next(taken, None)) is not None:
+        room -= len(row.text.encode()) if row.text is not None else 0
+        yield row
 
 
 def _shard(
@@ -155,7 +171,7 @@ def _shard(
     """Write one shard, a file for each split; returns its counts and where the source stands."""
     counts: dict[str, Any] = dict.fromkeys((*SPLITS, "skipped"), 0)
     state: dict[str, Any] = {"first_skipped": None, "cursor": (0, 0), "last": True}
-    size = 0
+    size = read = 0
     with ExitStack() as stack:
         files = {}
         for split in SPLITS:
@@ -171,6 +187,7 @@ def _shard(
                 state["first_skipped"] = state["first_skipped"] or row.problem
                 continue
             seen += 1
+            read += len(row.text.encode())
             split = next(splits)
             if row.text.strip():
                 counts[split] += 1
@@ -178,7 +195,7 @@ def _shard(
             if size >= SHARD_BYTES:
                 state["last"] = False
                 break
-    return {**counts, **state, "seen": seen}
+    return {**counts, **state, "seen": seen, "bytes": read}
 
 
 def _splits(params: CorpusParams, source: str, seen: int) -> Iterator[str]:

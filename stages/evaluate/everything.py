@@ -18,6 +18,7 @@ from stages.common import paths
 from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import fingerprint, read_json, sha256, write_json, write_jsonl
+from stages.common.token_files import home
 from stages.common.tokens import TokenStore
 from stages.common.trained import Trained
 from stages.evaluate import ends, perplexity, pool
@@ -74,6 +75,7 @@ def everything(reads: Reads, params: EvaluateParams, work: Path, out: Path) -> d
         paths.BENCHMARKS.absolute(),
         paths.TOKENS.absolute(),
         reads.folder.absolute(),
+        home(),
     )
     results = pool.finish(shards, work / "shards", Worker, places)
     found = {

@@ -28,7 +28,14 @@ DECODERS = {
 class Worker:
     """Computes shards one at a time; keeps the last model and file, for shards come in order."""
 
-    def __init__(self, root: Path, benchmarks: Path, tokens: Path, tokenizer: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        benchmarks: Path,
+        tokens: Path,
+        tokenizer: Path,
+        token_files: Path | None = None,
+    ) -> None:
         """``root`` is where model folders are relative to; the others hold what they are named for."""
         import torch
 
@@ -40,7 +47,7 @@ class Worker:
         self._model = lru_cache(maxsize=1)(lambda model: _load(root, model))
         self._vllm = lru_cache(maxsize=1)(lambda model: _load_vllm(root, tokenizer, model))
         self._samples = lru_cache(maxsize=1)(lambda file: list(read_jsonl(benchmarks / file)))
-        self._tokens = tokens
+        self._tokens, self._token_files = tokens, token_files
         self._encoder = Encoder(tokenizer)
         self._opening = self._encoder.opening()
 
@@ -59,7 +66,7 @@ class Worker:
             return self._continue(shard, partial(vllm_engine.generate, self._vllm(shard.model)))
         model = self._model(shard.model)
         if shard.kind == "windows":
-            stream = TokenStore(self._tokens).stream(SPLIT, [shard.source])
+            stream = TokenStore(self._tokens, self._token_files).stream(SPLIT, [shard.source])
             windows = [stream.read(row, shard.length).tolist() for row in shard.rows]
             return engine.window_losses(model, windows)
         found = self._continue(shard, partial(by[shard.engine], model))

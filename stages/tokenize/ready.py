@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stages.common.errors import UserError
 from stages.common.files import read_json, replacing, write_json
 from stages.common.tokenizer_file import identity
+from stages.common.tokens import LISTED
 
 BLOCK = 1 << 22
 """Ids read at once: 16 MB of uint32."""
@@ -69,7 +70,7 @@ def scan(
         if plan["whole_documents"]:
             raise cut_short(name, int(ids[-1]), eos_id)
         found = np.append(found, np.uint64(first))
-    entries = _split(file, found, plan["validation_share"], target)
+    entries = _split(file, found, plan, target)
     write_json(done, entries)
     return entries
 
@@ -83,10 +84,10 @@ def cut_short(name: str, last: int, eos_id: int) -> UserError:
 
 
 def _split(
-    file: dict[str, Any], ends: NDArray[np.uint64], held_out: float, target: Path
+    file: dict[str, Any], ends: NDArray[np.uint64], plan: dict[str, Any], target: Path
 ) -> list[dict[str, Any]]:
-    """Whole documents at the file's end, ``held_out`` of its tokens or a little more, validate."""
-    total = int(ends[-1])
+    """Whole documents at the file's end, ``validation_share`` of its tokens or more, validate."""
+    total, held_out = int(ends[-1]), plan["validation_share"]
     cut = int(np.searchsorted(ends, total * (1.0 - held_out), side="right")) - 1
     bounds = [0, int(ends[cut]) if 0 <= cut < len(ends) - 1 else total, total]
     entries = []
@@ -100,7 +101,7 @@ def _split(
             {
                 "split": split,
                 "file": file["file"],
-                "outside": True,
+                "outside": LISTED if "listed" in plan else True,
                 "start": start,
                 "tokens": end - start,
                 "documents": len(inside),

@@ -16,6 +16,7 @@ from stages.common.progress import Progress
 from stages.common.ray_session import session
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
+from stages.common.token_files import home
 from stages.tokenize import ready
 from stages.tokenize.encode import encode_file
 from stages.tokenize.version import VERSION
@@ -102,7 +103,8 @@ def _of_ready(
         for number, file in enumerate(plan["files"]):
             name = f"{source}-{number:05d}"
             words, target = tokenizer["vocab_size"], folder / READY / name
-            given = (Path.cwd(), file, rules, tokenizer["eos_id"], words, target)
+            root = home() if "listed" in plan else Path.cwd()
+            given = (root, file, rules, tokenizer["eos_id"], words, target)
             yield _Task(name, file["bytes"], ready.scan, given)
 
 

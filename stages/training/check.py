@@ -39,8 +39,9 @@ def check(seen: Seen, field: str, params: TrainingParams, window: int | None) ->
     yield from _sources(seen, field, params)
     told = list(_passes(seen, field, params, longest))
     yield from told
-    if not told:
-        yield from _of_sources(seen, field, params)
+    for one in _of_sources(seen, field, params):
+        if one.level == "refuse" or not told:
+            yield one
     yield from _machine(seen, params)
 
 

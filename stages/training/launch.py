@@ -56,7 +56,7 @@ def launch(name: str, run: Run, vocabulary: int, dry_run: bool = False) -> Path:
 
 def _check(run: Run, vocabulary: int) -> None:
     """Find the user's mistakes before anything is started."""
-    store = TokenStore(run.tokens)
+    store = TokenStore(run.tokens, run.token_files)
     if store.vocab_size > vocabulary:
         raise UserError(
             f"{run.tokens} has a vocabulary of {store.vocab_size}, the model's embedding only "

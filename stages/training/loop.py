@@ -79,7 +79,7 @@ class Loop:
     ) -> None:
         self.run, self.execution, self.rank, self.world = run, execution, rank, world
         self.watchdog = watchdog
-        store = TokenStore(run.tokens)
+        store = TokenStore(run.tokens, run.token_files)
         self.order = DataOrder(store, run.params, run.seed)
         self.parts = parts_per_step(run.params, world, execution.micro_batch_tokens)
         with watchdog.own_work("building the model"):

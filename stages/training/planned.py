@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stages.corpus.cost import source_tokens
+from stages.corpus.cost import listed_tokens, source_tokens
 from stages.params import Params
 from stages.training.params import TrainingParams
 from stages.training.realised import Part, expected
@@ -38,7 +38,12 @@ def data_of(params: Params, root: Path) -> Data:
     """Of all trainings that the params have; variants with values of their own have their own rows."""
     there = source_tokens(params, root)
     trainings = {field: expected(one, there) for field, one in _trainings(params)}
-    return Data(there, frozenset(params.corpus.ready), trainings)
+    exact = {
+        name
+        for name, source in params.corpus.ready.items()
+        if source.files is None or listed_tokens(params, name, root)[1]
+    }
+    return Data(there, frozenset(exact), trainings)
 
 
 def _trainings(params: Params) -> Iterator[tuple[str, TrainingParams]]:

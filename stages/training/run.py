@@ -1,11 +1,12 @@
 """What a training run is, and where it keeps its state."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
 
+from stages.common.token_files import home
 from stages.training.params import TrainingParams
 
 STOP = "stop"
@@ -39,6 +40,8 @@ class Run:
     """``stages.training.moments``: Adam's state to start from; none: from nothing."""
     reference_curve: Path | None = None
     """Loss curve (CSV) of the reference run on the same data, to be alarmed by; never a result."""
+    token_files: Path = field(default_factory=home)
+    """Where token files of a published list are (the driver knows)."""
 
     @property
     def checkpoints(self) -> Path:

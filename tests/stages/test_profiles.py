@@ -8,7 +8,10 @@ import torch
 import repo_model
 from pipeline.use import profiles
 from stages.base.stage import config_of
+from stages.corpus.cost import fetch_bytes, source_tokens
+from stages.corpus.ready import list_of
 from stages.params import Params, load
+from stages.training.realised import expected
 
 OLMO2_VOCABULARY, EOS, PAD = 100352, 100257, 100277
 
@@ -72,3 +75,27 @@ def test_the_tiny_base_has_the_weights_its_start_says(tmp_path: Path) -> None:
     torch.testing.assert_close(head_VD, 0.02 * (embedding_VD - shared_D), atol=5e-3, rtol=0)
     values = model.model.layers[0].self_attn.v_proj.weight  # type: ignore[union-attr, index]
     torch.testing.assert_close(values @ values.T, torch.eye(96), atol=1e-5, rtol=0)
+
+
+def test_the_mixture_is_the_paper_s(project_root: Path, tmp_path: Path) -> None:
+    """Tokens by source as PAPER.md section 3 rounds them, by the official list and from text."""
+    params = resolved("olmo2-1b", tmp_path)
+    there = source_tokens(params, project_root)
+    kept = 1 - params.corpus.validation_share
+    said = {"dclm": 24.31e9, "flan": 8.54e9, "wiki": 3.66e9, "tinygsm_2students": 3.41e9,
+            "mathcoder_synthmath": 3.09e9, "tinygsm": 3.06e9, "pes2o": 3.01e9,
+            "stackexchange": 1.26e9, "mathcoder_ajibawa": 782.58e6, "personahub_math": 191.58e6,
+            "metamath": 84.22e6, "tulu_math_grade": 21.80e6, "tulu_algebra": 19.74e6,
+            "gsm_mind": 17.06e6, "basic_math": 9.03e6, "multiadd": 2.21e6, "gsm8k_socratic": 1.51e6,
+            "gsm8k_main": 1.23e6, "gsm8k_synth": 1.08e6}  # fmt: skip
+    assert there == {name: pytest.approx(count * kept) for name, count in said.items()}
+    files = [f for name, one in params.corpus.ready.items() for f in list_of(name, one).files]
+    assert len(files) == len(set(files)) == 576
+    assert fetch_bytes(params, project_root) == pytest.approx(4 * 51.47e9, rel=1e-3)
+    parts = expected(params.train, there)
+    assert parts["dclm"].share == pytest.approx(24.31 / 51.472, abs=1e-3)
+    text = resolved("olmo2-1b-text", tmp_path)
+    weighed = expected(text.train, source_tokens(text, project_root))
+    for name in ("dclm", "flan", "wiki", "pes2o", "stackexchange"):
+        assert weighed[name].share == pytest.approx(parts[name].share, abs=1e-3)
+    assert all(part.passes is not None and part.passes < 1.1 for part in weighed.values())

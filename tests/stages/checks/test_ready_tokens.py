@@ -101,7 +101,7 @@ def test_more_passes_than_allowed_are_refused_before_anything_is_made(
     assert check({**ready, "train.lengths": phase(max_passes=4.0)}) == []
     found = check({**ready, "train.lengths": phase(max_passes=8.0), "train.tokens": 1 << 20})
     (refused,) = [one for one in found if one.level == "refuse"]
-    assert refused.field == "train.lengths.0.sources.web"
+    assert (refused.field, refused.value) == ("train.lengths", "web: 100.0%")
     assert "max_passes is 8" in refused.line
     (unknown,) = check(
         {**ready, "train.lengths": [{**phase()[0], "sources": {"x": {"share": 1.0}}}]}

@@ -13,10 +13,13 @@ from stages.common.errors import UserError
 from stages.common.files import read_json, sha256, write_json
 from stages.common.tokenizer_file import identity
 from stages.common.tokens import TokenStore
+from stages.params import load
 from stages.tokenize import ready
 from stages.tokenizer.stage import train as train_tokenizer
+from stages.training.counted import counted
 from stages.training.order import DataOrder
 from stages.training.params import TrainingParams
+from tests.stages.corpus.token_server import serving
 from tests.stages.tokenize.test_tokenize import TEXTS
 
 EOS, WORDS = 0, 300
@@ -161,3 +164,77 @@ def test_from_params_to_the_order_of_training(
         status = entry.attempt(stage)
         assert (status.code, "part-1.npy" in status.line) == (2, True), status.line
     assert read_json(paths.CORPUS / "manifest.json")["ready"] == ["math", "web"]
+
+
+@pytest.mark.ray
+def test_from_a_published_list_to_the_order_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_session: str
+) -> None:
+    """Files in OLMo's layout, fetched; what training reads is what was served, to the token."""
+    from stages.corpus import stage as corpus
+    from stages.tokenize.stage import STAGE
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REPO_RUNS", str(tmp_path / "runs"))
+    train_tokenizer(iter(TEXTS), WORDS).save_pretrained(paths.TOKENIZER)
+    write_json(paths.TOKENIZER / "manifest.json", {"eos_id": EOS, "vocab_size": WORDS})
+    made = {
+        f"pre/{name}/part-{n}.npy": _documents(60, n + ord(name)) for name in "ab" for n in range(2)
+    }
+    listing = {
+        "address": "http://nowhere.invalid",
+        "dtype": "uint32",
+        "tokenizer_hash": identity(paths.TOKENIZER),
+        "sources": {
+            name: {"tokens_rounded": 3000, "files": [f for f in made if f"/{name}/" in f]}
+            for name in "ab"
+        },
+    }
+    write_json(Path("lists/files.json"), listing)
+    sources = (
+        "{a: {kind: tokens, files: lists/files.json}, b: {kind: tokens, files: lists/files.json}}"
+    )
+    changes = ["corpus.source=named", f"corpus.sources={sources}", "corpus.generated={}"]
+    changes += ["corpus.validation_share=0.1", "tokenizer.source=./data/tokenizer"]
+    phase = "length: 256, share: 1.0, sources: {a: {share: 0.3}, b: {share: 0.7}}"
+    changes += [f"train.lengths=[{{{phase}}}]"]
+    text = compose(tmp_path, "smoke", changes)
+    Path("params.yaml").write_text(text)
+    assert YAML(typ="safe").load(text)["corpus"]["needs"] == "lists/files.json"
+    with serving() as server:
+        server.files = {name: ids.astype("<u4").tobytes() for name, ids in made.items()}
+        monkeypatch.setenv("REPO_TOKEN_FILES", server.address)
+        for stage in (corpus.STAGE, STAGE):
+            assert entry.attempt(stage).line == "done"
+    home = tmp_path / "runs/token-files"
+    lock = read_json(Path("lists/tokens.lock.json"))["files"]
+    assert lock == read_json(home / "tokens.lock.json")["files"]
+    assert lock == {
+        n: {"bytes": 4 * len(ids), "sha256": sha256(home / n)} for n, ids in made.items()
+    }
+    manifest = (paths.TOKENS / "manifest.json").read_text()
+    assert str(tmp_path) not in manifest and "127.0.0.1" not in manifest
+    store = TokenStore(paths.TOKENS, home)
+    for name in "ab":
+        sums = store.manifest["sources"][name]
+        assert sum(sums.values()) == sum(len(ids) for f, ids in made.items() if f"/{name}/" in f)
+    params = load(Path("params.yaml")).train
+    order, parts = DataOrder(store, params, 1), counted(store.manifest, params, 1)
+    read = np.concatenate([order.batch(n, 0, order.rows(n)) for n in range(order.steps)])
+    of_a = store.stream("train", ["a"])
+    own = of_a.read(0, len(of_a))
+    chunks = {own[n * 256 : (n + 1) * 256].tobytes() for n in range(len(own) // 256)}
+    assert 256 * sum(row.astype("<u4").tobytes() in chunks for row in read) == parts["a"].tokens
+    assert parts["a"].share == pytest.approx(0.3, abs=0.5 / len(read))
+    # a folder that holds them is read in place; a file one token short there is exit 2
+    (tmp_path / "runs").rename(tmp_path / "before")
+    monkeypatch.setenv("REPO_TOKEN_FILES", str(tmp_path / "before/token-files"))
+    for stage in (corpus.STAGE, STAGE):
+        assert entry.attempt(stage).line == "done"
+    assert (paths.TOKENS / "manifest.json").read_text() == manifest
+    assert not (tmp_path / "runs/token-files").exists()
+    short = tmp_path / "before/token-files/pre/b/part-1.npy"
+    short.write_bytes(short.read_bytes()[:-4])
+    for stage in (corpus.STAGE, STAGE):
+        status = entry.attempt(stage)
+        assert status.code == 2 and "part-1.npy" in status.line and "\n" not in status.line
