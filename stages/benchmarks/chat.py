@@ -8,24 +8,25 @@ same strings inside a prompt stay text.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 
+from stages.benchmarks.template_files import NONE, PLACE, file_of, read, refused, repeated
 from stages.common.encoder import Encoder, Located, Span
 from stages.common.errors import UserError
 
-NONE, AUTO = "none", "auto"
-PLACE = "{task_template}"
-"""Where NVIDIA's templates have the prompt."""
 PLAIN_TASKS = frozenset(("trec", "triviaqa", "samsum", "lsht", "lcc", "repobench-p"))
 """LongBench asks these without a template (THUDM/LongBench@2e00731 ``pred.py``)."""
 _PROBE = "Sphinx"
 """Stands for the prompt while a template is rendered."""
-_DATE = "26 Jul 2024"
-"""Llama-3's templates write the day of the run otherwise: other tokens tomorrow."""
+_HARD = "Say \"{x}\" & <b>'é'</b>\n\n1\\2 {{ y }} {% z %}"
+"""A prompt that a template must write as it is: no escapes, no second rendering."""
+_DAY = datetime(2024, 7, 26)
+"""Templates that write the date (Llama-3's, SmolLM3's) would have other tokens tomorrow."""
 _SLACK = 4
 """Tokens by which a prompt may grow where it meets the template: a split pair on either side."""
 
@@ -42,11 +43,6 @@ class Template:
     """Whether it writes the opening token (``<s>``) itself, as all Jinja templates do."""
 
 
-def file_of(template: str) -> Path | None:
-    """The file that ``template`` names; none for ``none`` and ``auto``."""
-    return None if template in (NONE, AUTO) else Path(template)
-
-
 def template_of(template: str, tokenizer: Path) -> Template | None:
     """The template that a setting names, rendered; none for ``none``.
 
@@ -55,16 +51,19 @@ def template_of(template: str, tokenizer: Path) -> Template | None:
     if template == NONE:
         return None
     file = file_of(template)
-    text = None if file is None else _read(file, template)
+    text = None if file is None else read(file, template)
     if text is not None and PLACE in text:
-        if text.count(PLACE) > 1:
-            raise _refused(template, f"{PLACE} stands in it {text.count(PLACE)} times")
+        if reason := repeated(text):
+            raise refused(template, reason)
         head, _, tail = text.partition(PLACE)
         return Template(head, tail, stripped=False, whole=False)
     rendered = _rendered(template, text, tokenizer, f" {_PROBE} ")
     if rendered.count(_PROBE) != 1:
-        raise _refused(template, f"the prompt stands in it {rendered.count(_PROBE)} times")
+        raise refused(template, f"the prompt stands in it {rendered.count(_PROBE)} times")
     head, _, tail = rendered.partition(_PROBE)
+    outside = head.removesuffix(" ") + _HARD + tail.removeprefix(" ")
+    if _rendered(template, text, tokenizer, _HARD) != outside:
+        raise refused(template, "it writes a prompt otherwise than it is given (escaped, cut?)")
     if head.endswith(" ") and tail.startswith(" "):
         plain = _rendered(template, text, tokenizer, _PROBE)
         if len(plain) == len(rendered) - 2:
@@ -134,15 +133,20 @@ class Chat:
 
 def is_plain(suite: str, task: str) -> bool:
     """Whether a task is asked without a template: LongBench's few-shot and code tasks are."""
-    return suite == "longbench" and task.removesuffix("_e") in PLAIN_TASKS
+    return suite.startswith("longbench") and task.removesuffix("_e") in PLAIN_TASKS
 
 
-def _read(file: Path, template: str) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise _refused(template, reason) from None
+def _on_one_day(text: str) -> str:
+    """The template with ``strftime_now`` of ``_DAY``.
+
+    As a macro of the template's own: transformers takes no function from outside. The newline behind
+    it is trimmed, as after every block, so that the template still begins a line.
+    """
+    if "strftime_now" not in text:
+        return text
+    codes = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAbBdeHIjmMpSyY"]
+    filled = "".join(f" | replace('{code}', '{_DAY.strftime(code).strip()}')" for code in codes)
+    return f"{{% macro strftime_now(format) %}}{{{{ format{filled} }}}}{{% endmacro %}}\n{text}"
 
 
 @lru_cache(maxsize=1)
@@ -155,21 +159,18 @@ def _transformers(tokenizer: Path) -> Any:
 def _rendered(template: str, text: str | None, tokenizer: Path, prompt: str) -> str:
     loaded = _transformers(tokenizer.absolute())
     if text is None and not loaded.chat_template:
-        raise _refused(template, f"{tokenizer} has no chat template; give a file, or {NONE}")
+        raise refused(template, f"{tokenizer} has no chat template; give a file, or {NONE}")
     try:
+        text = _on_one_day(text or loaded.get_chat_template())
         return str(
             loaded.apply_chat_template(
                 [{"role": "user", "content": prompt}],
                 chat_template=text,
                 tokenize=False,
                 add_generation_prompt=True,
-                date_string=_DATE,
+                date_string=f"{_DAY:%d %b %Y}",
             )
         )
     except Exception as error:  # templates are code of others, and raise what they like
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise _refused(template, reason) from None
-
-
-def _refused(template: str, reason: str) -> UserError:
-    return UserError(f"benchmarks.template is {template!r}: {reason}")
+        raise refused(template, reason) from None

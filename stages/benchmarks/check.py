@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from stages.benchmarks import template_files
 from stages.common.findings import Finding, refuse, warn
-from stages.common.seen import Seen
+from stages.common.seen import Seen, model_folder
 
 SHIPPED = "longbench"
 """Where the profiles that ship expect LongBench's files: a plan of them only says so."""
@@ -14,6 +15,7 @@ def check(seen: Seen) -> Iterator[Finding]:
     yield from _longbench(seen)
     yield from _files(seen)
     yield from _budgets(seen)
+    yield from _template(seen)
 
 
 def _longbench(seen: Seen) -> Iterator[Finding]:
@@ -43,6 +45,14 @@ def _longbench(seen: Seen) -> Iterator[Finding]:
 
 def _files(seen: Seen) -> Iterator[Finding]:
     benchmarks = seen.params.benchmarks
+    if benchmarks.ruler.data is not None and not seen.path(benchmarks.ruler.data).is_dir():
+        level = seen.absent(benchmarks.ruler.data)
+        yield level(
+            "benchmarks.ruler.data",
+            benchmarks.ruler.data,
+            "no such folder",
+            "put RULER's files there",
+        )
     for kind in ("prose", "squad", "hotpotqa"):
         named = getattr(benchmarks.ruler, kind)
         if named in ("generated", "download") or named.startswith(("http://", "https://")):
@@ -74,3 +84,23 @@ def _budgets(seen: Seen) -> Iterator[Finding]:
                 f"no room for a prompt at the length {built[0]}",
                 "lower it, or measure at longer lengths",
             )
+
+
+def _template(seen: Seen) -> Iterator[Finding]:
+    """A file that can be read and is a template; ``auto`` where the tokenizer has one."""
+    template, source = seen.params.benchmarks.template, seen.params.tokenizer.source
+    folder = model_folder(source, seen.params.tokenizer.revision, seen.root)
+    auto = template_files.file_of(template) is None
+    if auto and template != template_files.NONE and source == "train":
+        why = "a tokenizer that is trained here has no chat template"
+    else:
+        why = template_files.faults(template, folder, seen.root)
+    if why:
+        level = refuse if auto or seen.path(template).exists() else seen.absent(template)
+        yield level(
+            "benchmarks.template",
+            template,
+            why,
+            f"name a file with {template_files.PLACE} or Jinja over `messages`, or give "
+            f"{template_files.NONE}",
+        )

@@ -4,22 +4,29 @@ from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 
 
-def fitted(prompt: str, room: int, encoder: Encoder) -> tuple[str, list[int], bool]:
+def fitted(
+    prompt: str, room: int, encoder: Encoder, max_length: int | None = None
+) -> tuple[str, list[int], bool]:
     """Text and token ids of at most ``room`` tokens, and whether anything was cut.
 
-    LongBench's rule: the first and the last half of the room are kept, joined as text. The joint
-    may take more tokens than the halves had; then a smaller room is tried, so that the length is
-    never passed (LongBench lets it).
+    LongBench's rule: of a prompt longer than ``max_length`` (none: the room) the first and the last
+    half of it are kept, joined as text. The joint may take more tokens than the halves had. Within the
+    room that stays, as in LongBench, which counts what its tokenizer sets before a text; beyond it a
+    smaller part is tried, so that the length is never passed (LongBench lets it).
     """
     ids = whole = encoder.ids(prompt)
-    half = room // 2
-    while len(ids) > room:
-        if half < 1:
+    opening = 0 if max_length is None else len(encoder.opening())
+    most = room if max_length is None else max_length - opening
+    half = (room if max_length is None else max_length) // 2
+    cut = len(whole) > most
+    while cut or len(ids) > room:
+        if half <= opening:
             raise UserError(
                 f"benchmarks.lengths: {room} tokens of prompt are too few for a text of "
                 f"{len(whole)}; take a longer length"
             )
-        prompt = encoder.text(whole[:half]) + encoder.text(whole[-half:])
+        prompt = encoder.text(whole[: half - opening]) + encoder.text(whole[-half:])
         ids = encoder.ids(prompt)
         half -= 1
-    return prompt, ids, len(whole) > room
+        cut = False
+    return prompt, ids, ids is not whole

@@ -17,7 +17,14 @@ from stages.common.errors import UserError
 from stages.common.files import read_json
 from stages.common.jsonl import objects, text, texts
 
-SUITE = "longbench"
+SUITE, SUITE_E = "longbench", "longbench_e"
+SUITES = (SUITE, SUITE_E)
+TASKS_E = (
+    "qasper_e", "multifieldqa_en_e", "hotpotqa_e", "2wikimqa_e", "gov_report_e", "multi_news_e",
+    "trec_e", "triviaqa_e", "samsum_e", "passage_count_e", "passage_retrieval_en_e", "lcc_e",
+    "repobench-p_e",
+)  # fmt: skip
+"""LongBench-E's 13 tasks: samples of about even numbers in three buckets of words."""
 _METRICS = {
     "qa_f1": "narrativeqa qasper multifieldqa_en hotpotqa 2wikimqa musique triviaqa",
     "qa_f1_zh": "multifieldqa_zh",
@@ -69,6 +76,11 @@ class Format:
     """Whether an answer ends at a newline behind its first word."""
 
 
+def suite_of(task: str) -> str:
+    """LongBench-E's tasks, which end in ``_e``, are a suite of their own."""
+    return SUITE_E if task.endswith("_e") else SUITE
+
+
 def metrics(protocol: str = "nvidia") -> dict[str, str]:
     """Metric of each of LongBench's tasks under a protocol."""
     variants = _PAPER_METRICS if protocol == "repo-paper" else {}
@@ -88,6 +100,7 @@ class Source:
         self.folder = Path(params.path) if params.path else shipped / "generated"
         self.limit = params.samples
         self.new_tokens = params.new_tokens
+        self.max_length = params.max_length
         if not self.folder.is_dir():
             raise UserError(f"benchmarks.longbench.path is {params.path!r}: no such folder")
         self._formats = _official(shipped / "longbench")
@@ -144,15 +157,20 @@ def samples(
             f"benchmarks.lengths: {length} is too short for {task}: its answer alone takes "
             f"{style.max_new_tokens} tokens"
         )
+    if source.max_length is not None and source.max_length > room:
+        raise UserError(
+            f"benchmarks.longbench.max_length is {source.max_length}: {task} has room for {room} "
+            f"tokens of prompt at the length {length}; give less, or a longer length"
+        )
     for index, row in source.rows(task):
-        prompt, ids, truncated = fitted(_fill(style.prompt, row), room, encoder)
+        prompt, ids, truncated = fitted(_fill(style.prompt, row), room, encoder, source.max_length)
         # The part behind the context is what must survive: it holds the question.
         tail = _fill(style.prompt.partition("{context}")[2], row)
         kept = len(prompt) - len(tail) if prompt.endswith(tail) else 0
         candidates = row.get("candidates") or row.get("all_classes") or []
         yield {
             "id": f"{task}-{length}-{index:04}",
-            "suite": SUITE,
+            "suite": suite_of(task),
             "task": task,
             "metric": style.metric,
             "first_line": style.first_line,

@@ -39,11 +39,11 @@ def ruler(
     tasks: Sequence[str],
     samples: int | None = None,
     new_tokens: int | None = None,
-    **sources: str,
+    **sources: str | None,
 ) -> RulerParams:
     """A protocol's settings for ``tasks``; ``new_tokens`` is another budget.
 
-    ``sources`` names ``prose``, ``squad``, ``hotpotqa``.
+    ``sources`` names ``prose``, ``squad``, ``hotpotqa``, ``data``.
     """
     return RulerParams.model_validate(
         {

@@ -126,6 +126,8 @@ class RulerParams(Section):
 
     ``download`` reads it from its public home.
     """
+    data: str | None = new(None)
+    """Folder of RULER's own files, which are read as they are; none: samples are built here."""
     steps: Steps
     vt: TrackingParams
     cwe: WordsParams
@@ -168,6 +170,11 @@ class LongBenchParams(Section):
     """At most so many samples per task; none: all."""
     new_tokens: Count | None = new(None)
     """Another generation budget; none: the protocol's."""
+    max_length: Count | None = new(None)
+    """LongBench's own ``max_length``: most tokens of a prompt before its template, opening included.
+
+    The published settings are 3500, 7500, 15500 and 31500; none: what the length leaves.
+    """
 
 
 class QuestionsParams(Section):

@@ -2,13 +2,15 @@
 
 Rules of NVIDIA/RULER@c3f5e3b (EVALUATION.md section 3.1). Where this differs, it says so: needles
 stand at other places in every sample (RULER shuffles with one fixed seed), two needles never share
-a value, and a length that is too short is refused.
+a value, and a length that is too short is refused. docs/ruler.md has the whole list. RULER's own files
+are read as they are.
 """
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from stages.benchmarks import ruler_files
 from stages.benchmarks.draft import Cell, Draft, Task
 from stages.benchmarks.fitting import fit, fitted
 from stages.benchmarks.niah import Niah
@@ -54,7 +56,9 @@ def samples(cell: Cell) -> Iterator[dict[str, Any]]:
 
 def _drafts(cell: Cell) -> Iterator[Draft]:
     task, count = TASKS[cell.task], cell.params.samples_at(cell.task, cell.length)
-    if isinstance(task, Questions):
+    if cell.params.data is not None:
+        yield from ruler_files.drafts(cell, count)
+    elif isinstance(task, Questions):
         yield from task.drafts(cell, count)
     elif count:
         units = fit(task, cell)

@@ -63,6 +63,8 @@ def options_named() -> Iterator[None]:
             ("benchmarks.template", "--template"),
             ("benchmarks.longbench.tasks: ", "--tasks: "),
             ("benchmarks.longbench.path", "--data"),
+            ("benchmarks.ruler.data", "--data"),
+            ("benchmarks.longbench.max_length", "--max-length"),
             ("benchmarks.nlgraph.path", "--data"),
             ("benchmarks.hybridqa.path", "--data"),
             ("benchmarks.ruler.samples", "--num"),

@@ -5,13 +5,13 @@
 - ``manifest.json``: settings, and hashes of the files and of everything they were made from.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import chat, corpora, hybridqa, longbench, nlgraph, ruler
+from stages.benchmarks import chat, corpora, hybridqa, longbench, nlgraph, ruler, ruler_files
 from stages.benchmarks.documents import load
 from stages.benchmarks.draft import Cell
 from stages.benchmarks.haystack import Prose
@@ -19,6 +19,7 @@ from stages.benchmarks.longbench import Source
 from stages.benchmarks.params import BenchmarksParams
 from stages.benchmarks.probes import probes
 from stages.benchmarks.questions import Questions
+from stages.benchmarks.template_files import file_of
 from stages.benchmarks.version import VERSION
 from stages.benchmarks.words import Words
 from stages.common import paths
@@ -35,7 +36,7 @@ _IN_PROCESS_TOKENS = 5_000_000
 """Up to here one process is done (about 0.7 M tokens/s) before Ray's workers have imported."""
 
 
-_ROWS = {longbench.SUITE: 200, nlgraph.SUITE: 60, hybridqa.SUITE: 1400}
+_ROWS = {**dict.fromkeys(longbench.SUITES, 200), nlgraph.SUITE: 60, hybridqa.SUITE: 1400}
 """About how many samples a file has; HybridQA: answers in the table, dev."""
 
 
@@ -72,7 +73,7 @@ class Builder:
         return map(asked.asked, rows) if asked else rows
 
     def _samples(self, part: Part, reserved: int) -> Iterator[dict[str, Any]]:
-        if part.suite == longbench.SUITE:
+        if part.suite in longbench.SUITES:
             return longbench.samples(self.source, part.task, part.length, self.encoder, reserved)
         if part.suite == nlgraph.SUITE:
             assert self.params.nlgraph is not None
@@ -113,7 +114,8 @@ def parts(params: BenchmarksParams) -> list[Part]:
 def _tasks(params: BenchmarksParams, length: int) -> Iterator[tuple[str, Sequence[str]]]:
     """The suites and their tasks at a length."""
     yield ruler.SUITE, [t for t in params.ruler.tasks if params.ruler.samples_at(t, length)]
-    yield longbench.SUITE, params.longbench.tasks
+    for suite in longbench.SUITES:
+        yield suite, [t for t in params.longbench.tasks if longbench.suite_of(t) == suite]
     if params.nlgraph and length in (params.nlgraph.lengths or params.lengths[:1]):
         yield nlgraph.SUITE, nlgraph.cells(params.nlgraph)
     if params.hybridqa and length in (params.hybridqa.lengths or params.lengths[:1]):
@@ -160,7 +162,8 @@ class Order:
 def _count(params: BenchmarksParams, part: Part) -> int:
     if part.suite == ruler.SUITE:
         return params.ruler.samples_at(part.task, part.length)
-    return getattr(params, part.suite).samples or _ROWS[part.suite]
+    section = longbench.SUITE if part.suite in longbench.SUITES else part.suite
+    return getattr(params, section).samples or _ROWS[part.suite]
 
 
 def build(orders: Sequence[Order], tokenizer: Path, done: Callable[[float], None]) -> None:
@@ -215,14 +218,14 @@ def given(params: BenchmarksParams) -> list[Path]:
     """Files of the user's that the samples are made from."""
     named = [("prose", params.ruler.prose)]
     named += [(kind, getattr(params.ruler, kind)) for kind in _kinds(params)]
-    files = []
+    files = [*_ruler_files(params).values()]
     for field, source in named:
         file = corpora.local(field, source)
         if file is not None:
             files.append(file)
             if not file.is_file():
                 raise UserError(f"benchmarks.ruler.{field} is {source!r}: no such file")
-    if template := chat.file_of(params.template):
+    if template := file_of(params.template):
         if not template.is_file():
             raise UserError(f"benchmarks.template is {params.template!r}: no such file")
         files.append(template)
@@ -235,8 +238,23 @@ def given(params: BenchmarksParams) -> list[Path]:
     return files
 
 
+def _ruler_files(params: BenchmarksParams) -> dict[str, Path]:
+    """RULER's own files that are read, by task and length."""
+    data = params.ruler.data
+    if data is None:
+        return {}
+    return {
+        f"{task}-{length}": ruler_files.file_of(data, task, length)
+        for length in params.lengths
+        for task in params.ruler.tasks
+        if params.ruler.samples_at(task, length)
+    }
+
+
 def _kinds(params: BenchmarksParams) -> list[str]:
     """Collections that the wanted tasks draw their questions from."""
+    if params.ruler.data is not None:
+        return []
     tasks = (ruler.TASKS[name] for name in params.ruler.tasks)
     return [task.kind for task in tasks if isinstance(task, Questions)]
 
@@ -263,8 +281,13 @@ def manifest(out: Path, builder: Builder, tokenizer: Path) -> dict[str, Any]:
         "documents": _documents(params),
         "longbench": {task: sha256(builder.source.file(task)) for task in params.longbench.tasks},
         "tokenizer": sha256(tokenizer / "tokenizer.json"),
+        **({} if params.ruler.data is None else {"ruler": _hashes(_ruler_files(params))}),
         **_structured(params),
     }
+
+
+def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    return {name: sha256(file) for name, file in files.items()}
 
 
 def _structured(params: BenchmarksParams) -> dict[str, Any]:

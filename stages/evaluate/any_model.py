@@ -21,8 +21,18 @@ from stages.common.encoder import Encoder
 from stages.common.errors import TryAgain, UserError
 from stages.common.files import sha256
 from stages.common.trained import KEY
-from stages.evaluate import ends, general, generate_batch, made, measured, pool, table, vllm_engine
-from stages.evaluate.chosen import chosen
+from stages.evaluate import (
+    ends,
+    general,
+    generate_batch,
+    layouts,
+    made,
+    measured,
+    pool,
+    table,
+    vllm_engine,
+)
+from stages.evaluate.chosen import chosen, lengths_of_data
 from stages.evaluate.extras import require
 from stages.evaluate.hub import model_folder, tokenizer_folder
 from stages.evaluate.models import extension, identified, settings, trained_window, window
@@ -30,7 +40,7 @@ from stages.evaluate.parts import Cutting, cut
 from stages.evaluate.shards import OWN_ENGINE, STATIC_ENGINE, Model
 from stages.evaluate.worker import Worker
 
-SUITES = (ruler.SUITE, longbench.SUITE, nlgraph.SUITE, hybridqa.SUITE, general.SUITE)
+SUITES = (ruler.SUITE, *longbench.SUITES, nlgraph.SUITE, hybridqa.SUITE, general.SUITE)
 ENGINES = (OWN_ENGINE, STATIC_ENGINE, generate_batch.ENGINE, vllm_engine.ENGINE)
 
 
@@ -44,7 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--num", type=int, help="samples a cell (nvidia: 500, repo-paper: 100)")
     parser.add_argument("--protocol", choices=official.PROTOCOLS, default="nvidia")
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--data", help="folder of LongBench, NLGraph or HybridQA")
+    parser.add_argument(
+        "--data", help="folder of RULER's own files, LongBench, NLGraph or HybridQA"
+    )
+    parser.add_argument(
+        "--max-length", type=int, help="LongBench's own: tokens of a prompt (3500, 31500, ...)"
+    )
     parser.add_argument("--out", type=Path, help="folder for metrics.json and the records")
     parser.add_argument("--against", type=Path, help="an earlier --out folder to compare with")
     parser.add_argument(
@@ -78,6 +93,11 @@ def _evaluate(options: Any) -> None:
         raise UserError(f"--num is {options.num}: give a whole number from 1 up")
     if options.new_tokens is not None and options.new_tokens < 1:
         raise UserError(f"--new-tokens is {options.new_tokens}: give a whole number from 1 up")
+    if options.max_length is not None:
+        if options.suite not in longbench.SUITES:
+            raise UserError("--max-length is for --suite longbench and longbench_e; leave it out")
+        if options.max_length < 16:
+            raise UserError(f"--max-length is {options.max_length}: give a whole number from 16 up")
     if options.engine == vllm_engine.ENGINE:
         if options.yarn or options.suite == general.SUITE:
             raise UserError("--engine vllm takes neither --yarn nor --suite general; leave it out")
@@ -120,6 +140,7 @@ def _evaluate(options: Any) -> None:
             "stop_when_answered": not options.full,
             "eos_ids": list(eos_ids),
             **({} if options.new_tokens is None else {"new_tokens": options.new_tokens}),
+            **({} if options.max_length is None else {"max_length": options.max_length}),
             "trained": _trained(config),
             "corpora": made.corpora(
                 [(root / one.file).parents[1] / "manifest.json" for one in found]
@@ -132,6 +153,7 @@ def _evaluate(options: Any) -> None:
     )
     if options.out is not None:
         measured.write(options.out, outcome)
+        layouts.write(options.out, outcome, parts)
     for line in table.lines(outcome, against):
         print(line)
 
@@ -155,6 +177,8 @@ def _lengths(options: Any, config: dict[str, Any]) -> list[int]:
     """The lengths asked for; one beyond the model's window is refused, unless YaRN extends it."""
     widest = window(config)
     if options.lengths is None:
+        if of_data := lengths_of_data(options):
+            return _fitting(options, widest, of_data)
         # An extended folder reads its whole window; any other what it was trained at.
         default = widest if extension(config) else trained_window(config)
         if default is None:
@@ -165,7 +189,10 @@ def _lengths(options: Any, config: dict[str, Any]) -> list[int]:
         raise UserError(
             f"--lengths is {options.lengths!r}: give whole numbers from 16 up, as 4096,8192"
         )
-    lengths = sorted({int(text) for text in texts})
+    return _fitting(options, widest, sorted({int(text) for text in texts}))
+
+
+def _fitting(options: Any, widest: int | None, lengths: list[int]) -> list[int]:
     if widest is not None and lengths[-1] > widest and not options.yarn:
         raise UserError(
             f"--lengths has {lengths[-1]}, but the window of {options.model} is {widest} tokens; "

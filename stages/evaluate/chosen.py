@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import hybridqa, longbench, nlgraph, official, ruler
+from stages.benchmarks import hybridqa, longbench, nlgraph, official, ruler, ruler_files
 from stages.benchmarks.params import (
     NLGRAPH_TASKS,
     BenchmarksParams,
@@ -17,6 +17,7 @@ from stages.common.errors import UserError
 
 _FOLDERS = {
     longbench.SUITE: "LongBench's <task>.jsonl files",
+    longbench.SUITE_E: "LongBench's <task>_e.jsonl files",
     nlgraph.SUITE: "NLGraph's <task>/test.json files",
     hybridqa.SUITE: "HybridQA, with WikiTables-WithLinks in it",
 }
@@ -36,6 +37,9 @@ def _cell(options: Any, task: str, length: int) -> BenchmarksParams:
     suite = options.suite
     if suite == ruler.SUITE:
         known_task("--tasks", task)
+    elif suite in longbench.SUITES and longbench.suite_of(task) != suite:
+        other = longbench.suite_of(task)
+        raise UserError(f"--tasks has {task}, which is of --suite {other}; leave it out")
     asked = {
         "protocol": options.protocol,
         "path": options.data,
@@ -51,9 +55,14 @@ def _cell(options: Any, task: str, length: int) -> BenchmarksParams:
             [task] if suite == ruler.SUITE else [],
             options.num,
             options.new_tokens,
+            data=options.data if suite == ruler.SUITE else None,
             **sources(options),
         ),
-        longbench=LongBenchParams(tasks=(task,) if suite == longbench.SUITE else (), **asked),
+        longbench=LongBenchParams(
+            tasks=(task,) if suite in longbench.SUITES else (),
+            max_length=options.max_length,
+            **asked | ({"path": None} if suite == ruler.SUITE else {}),
+        ),
         **_structured(suite, task, asked),
     )
 
@@ -79,13 +88,51 @@ def _all_tasks(options: Any) -> Sequence[str]:
         nlgraph.SUITE: NLGRAPH_TASKS,
         hybridqa.SUITE: (hybridqa.TASK,),
     }
+    if options.suite == ruler.SUITE and options.data is not None:
+        return _of_ruler(options)
     if options.suite in every:
         return every[options.suite]
     if options.data is None:
-        raise UserError(f"--data is missing: give the folder of {_FOLDERS[longbench.SUITE]}")
+        raise UserError(f"--data is missing: give the folder of {_FOLDERS[options.suite]}")
+    names = longbench.TASKS_E if options.suite == longbench.SUITE_E else longbench.metrics()
+    present = [task for task in names if (Path(options.data) / f"{task}.jsonl").is_file()]
+    if not present:
+        kind = "<task>_e.jsonl" if options.suite == longbench.SUITE_E else "<task>.jsonl"
+        raise UserError(f"--data is {options.data!r}: none of LongBench's {kind} in it")
+    return present
+
+
+def _of_ruler(options: Any) -> Sequence[str]:
+    """Those of RULER's tasks that have a file."""
+    folder = Path(options.data)
+    if not folder.is_dir():
+        raise UserError(f"--data is {options.data!r}: no such folder")
+    lengths: list[int | None] = [None, *ruler_files.lengths(folder)]
     present = [
-        task for task in longbench.metrics() if (Path(options.data) / f"{task}.jsonl").is_file()
+        task
+        for task in official.TASKS
+        if any(ruler_files.find(folder, task, length) for length in lengths)
     ]
     if not present:
-        raise UserError(f"--data is {options.data!r}: none of LongBench's <task>.jsonl in it")
+        raise UserError(
+            f"--data is {options.data!r}: none of RULER's <task>/validation.jsonl or <task>.jsonl in it"
+        )
     return present
+
+
+def lengths_of_data(options: Any) -> list[int] | None:
+    """The lengths of RULER's own files where none are asked for; none where nothing tells them.
+
+    Folders named for lengths, else the power of two that holds the longest row by NVIDIA's count.
+    """
+    if options.suite != ruler.SUITE or options.data is None or options.lengths is not None:
+        return None
+    folder = Path(options.data)
+    if named := ruler_files.lengths(folder):
+        return named
+    files = [ruler_files.find(folder, task) for task in _of_ruler(options)]
+    counts = [ruler_files.longest(file) for file in files if file is not None]
+    if not counts or None in counts:
+        return None
+    most = max(count for count in counts if count is not None)
+    return [1 << (most - 1).bit_length()]

@@ -33,7 +33,9 @@ TASKS = {
 """lm_eval's tasks and the figure of each that is shown: metric and filter."""
 _NEW_TOKENS = {"coqa": 256, "drop": 256, "mmlu_pro": 2048, "triviaqa": 256}
 """lm_eval's budgets; it asserts that the window is wider."""
-_NOT_HERE = ("lengths", "data", "against", "yarn", "full")
+_NOT_HERE = ("lengths", "data", "against", "yarn", "full", "new_tokens", "template", "protocol")
+"""Options that lm_eval's tasks leave no room for."""
+_UNGIVEN = (None, False, "none", "nvidia")
 
 
 class Figure(NamedTuple):
@@ -60,8 +62,8 @@ def evaluate(options: Any) -> None:
 def tasks(options: Any) -> list[str]:
     """The tasks asked for; an option that means nothing here is refused."""
     for name in _NOT_HERE:
-        if getattr(options, name):
-            raise UserError(f"--{name} is not for --suite general; leave it out")
+        if vars(options).get(name) not in _UNGIVEN:
+            raise UserError(f"--{name.replace('_', '-')} is not for --suite general; leave it out")
     wanted = options.tasks.split(",") if options.tasks else list(TASKS)
     wanted = [task.strip() for task in wanted]
     for task in wanted:

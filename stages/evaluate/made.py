@@ -28,6 +28,9 @@ def corpora(manifests: Sequence[Path]) -> dict[str, Any]:
     for file in manifests:
         made = read_json(file)
         texts = made["settings"]["ruler"]
+        if made.get("ruler"):
+            found.setdefault("ruler", {}).update(made["ruler"])
+            continue
         for task in texts["tasks"]:
             kind = text_of(task)
             if kind is None:

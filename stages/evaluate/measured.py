@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import official, ruler
+from stages.benchmarks import longbench, official, ruler
 from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, write_json, write_jsonl
@@ -70,8 +70,8 @@ def _official(identity: Mapping[str, Any]) -> bool:
 
 
 def _buckets(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """LongBench-E: mean score by the words of the context, where the samples tell them."""
-    if not all("words" in row for row in rows):
+    """LongBench-E: mean score by the words of the context."""
+    if not all(row["suite"] == longbench.SUITE_E and "words" in row for row in rows):
         return {}
     found = {}
     for name in BUCKETS:

@@ -13,7 +13,9 @@ from stages.evaluate.prefixes import in_order, key
 from stages.evaluate.scorers import score
 from stages.evaluate.shards import OWN_ENGINE, Model, Shard, batches
 
-_COPIED = ("id", "suite", "task", "length", "depth", "outputs")
+_COPIED = ("id", "suite", "task", "length", "depth", "outputs", "metric")
+_COPIED_IF = ("words", "first_line", "all_classes", "question")
+"""What a scorer needs of some tasks: a record can be scored again without its sample."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def records(
         yield (
             {
                 **{key: sample[key] for key in _COPIED},
-                **({"words": sample["words"]} if sample.get("words") is not None else {}),
+                **{key: sample[key] for key in _COPIED_IF if sample.get(key) not in (None, False)},
                 "prompt_tokens": len(sample["prompt_ids"]),
                 "output_tokens": len(result["ids"]),
                 "output_ids": result["ids"],

@@ -3,12 +3,13 @@
 RULER (NVIDIA/RULER@c3f5e3b ``scripts/eval/evaluate.py``): rows with ``outputs`` and ``pred``.
 LongBench (THUDM/LongBench@2e00731 ``eval.py``): rows with ``answers``, ``all_classes`` and
 ``pred``; with ``length``, LongBench-E's three buckets as well.
+This project's own records (``prediction``, ``metric``): by the metric that they name.
 HybridQA (task ``tables``): RULER's rows. NLGraph: RULER's rows with one output, and the question as
 ``question``.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from stages.common.errors import UserError
 from stages.common.jsonl import objects, text, texts
 from stages.evaluate.buckets import BUCKETS, bucket
 from stages.evaluate.scorers import score
+
+Row = tuple[Path, int, dict[str, Any]]
+"""A prediction with its file and line."""
 
 
 @dataclass(frozen=True)
@@ -32,24 +36,37 @@ class FileScore:
     """Predictions with nothing but white space."""
     buckets: Mapping[str, float | None] | None = None
     """LongBench-E's scores by length; none for an empty bucket, where the official one is NaN."""
+    length: int | None = None
+    """Of our own records, tokens."""
 
 
-def score_file(file: Path, task: str, protocol: str = "nvidia") -> FileScore:
-    """Score the predictions in ``file`` as the task's official script does."""
-    rows = list(objects(file))
+def score_file(file: Path, task: str | None = None, protocol: str = "nvidia") -> FileScore:
+    """Score the predictions in ``file`` as the task's official script does.
+
+    ``task`` may be left out for our own records, which name it.
+    """
+    return score_rows([(file, number, row) for number, row in objects(file)], task, protocol, file)
+
+
+def score_rows(rows: Sequence[Row], task: str | None, protocol: str, place: Path) -> FileScore:
+    """Score rows of one task, from one file or several; ``place`` names them where there is none."""
     if not rows:
-        raise UserError(f"{file}: no predictions in it")
+        raise UserError(f"{place}: no predictions in it")
+    if all("prediction" in row and "metric" in row for _, _, row in rows):
+        return _own(rows, task)
+    if task is None:
+        raise UserError(f"--task is missing: {place} does not name its task")
     official = _metric(task, protocol)
     if official is not None:
-        values = [_ruler(file, number, row, official) for number, row in rows]
+        values = [_ruler(file, number, row, official) for file, number, row in rows]
         return _result(task, rows, round(sum(values) / len(values) * 100, 2))
     name, metric = _longbench_task(task, protocol)
     # The official script scores every row with the classes of the last one.
-    classes = rows[-1][1].get("all_classes")
+    classes = rows[-1][2].get("all_classes")
     if metric == "classification":
-        classes = texts(file, *rows[-1], "all_classes")
+        classes = texts(*rows[-1], "all_classes")
     values, lengths = [], []
-    for number, row in rows:
+    for file, number, row in rows:
         sample = {
             "metric": metric,
             "first_line": name in longbench.FIRST_LINE,
@@ -59,6 +76,34 @@ def score_file(file: Path, task: str, protocol: str = "nvidia") -> FileScore:
         values.append(_scored(file, number, row, sample))
         lengths.append(row.get("length"))
     return _result(task, rows, _mean(values), _buckets(values, lengths))
+
+
+def is_known(task: str) -> bool:
+    """Whether a task has an official scorer."""
+    if _metric(task, "nvidia") is not None:
+        return True
+    return task.removesuffix("_e") in longbench.metrics()
+
+
+def _own(rows: Sequence[Row], task: str | None) -> FileScore:
+    """This project's records: each names its metric and what the metric needs."""
+    names = {str(row["task"]) for _, _, row in rows}
+    if len(names) > 1 or (task is not None and {task} != names):
+        raise UserError(
+            f"--task is {task!r}, but {rows[0][0]} has records of {', '.join(sorted(names))}; leave "
+            "it out, and give one task a file"
+        )
+    values = []
+    for file, number, row in rows:
+        sample = {**row, "outputs": texts(file, number, row, "outputs")}
+        values.append(_scored(file, number, {"pred": row["prediction"]}, sample))
+    words = [row.get("words") for _, _, row in rows]
+    in_buckets = rows[0][2].get("suite") == longbench.SUITE_E
+    renamed = [(f, n, {"pred": row["prediction"]}) for f, n, row in rows]
+    found = _result(
+        names.pop(), renamed, _mean(values), _buckets(values, words) if in_buckets else None
+    )
+    return replace(found, length=rows[0][2].get("length"))
 
 
 def _ruler(file: Path, number: int, row: dict[str, Any], metric: str) -> float:
@@ -127,9 +172,9 @@ def _buckets(values: Sequence[float], lengths: Sequence[Any]) -> dict[str, float
 
 def _result(
     task: str,
-    rows: Sequence[tuple[int, Mapping[str, Any]]],
+    rows: Sequence[Row],
     total: float,
     buckets: Mapping[str, float | None] | None = None,
 ) -> FileScore:
-    empty = sum(not row["pred"].strip() for _, row in rows)
+    empty = sum(not row["pred"].strip() for _, _, row in rows)
     return FileScore(task, len(rows), total, empty, buckets)

@@ -1,43 +1,78 @@
-"""Score a file of predictions: ``python -m stages.evaluate.score_file FILE --task qa_1 [--json]``.
+"""Score predictions: ``repo-pipeline score FILE --task qa_1``, or a folder of them.
 
-The line, or the JSON, carries the score as the official script rounds it: 0 to 100, two decimals.
+A folder is what ``evaluate --out`` left, RULER's ``pred`` or LongBench's ``pred/<model>`` and
+``pred_e/<model>``; its files name their tasks. A line, or the JSON, carries the score as the official
+script rounds it: 0 to 100, two decimals.
 """
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from statistics import fmean
+from typing import Any, NoReturn
 
 from stages.benchmarks.official import PROTOCOLS
 from stages.common.command import Parser, ended
-from stages.evaluate.predictions import FileScore, score_file
+from stages.common.errors import UserError
+from stages.common.jsonl import objects
+from stages.evaluate.prediction_files import Found, found
+from stages.evaluate.predictions import FileScore, is_known, score_rows
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with the code that says how it ended."""
     parser = Parser(prog="repo-pipeline score", description=__doc__)
-    parser.add_argument("file", type=Path, help="JSONL of outputs and pred, or of LongBench's rows")
     parser.add_argument(
-        "--task", required=True, help="a task of RULER, LongBench, NLGraph or HybridQA"
+        "file", type=Path, help="JSONL in RULER's, LongBench's or our own layout, or a folder of it"
+    )
+    parser.add_argument(
+        "--task", help="a task of RULER, LongBench, NLGraph or HybridQA; default: the file's name"
     )
     parser.add_argument("--protocol", choices=PROTOCOLS, default="nvidia", help="whose metrics")
     parser.add_argument("--json", action="store_true", help="print {task, n, score}")
     options = parser.parse_args(arguments)
-    ended(lambda: _show(score_file(options.file, options.task, options.protocol), options.json))
+    ended(lambda: _score(options))
 
 
-def _show(result: FileScore, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"task": result.task, "n": result.n, "score": result.score}))
+def _score(options: Any) -> None:
+    sources, left_out = found(options.file, is_known)
+    if options.file.is_dir() and options.task is not None:
+        sources = [source for source in sources if source.name == options.task]
+    if not sources:
+        raise UserError(
+            f"FILE is {str(options.file)!r}: no predictions of a known task in it; give a file and "
+            "--task"
+        )
+    results = [(source, _result(source, options)) for source in sources]
+    if options.json:
+        shown = [{"task": r.task, "n": r.n, "score": r.score} for _, r in results]
+        print(json.dumps(shown if options.file.is_dir() else shown[0]))
         return
-    line = f"{result.task}: {result.score:.2f} over {result.n} predictions, {result.empty} empty"
+    for source, result in results:
+        print((f"{source.folder}: " if source.folder else "") + _line(result))
+    if len(results) > 1:
+        print(f"mean over {len(results)}: {fmean(result.score for _, result in results):.2f}")
+    for name in left_out:
+        print(f"left out: {name} is named for no known task")
+
+
+def _result(source: Found, options: Any) -> FileScore:
+    rows = [(file, number, row) for file in source.files for number, row in objects(file)]
+    task = options.task or (source.name if is_known(source.name) else None)
+    own = bool(rows) and "prediction" in rows[0][2]
+    return score_rows(rows, options.task if own else task, options.protocol, source.files[0])
+
+
+def _line(result: FileScore) -> str:
+    task = result.task if result.length is None else f"{result.task}, {result.length} tokens"
+    line = f"{task}: {result.score:.2f} over {result.n} predictions, {result.empty} empty"
     if result.buckets:
         parts = (
             f"{name} {'none' if score is None else f'{score:.2f}'}"
             for name, score in result.buckets.items()
         )
         line += f"; by length {', '.join(parts)}"
-    print(line)
+    return line
 
 
 if __name__ == "__main__":

@@ -30,6 +30,11 @@ FEW = 30
 SEEDS = 3
 """Pairs of runs from which on the seeds are the sample."""
 BETTER, WORSE, NOISE, TOO_FEW = "better", "worse", "inside noise", "too few samples"
+"""Marks of a table."""
+EQUAL, CANNOT_TELL = "equal", "cannot tell"
+"""What is said of a difference that bears no mark."""
+ALIKE_POINTS, ALIKE_NATS = 1.0, 0.01
+"""Differences within which two models count as equal: points of a score of 100, nats of a loss."""
 
 _Key = TypeVar("_Key")
 Runs = Sequence[Mapping[str, float]]
@@ -53,10 +58,12 @@ class Difference:
     p: float | None
     p_holm: float | None = None
     """p after Holm's correction over the table."""
+    scored: bool = True
+    """Whether either side scores anything: where both score 0, being alike shows nothing."""
 
     @property
-    def verdict(self) -> str:
-        """In words, after the correction."""
+    def mark(self) -> str:
+        """After the correction."""
         if self.p_holm is None:
             return TOO_FEW
         if self.p_holm > ALPHA:
@@ -64,12 +71,12 @@ class Difference:
         return BETTER if self.value > 0 else WORSE
 
     def as_dict(self) -> dict[str, Any]:
-        """As metrics.json has it."""
+        """As metrics.json has it; ``verdict`` is what is said of a difference of scores."""
         numbers = {
             key: round(value, 9) if isinstance(value, float) else value
             for key, value in asdict(self).items()
         }
-        return {**numbers, "verdict": self.verdict}
+        return {**numbers, "verdict": call(self)}
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,23 @@ def difference(tasks: Sequence[tuple[Runs, Runs]]) -> Difference | None:
         low, high, p = _student(value, math.sqrt(math.fsum(errors)), _freedom(errors, by_sample))
         exact = sign_flips(np.concatenate([d / len(d) for d in by_sample]))
         p = p if exact is None else exact
-    return Difference(n, len(strata), seeds, round(value, 6), low, high, p)
+    scored = any(any(run.values()) for pair in tasks for runs in pair for run in runs)
+    return Difference(n, len(strata), seeds, round(value, 6), low, high, p, scored=scored)
+
+
+def call(one: Difference, alike: float = ALIKE_POINTS, lower_is_better: bool = False) -> str:
+    """Better, worse, equal (the whole interval lies within ``alike`` of 0) or cannot tell.
+
+    Better and worse are the table's marks. Where no sample of a score differs, the interval has no
+    width and shows nothing: then less than 3 of n samples differ (95 %), up to 100 points each. Where
+    neither side scores, nothing can be told.
+    """
+    if one.mark in (BETTER, WORSE):
+        return BETTER if (one.value < 0) == lower_is_better else WORSE
+    if one.low is None or one.high is None or not one.scored:
+        return CANNOT_TELL
+    blind = 0.0 if lower_is_better or one.high > one.low else 300 / one.n
+    return EQUAL if -alike <= one.low - blind and one.high + blind <= alike else CANNOT_TELL
 
 
 def from_error(n: int, value: float, error: float) -> Difference:

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from stages.evaluate import verdicts
+from stages.evaluate.buckets import BUCKETS
 from stages.evaluate.comparison import EFFECTIVE
 from stages.evaluate.made import title
 from stages.evaluate.measured import Measured
 from stages.evaluate.significance import Cell, Runs, compare
+from stages.evaluate.statistics import mean
 
 
 def lines(outcome: Measured, against: Measured | None = None) -> Iterator[str]:
@@ -81,6 +83,15 @@ def _buckets(outcome: Measured) -> Iterator[str]:
     for task, scores in outcome.metrics["buckets"].items():
         shown = ", ".join(f"{name} {score:.2f}" for name, score in scores.items())
         yield f"{task} by words of the context: {shown}"
+    if len(outcome.metrics["buckets"]) > 1:
+        found = outcome.metrics["buckets"].values()
+        means = {
+            name: mean([scores[name] for scores in found if name in scores])
+            for name in BUCKETS
+            if any(name in scores for scores in found)
+        }
+        shown = ", ".join(f"{name} {score:.2f}" for name, score in means.items())
+        yield f"mean over tasks by words of the context: {shown}"
 
 
 def _odd(outcome: Measured) -> Iterator[str]:

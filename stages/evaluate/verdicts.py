@@ -6,33 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from stages.evaluate.significance import (
     ALPHA,
     BETTER,
+    CANNOT_TELL,
+    EQUAL,
     LEAST,
-    NOISE,
     SEEDS,
     TOO_FEW,
     WORSE,
     Comparison,
     Difference,
     by_chance,
+    call,
 )
-
-EQUAL, CANNOT_TELL = "equal", "cannot tell"
-ALIKE_POINTS, ALIKE_NATS = 1.0, 0.01
-"""Differences within which two models count as equal: points of a score of 100, nats of a loss."""
-
-
-def call(one: Difference, alike: float, lower_is_better: bool = False) -> str:
-    """Better, worse, equal (the whole interval lies within ``alike`` of 0) or cannot tell.
-
-    Better and worse are the table's marks. Where no sample of a score differs, the interval has no
-    width and shows nothing: then less than 3 of n samples differ (95 %), up to 100 points each.
-    """
-    if one.verdict in (BETTER, WORSE):
-        return BETTER if (one.value < 0) == lower_is_better else WORSE
-    if one.low is None or one.high is None:
-        return CANNOT_TELL
-    blind = 0.0 if lower_is_better or one.high > one.low else 300 / one.n
-    return EQUAL if -alike <= one.low - blind and one.high + blind <= alike else CANNOT_TELL
 
 
 def would_tell(one: Difference, alike: float) -> str:
@@ -41,6 +25,8 @@ def would_tell(one: Difference, alike: float) -> str:
     An interval answers when it leaves 0 out or lies within ``alike``. Its width shrinks with the root
     of the samples, of the pairs of runs where these are the sample.
     """
+    if not one.scored:
+        return "tasks that one of the two can do"
     many = one.seeds >= SEEDS
     unit, now = ("seeds", one.seeds) if many else ("samples", one.n)
     if one.low is None or one.high is None:
@@ -63,10 +49,10 @@ def _round_up(value: float) -> int:
 def lines(found: Comparison) -> Iterator[str]:
     """A line a cell and a line a mean, for a terminal."""
     for (suite, task, length), one in found.cells.items():
-        yield f"{f'{suite}: {task}, {length}':<44} {interval(one):>24}  {one.verdict}"
+        yield f"{f'{suite}: {task}, {length}':<44} {interval(one):>24}  {call(one)}"
     for (suite, length), one in found.means.items():
         name = f"{suite}: mean over {_tasks(one)}, {length}"
-        yield f"{name:<44} {interval(one):>24}  {one.verdict}"
+        yield f"{name:<44} {interval(one):>24}  {call(one)}"
 
 
 def sentences(found: Comparison, one: str, other: str) -> Iterator[str]:
@@ -74,24 +60,25 @@ def sentences(found: Comparison, one: str, other: str) -> Iterator[str]:
     if not found.cells:
         return
     means = [
-        f"{interval(mean)} at {length} tokens ({suite}, {_tasks(mean)}: {mean.verdict})"
+        f"{interval(mean)} at {length} tokens ({suite}, {_tasks(mean)}: {call(mean)})"
         for (suite, length), mean in found.means.items()
     ]
     yield (
         f"{one} minus {other}, mean over tasks, points of 100 with their 95 % interval: "
         f"{'; '.join(means)}."
     )
-    marked = {
-        verdict: [cell for cell, d in found.cells.items() if d.verdict == verdict]
-        for verdict in (BETTER, WORSE, NOISE, TOO_FEW)
+    said = {
+        word: [cell for cell, d in found.cells.items() if call(d) == word]
+        for word in (BETTER, WORSE, EQUAL, CANNOT_TELL)
     }
-    tested = len(found.cells) - len(marked[TOO_FEW])
-    few = f" In {len(marked[TOO_FEW])} there are too few samples." if marked[TOO_FEW] else ""
+    few = sum(d.mark == TOO_FEW for d in found.cells.values())
+    because = f" (in {few} for lack of samples)" if few else ""
     yield (
-        f"Compared sample by sample, {one} is better than {other} in {_names(marked[BETTER])}, "
-        f"worse in {_names(marked[WORSE])}, and inside noise in {len(marked[NOISE])} of {tested} "
-        f"cells.{few} Marks are at {100 * ALPHA:g} % for the whole table (Holm's correction): "
-        f"without it, chance alone would mark about {by_chance(found.cells.values()):.1f} cells."
+        f"Compared sample by sample, {one} is better than {other} in {_names(said[BETTER])}, worse "
+        f"in {_names(said[WORSE])}, equal in {len(said[EQUAL])}, and it cannot be told in "
+        f"{len(said[CANNOT_TELL])}{because} of {len(found.cells)} cells. Marks are at "
+        f"{100 * ALPHA:g} % for the whole table (Holm's correction): without it, chance alone would "
+        f"mark about {by_chance(found.cells.values()):.1f} cells."
     )
     yield _of_what(next(iter(found.cells.values())).seeds)
 

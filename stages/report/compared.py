@@ -77,7 +77,7 @@ def above(records: Records) -> dict[Cell, bool | None]:
     }
     cells = significance.compare(records.scores, passable).cells
     return {
-        cell: None if found.verdict == TOO_FEW else found.verdict == BETTER
+        cell: None if found.mark == TOO_FEW else found.mark == BETTER
         for cell, found in cells.items()
     }
 

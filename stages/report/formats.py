@@ -94,7 +94,13 @@ def suites(cells: Iterable[str]) -> list[str]:
     return sorted(cells, key=lambda suite: (suite != "ruler", suite))
 
 
-_SUITES = {"ruler": "RULER", "longbench": "LongBench", "nlgraph": "NLGraph", "hybridqa": "HybridQA"}
+_SUITES = {
+    "ruler": "RULER",
+    "longbench": "LongBench",
+    "longbench_e": "LongBench-E",
+    "nlgraph": "NLGraph",
+    "hybridqa": "HybridQA",
+}
 
 
 def suite_name(suite: str) -> str:

@@ -3,7 +3,7 @@
 At most 14 of them with names of at most 10 characters, so that a line of ``dvc metrics show`` stays
 below 200. Differences are of the variant in question (``focus``) minus the reference, of the mean
 over RULER's tasks (without RULER: those of the first suite), 0 to 100, with its 95 % interval.
-``train`` is the longest measured length within the trained one, ``ext`` the longest beyond. A figure
+``train`` and ``ext`` are the lengths of the page's first two cards, and the words are theirs. A figure
 that was not measured is left out. ``report/summary.csv`` has a row for every variant and length.
 """
 
@@ -11,17 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from stages.benchmarks import ruler
-from stages.evaluate.significance import BETTER, NOISE, TOO_FEW, WORSE
+from stages.report.readings import as_trained, by_kind, first_suite
 
-PLACES = ("train", "ext")
+PLACES = {"train": "trained", "ext": "extended"}
+"""Names here, and the kinds of lengths that they are."""
 NAMES = (
     *(f"{what}_{place}" for what in ("diff", "low", "high", "ours", "ref") for place in PLACES),
     "loss", "ref_loss", "base_loss", "verdict",
 )  # fmt: skip
 """All there can be; ``loss`` is of validation, nats per token, within the trained length."""
-VERDICTS = {BETTER: "better", WORSE: "worse", NOISE: "noise", TOO_FEW: "too few"}
-"""``verdict``: of the longest length beyond the trained one, where there is one."""
+# ``verdict``: the page's word for the longest length beyond the trained one, where there is one.
 COLUMNS = (
     "variant", "figure", "length", "value", "stderr", "difference", "low", "high", "verdict",
 )  # fmt: skip
@@ -35,17 +34,20 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, float | str]:
     if reference not in metrics["suites"]:
         reference = focus
     found: dict[str, float | str | None] = {}
-    suites = metrics["suites"].get(focus, {})
-    suite = ruler.SUITE if ruler.SUITE in suites else next(iter(suites), None)
-    lengths = _lengths(metrics, focus, suite)
+    measured = metrics["suites"].get(focus, {})
+    suite = first_suite(measured)
+    means = measured[suite]["mean"] if suite else {}
+    kinds = by_kind(metrics["readings"][focus], map(int, means))
+    cards = {card["name"]: card for card in (metrics["verdict"] or {}).get("cards", ())}
     verdict = None
-    for place, length in lengths.items():
-        pair = metrics["comparison"]["means"].get(suite, {}).get(length)
-        if pair:
-            found |= {f"diff_{place}": _two(pair["value"])}
-            found |= {f"low_{place}": _two(pair["low"]), f"high_{place}": _two(pair["high"])}
-            verdict = VERDICTS[pair["verdict"]]
+    for place, kind in PLACES.items():
+        card = cards.get(kind, {})
+        if card.get("verdict"):
+            found |= {f"diff_{place}": _two(card["value"])}
+            found |= {f"low_{place}": _two(card["low"]), f"high_{place}": _two(card["high"])}
+            verdict = card["verdict"]
         for name, variant in (("ours", focus), ("ref", reference)):
+            length = f"{kinds[kind][-1]}" if kind in kinds else None
             row = metrics["suites"].get(variant, {}).get(suite, {}).get("mean", {}).get(length)
             found[f"{name}_{place}"] = _two(row["score"]) if row else None
     found["loss"] = _loss(metrics, metrics["validation"].get(focus))
@@ -74,21 +76,11 @@ def rows(metrics: Mapping[str, Any]) -> Iterator[Sequence[object]]:
             yield variant, LOSS, length, value, None, difference, None, None, None
 
 
-def _lengths(metrics: Mapping[str, Any], focus: str, suite: str | None) -> dict[str, str]:
-    """``{"train": L, "ext": L}``, those that were measured."""
-    measured = metrics["suites"].get(focus, {}).get(suite, {}).get("mean", {})
-    trained = metrics["readings"][focus]["length"]
-    within = [length for length in measured if int(length) <= trained]
-    beyond = [length for length in measured if int(length) > trained]
-    found = {"train": max(within, key=int)} if within else {}
-    return found | ({"ext": max(beyond, key=int)} if beyond else {})
-
-
 def _loss(metrics: Mapping[str, Any], validation: Mapping[str, Any] | None) -> float | None:
-    """Validation loss at the longest length within the trained one, nats per token, over all texts."""
-    trained = metrics["readings"][metrics["focus"]]["length"]
+    """Validation loss at the longest length read as trained, nats per token, over all texts."""
+    reading = metrics["readings"][metrics["focus"]]
     lengths = {length for found in (validation or {}).values() for length in found}
-    within = [length for length in lengths if int(length) <= trained]
+    within = [length for length in lengths if as_trained(reading, int(length))]
     mean = _mean(validation or {}, max(within, key=int)) if within else None
     return None if mean is None else round(mean, 4)
 

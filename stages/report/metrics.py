@@ -50,9 +50,7 @@ def collect(items: Sequence[Item], reference: str) -> dict[str, Any]:
     }
     scores = each(lambda group: _scores(group, records.get(group[0].variant)))
     readings = each(lambda group: reading(group[0].results))
-    answer = verdict(
-        items, measured.get(focus, Comparison()), scores, readings[focus], focus, reference
-    )
+    answer = verdict(items, measured.get(focus, Comparison()), readings[focus], focus, reference)
     return {
         "verdict": answer,
         "focus": focus,
@@ -183,7 +181,7 @@ def _validation(group: list[Item]) -> dict[str, Any]:
                 table[source, length] = from_error(pair["n"], pair["value"], pair["noise"])
     for (source, length), judged in corrected(table).items():
         if judged.p is not None:
-            found[source][length]["below_base"] = judged.verdict == WORSE  # its value is below 0
+            found[source][length]["below_base"] = judged.mark == WORSE  # its value is below 0
     return found
 
 

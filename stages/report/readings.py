@@ -1,14 +1,34 @@
 """How each length was read: sentences made from the records, never from the configuration."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from stages.report.formats import label, listing
+from stages.report.formats import label, listing, suites
 
 SCOPES = {
     "all": "on RoPE and RePo layers, as the official code does",
     "rope": "on RoPE layers only, as the paper words it",
 }
+KINDS = ("trained", "extended")
+"""Of lengths: read as the model was trained; beyond that."""
+
+
+def as_trained(reading: Mapping[str, Any], length: int) -> bool:
+    """Whether a length was read without extension and is not beyond the trained one."""
+    return bool(length <= reading["length"] and reading["factors"].get(str(length), 1.0) == 1.0)
+
+
+def by_kind(reading: Mapping[str, Any], lengths: Iterable[int]) -> dict[str, list[int]]:
+    """``{"trained": [...], "extended": [...]}``, rising; the longest of each speaks for its kind."""
+    found: dict[str, list[int]] = {}
+    for length in sorted(lengths):
+        found.setdefault(KINDS[not as_trained(reading, length)], []).append(length)
+    return found
+
+
+def first_suite(names: Iterable[str]) -> str | None:
+    """The suite whose mean speaks for all: the first in the page's order (RULER's, if measured)."""
+    return next(iter(suites(set(names))), None)
 
 
 def reading(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,8 @@
 - Loss: validation loss at the longest length as trained, mean over the texts, window by window.
 - Cost: the layers that learn positions; weights and FLOPs are counted by ``repo-pipeline plan``.
 
-Every interval and mark comes from ``stages.evaluate.significance``, every word from ``verdicts``.
+Lengths are chosen by ``stages.report.readings``; every interval, mark and word comes from
+``stages.evaluate.significance``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +16,9 @@ from stages.common import paths
 from stages.evaluate import significance, verdicts
 from stages.evaluate.records import window_records
 from stages.evaluate.significance import Comparison, Difference, Runs
-from stages.report.forest import nobody
-from stages.report.formats import NONE, between, label, signed, suite_name, suites
+from stages.report.formats import NONE, between, label, signed, suite_name
 from stages.report.inputs import Item
+from stages.report.readings import KINDS, as_trained, by_kind, first_suite
 
 SHORT = {"trained": "at the trained length", "extended": "extended", "loss": "validation loss"}
 
@@ -30,7 +31,6 @@ HOLM = (
 def verdict(
     items: Sequence[Item],
     found: Comparison,
-    scores: Mapping[str, Any],
     reading: Mapping[str, Any],
     focus: str,
     reference: str,
@@ -39,7 +39,7 @@ def verdict(
     if focus == reference or reference not in {item.variant for item in items}:
         return None
     cards = [
-        *_scores(found, scores, reading, focus, reference),
+        *_scores(found, reading),
         _loss(items, reading, focus, reference),
         _cost(items, focus),
     ]
@@ -76,53 +76,30 @@ def unmarked(card: Mapping[str, Any]) -> bool:
     return bool(card["low"] > 0 or card["high"] < 0)
 
 
-def _scores(
-    found: Comparison,
-    scores: Mapping[str, Any],
-    reading: Mapping[str, Any],
-    focus: str,
-    reference: str,
-) -> Iterator[dict[str, Any]]:
-    suite = next(iter(suites({mean[0] for mean in found.means})), None)
+def _scores(found: Comparison, reading: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    suite = first_suite({mean[0] for mean in found.means})
     means = {int(mean[1]): one for mean, one in found.means.items() if mean[0] == suite}
-    trained = {length for length in means if as_trained(reading, length)}
-    beyond = set(means) - trained
-    for name, lengths, what in (
-        ("trained", trained, "trained"),
-        ("extended", beyond, "extended"),
-    ):
-        if not lengths or suite is None:
-            yield _card(name, f"Score, {what}", NONE, "not measured")
+    kinds = by_kind(reading, means)
+    for what in KINDS:
+        if suite is None or what not in kinds:
+            yield _card(what, f"Score, {what}", NONE, "not measured")
             continue
-        longest = max(lengths)
-        silent = all(
-            nobody({v: scores[v] for v in (focus, reference)}, suite, task, str(longest))
-            for (of, task, length) in found.cells
-            if (of, length) == (suite, str(longest))
-        )
+        *between_them, longest = kinds[what]
         one = means[longest]
         factor = reading["factors"].get(str(longest), 1.0)
         way = f"{what}, YaRN x{factor:g}" if factor != 1.0 else what
         tasks = f"{one.tasks} task{'s' if one.tasks != 1 else ''}"
         others = [
-            f"{length:,} tokens: {between(d.value, d.low, d.high)}, "
-            f"{verdicts.call(d, verdicts.ALIKE_POINTS)}"
-            for length, d in sorted(means.items())
-            if length in lengths - {longest}
+            f"{length:,} tokens: {between(d.value, d.low, d.high)}, {significance.call(d)}"
+            for length, d in ((length, means[length]) for length in between_them)
         ]
-        card = _judged(name, one, verdicts.ALIKE_POINTS, "points", 1)
-        if silent:
-            card |= {"verdict": verdicts.CANNOT_TELL, "tell": "tasks that one of the two can do"}
-        yield card | {
+        yield _judged(what, one, significance.ALIKE_POINTS, "points", 1) | {
+            "suite": suite,
+            "length": longest,
             "title": f"{suite_name(suite)}, {longest:,} tokens ({way}), {tasks}",
             "short": f"{longest:,} tokens",
             "others": others,
         }
-
-
-def as_trained(reading: Mapping[str, Any], length: int) -> bool:
-    """Whether a length was read without extension and is not beyond the trained one."""
-    return bool(length <= reading["length"] and reading["factors"].get(str(length), 1.0) == 1.0)
 
 
 def _loss(
@@ -137,7 +114,7 @@ def _loss(
     if found is None:
         return _card("loss", title, NONE, "not measured")
     judged = significance.corrected({"loss": found})["loss"]
-    card = _judged("loss", judged, verdicts.ALIKE_NATS, "nats", 3, lower_is_better=True)
+    card = _judged("loss", judged, significance.ALIKE_NATS, "nats", 3, lower_is_better=True)
     of = f"mean over {len(texts)} texts" if len(texts) > 1 else texts[0][0]
     return card | {"title": f"{title}, {of}; below 0 is better", "short": "loss"}
 
@@ -177,10 +154,10 @@ def _judged(
     digits: int,
     lower_is_better: bool = False,
 ) -> dict[str, Any]:
-    said = verdicts.call(one, alike, lower_is_better)
+    said = significance.call(one, alike, lower_is_better)
     known = one.low is not None and one.high is not None
     note = f"{signed(one.low, digits)} to {signed(one.high, digits)}" if known else "no interval"  # type: ignore[arg-type]
-    tell = verdicts.would_tell(one, alike) if said == verdicts.CANNOT_TELL else ""
+    tell = verdicts.would_tell(one, alike) if said == significance.CANNOT_TELL else ""
     card = _card(name, "", f"{signed(one.value, digits)} {unit}", f"{note} (n = {one.n:,})")
     return card | {**one.as_dict(), "verdict": said, "tell": tell}
 

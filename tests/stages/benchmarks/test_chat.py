@@ -1,12 +1,13 @@
 """A chat template around a prompt: transformers' own tokens, within the length, spans that moved."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from stages.benchmarks import chat, official
+from stages.benchmarks import chat, official, template_files
 from stages.benchmarks.params import BenchmarksParams, LongBenchParams
 from stages.benchmarks.stage import Builder, Part
 from stages.common.encoder import Encoder
@@ -119,6 +120,9 @@ def test_longbench_asks_some_tasks_plainly(suite: str, task: str, plain: bool) -
         ("{task_template}{task_template}", "stands in it 2 times"),
         ("{{ raise_exception('only tools') }}", "only tools"),
         ("{% oops %}", "unknown tag"),
+        ("{{ messages | tojson }}", "writes a prompt otherwise"),
+        ("{{ messages[0].content | e }}", "writes a prompt otherwise"),
+        ("{{ messages[0].content[:9] }}", "writes a prompt otherwise"),
         (None, "No such file"),
     ],
 )
@@ -126,3 +130,44 @@ def test_a_template_that_cannot_be_used_is_named(folder, tmp_path, text, message
     file = str(tmp_path / "none.jinja") if text is None else written(tmp_path, "t", text)
     with pytest.raises(UserError, match=message):
         chat.template_of(file, folder)
+
+
+UNUSUAL = {
+    "date": "{{ strftime_now('%d %B %Y') }}|{{ messages[0].content }}",
+    "date by a macro": "{% macro day() %}{{ strftime_now('%Y') }}{% endmacro %}"
+    "{{ day() }}{{ messages[0]['content'] }}",
+    "tools": "{% if tools is not none %}{{ tools | tojson }}{% endif %}{{ messages[0].content }}",
+    "no tools": "{% if tools %}no{% else %}yes{% endif %}{{ messages[-1]['content'] }}",
+    "namespace and break": "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = 1 %}"
+    "{{ m.content }}{% break %}{% endfor %}{{ ns.n }}",
+    "generation": "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}"
+    "{% endfor %}",
+    "a list of contents": "{% for m in messages %}{% if m.content is string %}{{ m.content }}"
+    "{% else %}{{ m.content[0].text }}{% endif %}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_templates_are_read_as_transformers_does_on_one_day(
+    folder, tmp_path, name: str
+) -> None:
+    file = written(tmp_path, "t.jinja", UNUSUAL[name])
+    assert template_files.faults(file, None, tmp_path) == ""
+    found = chat.template_of(file, folder)
+    fast = PreTrainedTokenizerFast.from_pretrained(folder)
+    shown = fast.apply_chat_template(
+        [{"role": "user", "content": "Ask"}],
+        chat_template=UNUSUAL[name]
+        .replace("strftime_now('%Y')", "'2024'")
+        .replace("strftime_now('%d %B %Y')", "'26 July 2024'"),
+        tokenize=False,
+    )
+    assert found.head + "Ask" + found.tail == shown
+
+
+def test_a_tokenizer_may_have_templates_by_name(folder, tmp_path) -> None:
+    out = Path(shutil.copytree(folder, tmp_path / "named"))
+    fast = PreTrainedTokenizerFast.from_pretrained(folder)
+    fast.chat_template = {"default": CHATML, "tool_use": "{{ raise_exception('no') }}"}
+    fast.save_pretrained(out)
+    assert chat.template_of("auto", out).head == "<s><|im_start|>user\n"

@@ -358,6 +358,42 @@ def test_what_may_stand_on_the_cluster_is_a_warning_there(own: Own, check: Check
     assert there.level == "refuse"  # what is sent is the commit: a relative path is not there
 
 
+TEMPLATES = {
+    "gone": (None, "No such file"),
+    "twice": ("{task_template} {task_template}", "stands in it 2 times"),
+    "no place": ("Question:", "no {task_template} in it"),
+    "not Jinja": ("{% for m in messages %}", "line 1"),
+    "not text": (b"\xff{task_template}", "not UTF-8"),
+    "NVIDIA's": ("[INST] {task_template} [/INST]", ""),
+    "Jinja": ("{% generation %}{{ messages[0].content }}{% endgeneration %}", ""),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_is_looked_at_before_anything_is_built(
+    name: str, check: Check, tmp_path: Path
+) -> None:
+    content, why = TEMPLATES[name]
+    if content is not None:
+        data = content if isinstance(content, bytes) else content.encode()
+        (tmp_path / "t.jinja").write_bytes(data)
+    found = check({"benchmarks.template": "t.jinja"})
+    assert [(one.level, one.field) for one in found] == [("refuse", "benchmarks.template")] * bool(
+        why
+    )
+    assert not why or why in found[0].line
+
+
+def test_the_tokenizer_s_own_template_must_be_there(own: Own, check: Check, tmp_path: Path) -> None:
+    (found,) = check({"benchmarks.template": "auto"})
+    assert "trained here has no chat template" in found.line
+    given = {**own, "benchmarks.template": "auto"}
+    (found,) = check(given)
+    assert "the tokenizer has no chat template" in found.line
+    (tmp_path / "my-model/chat_template.jinja").write_text("{{ messages[0].content }}")
+    assert check(given) == []
+
+
 def test_only_the_place_that_the_profiles_expect_may_wait_while_planning(check: Check) -> None:
     given = {"benchmarks.longbench.tasks": ["qmsum"]}
     for path, level in (("longbench", "warn"), ("elsewhere", "refuse")):

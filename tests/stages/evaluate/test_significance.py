@@ -8,7 +8,6 @@ import pytest
 
 from stages.evaluate.significance import (
     BETTER,
-    NOISE,
     TOO_FEW,
     WORSE,
     Difference,
@@ -51,7 +50,7 @@ def test_student_s_t_is_that_of_the_tables(freedom: int, t: float) -> None:
 def test_nothing_is_said_below_ten_samples() -> None:
     found = compare({("a", "t", "1"): [run([1] * 9)]}, {("a", "t", "1"): [run([0] * 9)]})
     (one,) = found.cells.values()
-    assert (one.value, one.low, one.p, one.verdict) == (100.0, None, None, TOO_FEW)
+    assert (one.value, one.low, one.p, one.mark) == (100.0, None, None, TOO_FEW)
     assert difference([([run([1])], [{"other": 1.0}])]) is None
 
 
@@ -59,7 +58,7 @@ def test_a_few_clear_samples_are_enough() -> None:
     found = compare({("a", "t", "1"): [run([1] * 10)]}, {("a", "t", "1"): [run([0] * 10)]})
     (one,) = found.cells.values()
     assert one.p == pytest.approx(2 / 2**10)
-    assert one.verdict == BETTER
+    assert one.mark == BETTER
 
 
 def test_samples_are_paired_by_name_in_any_order() -> None:
@@ -149,7 +148,7 @@ def _tables(count: int, samples: int, effect: float):
 @pytest.mark.parametrize("samples", [12, 100])
 def test_a_null_table_has_no_mark_in_92_of_100(samples: int) -> None:
     marked = [
-        any(one.verdict in (BETTER, WORSE) for one in found.cells.values())
+        any(one.mark in (BETTER, WORSE) for one in found.cells.values())
         for found in _tables(300, samples, 0.0)
     ]
     assert fmean(marked) <= 0.075
@@ -158,10 +157,10 @@ def test_a_null_table_has_no_mark_in_92_of_100(samples: int) -> None:
 def test_ten_points_at_a_hundred_samples() -> None:
     """The mean over 13 tasks always shows them; one cell of 39 by itself, one time in five."""
     found = list(_tables(20, 100, 0.1))
-    assert all(one.verdict == BETTER for table in found for one in table.means.values())
+    assert all(one.mark == BETTER for table in found for one in table.means.values())
     cells = [one for table in found for one in table.cells.values()]
-    assert 0.15 < fmean(one.verdict == BETTER for one in cells) < 0.35
-    assert not any(one.verdict == WORSE for one in cells)
+    assert 0.15 < fmean(one.mark == BETTER for one in cells) < 0.35
+    assert not any(one.mark == WORSE for one in cells)
 
 
 def test_words_name_what_chance_gives_and_of_what_they_are() -> None:
@@ -172,11 +171,10 @@ def test_words_name_what_chance_gives_and_of_what_they_are() -> None:
     assert "mean over tasks" in said
     assert "+50.0 [+50.0, +50.0] at 256 tokens (ruler, 2 tasks: better)" in said
     assert "RePo is better than RoPE in vt (256), worse in no cell" in said
-    assert "inside noise in 1 of 2 cells" in said
+    assert "equal in 0, and it cannot be told in 1 of 2 cells" in said
     assert "chance alone would mark about 0.1 cells" in said
     assert "of this training run" in said
-    assert [line.split()[-1] for line in lines(found)] == ["better", "noise", "better"]
-    assert NOISE.split()[-1] == "noise"
+    assert [line.split()[-1] for line in lines(found)] == ["better", "tell", "better"]
     three = {cell: runs * 3 for cell, runs in cells.items()}
     assert "over 3 pairs of training runs (Student's t)" in " ".join(
         sentences(compare(three, three), "RePo", "RoPE")

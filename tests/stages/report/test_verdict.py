@@ -10,7 +10,7 @@ import pytest
 
 from stages.common.files import read_json, read_jsonl, write_json
 from stages.evaluate import verdicts
-from stages.evaluate.significance import Difference
+from stages.evaluate.significance import CANNOT_TELL, Difference, call
 from stages.report import forest, verdict
 from stages.report.stage import run
 from stages.report.summary import lines
@@ -127,7 +127,7 @@ def test_every_cell_is_drawn_or_folded_and_bears_its_verdict(report):
 )
 def test_the_answer_is_one_of_four(value, low, high, n, p, lower, said):
     one = Difference(n, 1, 1, value, low, high, p, p)
-    assert verdicts.call(one, 1.0, lower) == said
+    assert call(one, 1.0, lower) == said
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,11 @@ def test_what_would_tell_really_tells():
 @pytest.mark.parametrize(
     ("low", "high", "said", "expected"),
     [
-        (-5.1, -0.8, verdicts.CANNOT_TELL, True),
-        (0.2, 3.0, verdicts.CANNOT_TELL, True),
+        (-5.1, -0.8, CANNOT_TELL, True),
+        (0.2, 3.0, CANNOT_TELL, True),
         (-5.1, -0.8, verdicts.WORSE, False),
-        (-2.4, 0.7, verdicts.CANNOT_TELL, False),
-        (None, None, verdicts.CANNOT_TELL, False),
+        (-2.4, 0.7, CANNOT_TELL, False),
+        (None, None, CANNOT_TELL, False),
     ],
 )
 def test_an_interval_that_seems_to_contradict_its_word_is_explained(low, high, said, expected):

@@ -1,0 +1,101 @@
+"""RULER's own generated files as samples: ``--data FOLDER``, or ``benchmarks.ruler.data``.
+
+NVIDIA/RULER's ``prepare.py`` writes ``<length>/data/<task>/validation.jsonl``; found is also
+``<task>/validation.jsonl`` (the ``data`` folder itself), ``<task>.jsonl`` (what
+``repo-pipeline samples`` writes), and ``test`` in the place of ``validation``. A line has ``input``,
+``outputs`` (older files: ``output``), and since 48cbc8b ``answer_prefix``; before that the prefix was
+the end of ``input``, where it stays.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from stages.benchmarks.draft import Cell, Draft, styled
+from stages.common.errors import UserError
+from stages.common.jsonl import objects, text, texts
+
+SUBSETS = ("validation", "test")
+
+
+def find(folder: Path, task: str, length: int | None = None) -> Path | None:
+    """A task's file; in a folder of a length, where there is one of that name."""
+    roots = [] if length is None else [folder / f"{length}" / "data", folder / f"{length}"]
+    for root in (*roots, folder / "data", folder):
+        for file in (
+            *(root / task / f"{subset}.jsonl" for subset in SUBSETS),
+            root / f"{task}.jsonl",
+        ):
+            if file.is_file():
+                return file
+    return None
+
+
+def lengths(folder: Path) -> list[int]:
+    """Lengths that have a folder of their own."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(each.name) for each in folder.iterdir() if each.name.isdecimal())
+
+
+def longest(file: Path) -> int | None:
+    """The most tokens of a row, prompt and budget, by NVIDIA's own count; none where it is missing."""
+    found = [row.get("length") for _, row in objects(file)]
+    known = [length for length in found if isinstance(length, int)]
+    return max(known) if len(known) == len(found) and known else None
+
+
+def file_of(folder: str, task: str, length: int) -> Path:
+    """A task's file; ``UserError`` without one."""
+    found = find(Path(folder), task, length)
+    if found is None:
+        raise UserError(
+            f"benchmarks.ruler.data is {folder!r}: neither {task}/validation.jsonl nor {task}.jsonl "
+            f"in it or in {length}/data; leave the task out, or give RULER's data folder"
+        )
+    return found
+
+
+def drafts(cell: Cell, count: int) -> Iterator[Draft]:
+    """The first ``count`` rows of the cell's file; one that does not fit the length is refused."""
+    assert cell.params.data is not None
+    file = file_of(cell.params.data, cell.task, cell.length)
+    rows = _rows(file)
+    if not rows:
+        raise UserError(f"{file}: no rows in it")
+    for number, row in rows[:count]:
+        draft = styled(cell, _draft(file, number, row))
+        tokens = cell.encoder.count(draft.prompt)
+        if tokens > cell.room:
+            raise UserError(
+                f"{file} line {number}: {tokens} tokens of prompt, {cell.budget} of answer and "
+                f"{cell.reserved} of template are more than {cell.length}; the file was made for "
+                "another length, tokenizer or template: give a longer length"
+            )
+        yield draft
+
+
+@lru_cache(maxsize=1)
+def _rows(file: Path) -> list[tuple[int, dict[str, Any]]]:
+    return list(objects(file))
+
+
+def _draft(file: Path, number: int, row: dict[str, Any]) -> Draft:
+    if "outputs" not in row and "output" in row:
+        row = {**row, "outputs": [row["output"]]}
+    answers = texts(file, number, row, "outputs")
+    if not answers:
+        raise UserError(f"{file} line {number}: 'outputs' is empty; a reference is needed")
+    whole = text(file, number, row, "input")
+    prefix = text(file, number, row, "answer_prefix") if "answer_prefix" in row else ""
+    # Every template of RULER's ends with its question, on a line of its own.
+    end = whole.rfind("\n") if "\n" in whole else len(whole)
+    return Draft(
+        head="",
+        context=whole[:end],
+        tail=whole[end:],
+        prefix=prefix,
+        answers=tuple(answers),
+        candidates=(),
+    )
