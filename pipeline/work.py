@@ -11,6 +11,7 @@ import typer
 
 COMMANDS = {
     "samples": ("stages.benchmarks.samples", "Write samples of a RULER task."),
+    "sample": ("stages.report.sample", "Show one sample whole, and every model's answer to it."),
     "score": ("stages.evaluate.score_file", "Score a file of predictions officially."),
     "evaluate": ("stages.evaluate.any_model", "Measure any Hugging Face model, without DVC."),
     "export": ("stages.report.export", "A trained model as a folder for the hub, with its card."),

@@ -32,6 +32,9 @@ from stages.common.stage import Job, Stage
 Positions = dict[str, dict[str, Any]]
 """Layer -> heads and z."""
 
+SAMPLE_POINTS = 512
+"""Of a retrieval sample at most so many tokens' positions are kept, evenly spread."""
+
 
 def run(job: Job) -> None:
     """Analyse the model of the job's variant and seed."""
@@ -47,12 +50,13 @@ def run(job: Job) -> None:
             probe["id"]: _positions(model, probe["prompt_ids"], params.epsilon)
             for probe in samples.probes(paths.BENCHMARKS)
         }
-        shares, attention = _answers(model, job.label, params, length)
+        shares, attention, sample = _answers(model, job.label, params, length)
     analysis = {
         "variant": job.variant,
         "seed": job.seed,
         "layers": list(model.config.positions),
         "positions": probes,
+        "sample": sample,
         "patterns": shares,
         "attention_mass": attention,
         "collapsed": _in_every_probe(probes, "collapsed"),
@@ -86,18 +90,37 @@ def _rounded(z_KN: Tensor) -> list[list[float]]:
 
 def _answers(
     model: Any, label: str, params: AnalyzeParams, trained_length: int
-) -> tuple[dict[str, float | int] | None, dict[str, Any] | None]:
-    """Pattern shares and attention mass over the retrieval samples; none where there is nothing."""
+) -> tuple[dict[str, float | int] | None, dict[str, Any] | None, dict[str, Any] | None]:
+    """Pattern shares and attention mass over the retrieval samples; none where there is nothing.
+
+    The third: the positions of the first sample, with needle and question (``_of_sample``).
+    """
     chosen = samples.retrieval(paths.BENCHMARKS, params.samples, trained_length)
     progress = Progress(label, len(chosen), "samples")
     counts, masses = PatternCounts(params.chunk_tokens, params.epsilon), []
+    first = None
     for number, sample in enumerate(chosen, start=1):
         with repo_model.record_positions(model) as recorder:
             masses.append(sample_mass(model, sample))
             for layer in recorder.layers:  # the prompt comes first of what was recorded
                 counts.add(recorder[layer][0, :, : len(sample["prompt_ids"])])
+            first = first or _of_sample(recorder, sample)
         progress.update(number)
-    return counts.shares(), mean_mass(masses)
+    return counts.shares(), mean_mass(masses), first
+
+
+def _of_sample(recorder: Any, sample: dict[str, Any]) -> dict[str, Any] | None:
+    """Positions of a prompt's tokens, every ``every``-th; none without learned positions."""
+    tokens = len(sample["prompt_ids"])
+    every = -(-tokens // SAMPLE_POINTS)
+    layers = {
+        str(layer): {"z": _rounded(recorder[layer][0, :, :tokens:every].cpu())}
+        for layer in recorder.layers
+    }
+    if not layers:
+        return None
+    told = {name: sample[name] for name in ("id", "needle_span", "query_span")}
+    return {**told, "tokens": tokens, "every": every, "layers": layers}
 
 
 def _in_every_probe(probes: dict[str, Positions], flag: str) -> dict[str, list[bool]]:

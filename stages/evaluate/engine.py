@@ -17,6 +17,8 @@ from stages.evaluate.ends import Ends
 from stages.evaluate.ends import ids as end_ids
 from stages.evaluate.suited import Suited, suited
 
+PLACES = 16
+"""Parts of a window whose losses are kept apart: where in the window a model loses."""
 _LOGITS = 1 << 25
 """Most logits at a time (128 MiB in fp32): 16K tokens of dolma2's vocabulary would be 6.5 GB."""
 Stop = Callable[[int, list[int]], bool]
@@ -211,6 +213,14 @@ def completion(row: int, ids: list[int], eos: Ends, stop: Stop | None) -> Comple
 
 def window_losses(model: Any, windows: Sequence[Sequence[int]]) -> list[float]:
     """Mean loss, nats per token, of each window; a window's first token is given, not predicted."""
+    return [row["loss"] for row in window_rows(model, windows)]
+
+
+def window_rows(model: Any, windows: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    """Of each window ``loss``, and ``places``: its mean over each of ``PLACES`` parts of the window.
+
+    A window with fewer predicted tokens than parts has a part for each token.
+    """
     with torch.inference_mode():
         ids_BT = torch.tensor([list(window) for window in windows], device=model.device)
         hidden_BTD = model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
@@ -223,8 +233,14 @@ def window_losses(model: Any, windows: Sequence[Sequence[int]]) -> list[float]:
             logits_BVC = head(hidden_BTD[:, start:end]).float().transpose(1, 2)
             targets_BC = ids_BT[:, start + 1 : end + 1]
             losses.append(cross_entropy(logits_BVC, targets_BC, reduction="none"))
-        means: list[float] = torch.cat(losses, dim=1).double().mean(dim=1).tolist()
-    return means
+        loss_BT = torch.cat(losses, dim=1).double()
+        means: list[float] = loss_BT.mean(dim=1).tolist()
+        parts = loss_BT.tensor_split(min(PLACES, loss_BT.shape[1]), dim=1)
+        places: list[list[float]] = torch.stack([p.mean(dim=1) for p in parts], dim=1).tolist()
+    return [
+        {"loss": loss, "places": [round(part, 6) for part in row]}
+        for loss, row in zip(means, places, strict=True)
+    ]
 
 
 def _head(model: Any) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -28,16 +28,19 @@ def shards(
 
 
 def records(
-    shards: Sequence[Shard], results: Mapping[Shard, list[float]]
+    shards: Sequence[Shard], results: Mapping[Shard, list[dict[str, Any]]]
 ) -> Iterator[dict[str, Any]]:
-    """One record a window; ``start`` is its place in the source's stream, loss in nats per token."""
+    """One record a window; ``start`` is its place in the source's stream, loss in nats per token.
+
+    ``places``: the same over equal parts of the window, from its beginning to its end.
+    """
     for shard in shards:
-        for start, loss in zip(shard.rows, results[shard], strict=True):
+        for start, found in zip(shard.rows, results[shard], strict=True):
             yield {
                 "source": shard.source,
                 "length": shard.length,
                 "start": start,
-                "loss": loss,
+                **found,
                 "yarn_factor": shard.model.yarn_factor or 1.0,
             }
 

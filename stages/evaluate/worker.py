@@ -68,7 +68,7 @@ class Worker:
         if shard.kind == "windows":
             stream = TokenStore(self._tokens, self._token_files).stream(SPLIT, [shard.source])
             windows = [stream.read(row, shard.length).tolist() for row in shard.rows]
-            return engine.window_losses(model, windows)
+            return engine.window_rows(model, windows)
         found = self._continue(shard, partial(by[shard.engine], model))
         if shard.engine not in (OWN_ENGINE, STATIC_ENGINE):
             return found

@@ -1,7 +1,8 @@
 """The one rule of significance over the report's records: variants, and scores against shortcuts."""
 
+import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ class Records(NamedTuple):
 
     scores: dict[Cell, Runs]
     shortcuts: dict[Cell, Runs]
+    depths: dict[Cell, dict[str, float]]
+    """Place of the needle, 0 to 1, of the tasks that have one."""
 
 
 def read(items: Sequence[Item]) -> dict[str, Records]:
@@ -36,11 +39,12 @@ def read(items: Sequence[Item]) -> dict[str, Records]:
     for variant in dict.fromkeys(item.variant for item in items):
         scores: dict[Cell, list[dict[str, float]]] = defaultdict(list)
         shortcuts: dict[Cell, list[dict[str, float]]] = defaultdict(list)
+        depths: dict[Cell, dict[str, float]] = {}
         for item in items:
             if item.variant == variant:
-                _add(f"{item.variant}-{item.seed}", scores, shortcuts)
+                _add(f"{item.variant}-{item.seed}", scores, shortcuts, depths)
         if scores:
-            found[variant] = Records({**scores}, {**shortcuts})
+            found[variant] = Records({**scores}, {**shortcuts}, depths)
     return found
 
 
@@ -48,17 +52,21 @@ def _add(
     item: str,
     scores: dict[Cell, list[dict[str, float]]],
     shortcuts: dict[Cell, list[dict[str, float]]],
+    depths: dict[Cell, dict[str, float]],
 ) -> None:
     for file in sorted((paths.results(item) / "samples").glob("*.jsonl")):
         rows = list(read_jsonl(file))
         cell = (rows[0]["suite"], rows[0]["task"], str(rows[0]["length"]))
-        scores[cell].append({row["id"]: row["score"] for row in rows})
+        scores[cell].append({sys.intern(row["id"]): row["score"] for row in rows})
+        places = {row["id"]: row["depth"] for row in rows if row.get("depth") is not None}
+        if len(places) == len(rows):
+            depths[cell] = places
         known = {row["id"]: row["shortcut"] for row in rows if row.get("shortcut") is not None}
         if len(known) == len(rows):
             shortcuts[cell].append(known)
 
 
-def compare(records: dict[str, Records], one: str, other: str) -> Comparison:
+def compare(records: Mapping[str, Records], one: str, other: str) -> Comparison:
     """``one`` against ``other``; empty where a variant was not measured."""
     if one not in records or other not in records:
         return Comparison()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.benchmarks import ruler
 from stages.common import paths
 from stages.common.errors import UserError
 from stages.common.files import read_json
@@ -60,7 +61,17 @@ def _read(variant: str, seed: int) -> Item:
             raise UserError(f"{file}: no such file; run the stage {stage}@{name}")
     if "base" not in read_json(results):
         raise UserError(f"{results}: made by an earlier version; run the stage evaluate@{name}")
-    return Item(variant, seed, read_json(results), read_json(analysis), read_curve(curve))
+    found = read_json(results)
+    for cells in (found["cells"], found["base"]["cells"]):
+        if ruler.SUITE in cells:
+            cells[ruler.SUITE] = _in_order(cells[ruler.SUITE])
+    return Item(variant, seed, found, read_json(analysis), read_curve(curve))
+
+
+def _in_order(tasks: dict[str, Any]) -> dict[str, Any]:
+    """RULER's tasks as its authors list them; JSON has them by name."""
+    known = {task: place for place, task in enumerate(ruler.TASKS)}
+    return dict(sorted(tasks.items(), key=lambda entry: (known.get(entry[0], 99), entry[0])))
 
 
 def read_curve(file: Path) -> list[Point]:

@@ -13,7 +13,7 @@ from typing import Any
 from stages.benchmarks import official, ruler
 from stages.evaluate.comparison import suite_means, summary
 from stages.evaluate.significance import WORSE, Comparison, corrected, from_error
-from stages.report import compared
+from stages.report import compared, depth, places
 from stages.report.compared import Records
 from stages.report.inputs import Item
 from stages.report.readings import reading
@@ -23,11 +23,14 @@ Cells = dict[str, dict[str, dict[str, dict[str, Any]]]]
 """Suite -> task -> length -> figures."""
 
 
-def collect(items: Sequence[Item], reference: str) -> dict[str, Any]:
+def collect(
+    items: Sequence[Item], reference: str, records: Mapping[str, Records] | None = None
+) -> dict[str, Any]:
     """The measured figures, per variant; the caller adds identity and provenance.
 
     Every variant is compared with ``reference``; ``comparison`` is the one that has a column.
     """
+    records = compared.read(items) if records is None else records
     by_variant: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         by_variant[item.variant].append(item)
@@ -36,7 +39,6 @@ def collect(items: Sequence[Item], reference: str) -> dict[str, Any]:
         found = {variant: section(group) for variant, group in by_variant.items()}
         return {variant: value for variant, value in found.items() if value}
 
-    records = compared.read(items)
     base = items[0].results["base"]
     focus = compared.focus_of(list(by_variant), reference)
     measured = {
@@ -56,6 +58,8 @@ def collect(items: Sequence[Item], reference: str) -> dict[str, Any]:
         "focus": focus,
         "reference": reference,
         "scores": scores,
+        "depths": depth.depths(records, focus, reference),
+        "places": places.places(items),
         "suites": each(_suites),
         "comparison": comparisons.get(focus) or compared.as_metrics(Comparison(), focus, reference),
         "comparisons": comparisons,

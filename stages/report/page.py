@@ -1,43 +1,64 @@
-"""``report/index.html``: one file, no script, nothing loaded from anywhere."""
+"""``report/index.html``: one file, nothing loaded from anywhere.
 
-from collections.abc import Sequence
+Everything stands there without a script but the samples; the one script adds these, a filter and the
+values under the pointer. The page's policy lets only that script run, by its hash.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 from ruamel.yaml import YAML
 
 from stages.params import Params
-from stages.report import data, figures, forest, paper_tables, readings, tables
+from stages.report import (
+    browser,
+    costs,
+    curves,
+    data,
+    depth,
+    figures,
+    forest,
+    paper_tables,
+    places,
+    positions,
+    readings,
+    tables,
+)
 from stages.report.formats import label
 from stages.report.inputs import Item
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(metrics: dict[str, Any], items: Sequence[Item], params: Params) -> str:
+def render(
+    metrics: dict[str, Any], items: Sequence[Item], params: Params, samples: Mapping[str, Any]
+) -> str:
     """The page; the same bytes for the same arguments."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    learned = next((item for item in items if any(item.analysis["positions"].values())), None)
+    learned = _learned(items, metrics["focus"])
     probes = learned.analysis["positions"] if learned else {}
-    return environment.get_template("report.html.j2").render(
+    script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
+    return template("report.html.j2").render(
         metrics=metrics,
         label=label,
-        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        **page_parts(script),
+        first_sample=_first(samples),
+        samples=Markup(browser.dumped(samples)),
+        depth_maps=depth.maps(metrics),
+        depth_columns=depth.columns(),
+        place_panels=places.panels(metrics),
         variants=figures.legend(metrics["variants"]),
         probes=figures.probe_legend(probes),
         score_panels=figures.scores(metrics),
-        loss_panel=figures.losses(items),
-        position_panels=figures.positions(learned) if learned else {},
+        loss_panel=curves.losses(items),
+        change_panel=curves.differences(items, metrics["reference"]),
+        layers=positions.layers(learned) if learned else [],
+        looked_at=(learned.analysis.get("sample") or {}).get("id") if learned else None,
         learned=f"{label(learned.variant)}, seed {learned.seed}" if learned else "",
         tables=_tables(metrics),
         paper_tables=paper_tables.paper_tables(metrics),
@@ -47,6 +68,43 @@ def render(metrics: dict[str, Any], items: Sequence[Item], params: Params) -> st
         params=as_yaml(params),
         analyze=params.analyze,
     )
+
+
+def template(name: str) -> Template:
+    """A template of this folder; a name that is not given is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(name)
+
+
+def page_parts(script: str = "") -> dict[str, Any]:
+    """What every page has: the style, and the one script with its hash for the page's policy."""
+    digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
+    return {
+        "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        "script": Markup(script),
+        "script_hash": f"sha256-{digest}",
+    }
+
+
+def _learned(items: Sequence[Item], focus: str) -> Item | None:
+    """The item whose positions are drawn: the focus's first, else any that learns them."""
+    found = [item for item in items if any(item.analysis["positions"].values())]
+    return next((item for item in found if item.variant == focus), found[0] if found else None)
+
+
+def _first(samples: Mapping[str, Any]) -> str | None:
+    """The id of a sample whose text the page has."""
+    for cell in samples["cells"]:
+        if "ids" not in cell and cell["texts"]:
+            return f"{cell['task']}-{cell['length']}-{cell['texts'][0]['i']:04}"
+    return None
 
 
 def lead(metrics: dict[str, Any], params: Params) -> str:
@@ -71,6 +129,8 @@ def _tables(metrics: dict[str, Any]) -> dict[str, tables.Table | None]:
     """By section; none where nothing was measured."""
     return {
         "scores": tables.scores(metrics),
+        "silent": tables.scores(metrics, silent=True),
+        "costs": costs.table(metrics),
         "means": tables.means(metrics),
         "suites": tables.suites(metrics),
         "cells": tables.cells(metrics),

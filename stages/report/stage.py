@@ -1,6 +1,7 @@
 """All results into ``report/``: the page, every figure, and what DVC's commands show.
 
 - ``index.html``: the page. ``figures.json``: every figure. ``summary.csv``: a row a variant and length.
+- ``execution.html``: speed, time and alarms of the runs, as far as they are kept here; no out.
 - ``metrics.json``: the few figures of ``dvc metrics show``. ``plots/*.csv``: for ``dvc plots show``.
 
 The figures are collected first; page, plots and the terminal's table (``stages.report.summary``)
@@ -8,7 +9,7 @@ show nothing that is not in them, except the points of curves.
 """
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from stages.common.files import write_json
 from stages.common.outs import building
 from stages.common.stage import Job, Stage
 from stages.params import Params
-from stages.report import data, paper
+from stages.report import browser, compared, costs, data, execution, paper
+from stages.report.compared import Records
 from stages.report.formats import each_cell, labelled
 from stages.report.headline import COLUMNS, headline, rows
 from stages.report.inputs import Item, read_items
@@ -36,11 +38,15 @@ def run(job: Job) -> None:
         print(f"report: {line}", flush=True)
     items = read_items(params.variants, params.seeds)
     with labelled(labels(params)):
-        metrics = everything(items, params)
-        page = render(metrics, items, params)
+        records = compared.read(items)
+        metrics = everything(items, params, records)
+        samples = browser.data(items, records, metrics["focus"], params.reference)
+        page = render(metrics, items, params, samples)
+        beside = execution.page(items)
     with building(paths.REPORT) as out:
         (out / "plots").mkdir(parents=True)
         (out / "index.html").write_text(page, encoding="utf-8")
+        (out / execution.FILE).write_text(beside, encoding="utf-8")
         write_json(out / paths.FIGURES.name, metrics)
         write_json(out / "metrics.json", headline(metrics))
         _write_csv(out / "summary.csv", " ".join(COLUMNS), rows(metrics))
@@ -53,7 +59,9 @@ def run(job: Job) -> None:
     print(f"report: {paths.REPORT / 'index.html'}", flush=True)
 
 
-def everything(items: Sequence[Item], params: Params) -> dict[str, Any]:
+def everything(
+    items: Sequence[Item], params: Params, records: Mapping[str, Records]
+) -> dict[str, Any]:
     """Every figure of the report, and what it says in words."""
     metrics: dict[str, Any] = {
         "profile": params.profile,
@@ -61,8 +69,9 @@ def everything(items: Sequence[Item], params: Params) -> dict[str, Any]:
         "labels": labels(params),
         "seeds": list(params.seeds),
         "lengths": list(params.benchmarks.lengths),
-        **collect(items, params.reference),
+        **collect(items, params.reference, records),
         "data": data.collect(params),
+        "costs": costs.costs(params),
         "paper": paper.as_metrics(),
         "provenance": provenance(items),
     }

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from stages.evaluate.comparison import EFFECTIVE
 from stages.evaluate.significance import BETTER, WORSE
-from stages.report import formats
+from stages.report import forest, formats
 from stages.report.formats import NONE, label, number
 
 
@@ -57,8 +57,11 @@ def plain(caption: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequen
     return Table(caption, columns, [Group("", body)])
 
 
-def scores(metrics: dict[str, Any]) -> Table:
-    """Task by length: shortcut, the base, every variant, and one minus the reference."""
+def scores(metrics: dict[str, Any], silent: bool = False) -> Table | None:
+    """Task by length: shortcut, the base, every variant, and one minus the reference.
+
+    ``silent``: the cells in which no variant scores, else all others; none without a cell.
+    """
     variants, compared = list(metrics["scores"]), metrics["comparison"]["cells"]
     first = metrics["scores"][variants[0]]
     groups = []
@@ -66,6 +69,8 @@ def scores(metrics: dict[str, Any]) -> Table:
         for task, lengths in first[suite].items():
             rows = []
             for length in sorted(lengths, key=int):
+                if forest.nobody(metrics["scores"], suite, task, length) != silent:
+                    continue
                 base = metrics["base"]["scores"].get(suite, {}).get(task, {}).get(length)
                 cells = [
                     Cell(number(lengths[length]["shortcut"], 1)),
@@ -78,7 +83,10 @@ def scores(metrics: dict[str, Any]) -> Table:
                 if compared:
                     cells.append(_difference(compared.get(suite, {}).get(task, {}).get(length)))
                 rows.append(Row(length, cells))
-            groups.append(Group(formats.task_name(suite, task), rows))
+            if rows:
+                groups.append(Group(formats.task_name(suite, task), rows))
+    if not groups:
+        return None
     columns = ["task", "length", "shortcut", "base", *map(label, variants)]
     return Table(
         "Score in percent ± standard error, per task (RULER's, where no suite is named) and length "

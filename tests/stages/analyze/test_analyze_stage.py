@@ -77,6 +77,16 @@ def test_learned_positions_are_written_per_layer_and_head(project):
         assert [h["max"] for h in content["heads"]] == pytest.approx(
             z_HN.amax(1).tolist(), abs=1e-3
         )
+    sample = found["sample"]
+    assert (sample["id"], sample["tokens"], sample["every"]) == ("niah_multikey_1-64-0", PROMPT, 1)
+    assert (sample["needle_span"], sample["query_span"]) == ([[4, 7]], [[30, PROMPT]])
+    prompt = torch.tensor([_sample("niah_multikey_1-64", 0)["prompt_ids"]])
+    with torch.inference_mode(), repo_model.record_positions(model) as recorder:
+        model(prompt)
+    for layer in ("1", "2"):
+        torch.testing.assert_close(
+            torch.tensor(sample["layers"][layer]["z"]), recorder[int(layer)][0], rtol=0, atol=1e-3
+        )
     assert {layer: len(heads) for layer, heads in found["collapsed"].items()} == {"1": 2, "2": 2}
     shares = found["patterns"]
     assert shares["chunks"] == 3 * 2 * HEADS * (PROMPT // 8)

@@ -99,6 +99,12 @@ def test_losses_are_the_models_own(make_model, monkeypatch, limit: int) -> None:
             for row, target in zip(logits, ids, strict=True)
         ]
     assert engine.window_losses(model, windows) == pytest.approx(expected, rel=1e-5)
+    for row, loss in zip(engine.window_rows(model, windows), expected, strict=True):
+        predicted = len(windows[0]) - 1
+        assert len(row["places"]) == min(engine.PLACES, predicted)
+        sizes = [len(p) for p in torch.arange(predicted).tensor_split(len(row["places"]))]
+        whole = sum(n * part for n, part in zip(sizes, row["places"], strict=True)) / predicted
+        assert whole == pytest.approx(loss, rel=1e-5)
 
 
 @pytest.mark.parametrize("positions", ["rope", "nope", "repo"])

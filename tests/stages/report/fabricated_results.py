@@ -11,13 +11,19 @@ from stages.base.params import Architecture, BaseParams
 from stages.benchmarks.params import BenchmarksParams
 from stages.common.files import write_json, write_jsonl
 from stages.common.stage import Job
-from stages.common.variants import Definition
+from stages.common.variants import (
+    PATTERNS,
+    Definition,
+    ReportDefinition,
+    TrainDefinition,
+)
 from stages.corpus.params import CorpusParams, Generated
 from stages.extend.params import ExtendParams
 from stages.params import Params
 from stages.report.stage import STAGE
+from stages.tokenizer.params import TokenizerParams
 from stages.train.params import TrainParams
-from stages.training.params import TrainingParams
+from stages.training.params import LengthPhase, TrainingParams
 
 LENGTHS = (128, 256, 512)
 TASKS = {"ruler": ("niah_single_1", "niah_multikey_1", "vt"), "longbench": ("triviaqa",)}
@@ -26,7 +32,10 @@ SHORTCUTS = {"niah_single_1": 100.0, "niah_multikey_1": 25.0, "vt": 31.25, "triv
 
 def params(variants: tuple[str, ...], seeds: tuple[int, ...], **changes: Any) -> Params:
     """Sections as far as the report reads them; the schema of the others may change freely."""
-    architecture = Architecture.model_construct(hidden_size=96, num_hidden_layers=3)
+    architecture = Architecture(
+        hidden_size=96, intermediate_size=128, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=4, max_position_embeddings=128, rope_theta=10000.0,
+    )  # fmt: skip
     sections: dict[str, Any] = {
         "profile": "fabricated",
         "variants": variants,
@@ -40,13 +49,24 @@ def params(variants: tuple[str, ...], seeds: tuple[int, ...], **changes: Any) ->
             training=TrainingParams.model_construct(tokens=1_000_000),
         ),
         "reference": "rope",
-        "definitions": {name: Definition() for name in variants},
-        "train": TrainParams.model_construct(tokens=200_000, start_layer=1),
+        "definitions": {name: definition(name) for name in variants},
+        "tokenizer": TokenizerParams(source="train", vocab_size=1024),
+        "train": TrainParams.model_construct(
+            tokens=200_000,
+            start_layer=1,
+            lengths=(LengthPhase(length=LENGTHS[0], share=1.0),),
+        ),
         "extend": ExtendParams(factor=4.0),
         "benchmarks": BenchmarksParams.model_construct(seed=1, lengths=LENGTHS),
         "analyze": AnalyzeParams(samples=20, chunk_tokens=16, epsilon=0.2),
     }
     return Params.model_construct(**{**sections, **changes})
+
+
+def definition(name: str, label: str | None = None) -> Definition:
+    """A preset's, or that of a variant of one's own."""
+    own = None if name in PATTERNS else ("rope", "repo", "repo")
+    return Definition(train=TrainDefinition(positions=own), report=ReportDefinition(label=label))
 
 
 def job(chosen: Params) -> Job:
@@ -57,12 +77,36 @@ def write_run(variants: tuple[str, ...], seeds: tuple[int, ...], heads: int = 4)
     """Everything the report reads, in the working directory."""
     for name in ("corpus", "tokens", "benchmarks", "tokenizer"):
         write_json(Path(f"data/{name}/manifest.json"), {"name": name})
+    write_benchmarks()
     base = Path("models/base/model.safetensors")
     base.parent.mkdir(parents=True)
     base.write_bytes(b"weights")
     for variant in variants:
         for seed in seeds:
             write_item(variant, seed, heads)
+
+
+def write_benchmarks(n: int = 100) -> None:
+    """A prompt for each record; every needle stands where its record's depth says."""
+    for suite, tasks in TASKS.items():
+        for task in tasks:
+            for length in LENGTHS:
+                rows = [
+                    {
+                        "id": f"{task}-{length}-{i:04}",
+                        "input": f"{'hay ' * (i % 40)}the number is {1000 + i}. "
+                        f"{'straw ' * 150}What is the <b>number</b>?",
+                        "answer_prefix": " The number is",
+                        "outputs": [f"{1000 + i}"],
+                        "depth": depth(task, i),
+                    }
+                    for i in range(n)
+                ]
+                write_jsonl(Path(f"data/benchmarks/{suite}/{task}-{length}.jsonl"), rows)
+
+
+def depth(task: str, i: int) -> float | None:
+    return i * 61 % 100 / 99 if task.startswith("niah") else None
 
 
 def write_item(variant: str, seed: int, heads: int = 4) -> None:
@@ -95,6 +139,7 @@ def _write_windows(item: str, validation: dict[str, Any], rng: random.Random) ->
                     "start": 10 * i,
                     "loss": entry["loss"] + 0.05 * (i % 7 - 3) + rng.gauss(0, 0.02),
                     "yarn_factor": entry["yarn_factor"],
+                    "places": [round(entry["loss"] + 1 / (k + 1), 6) for k in range(16)],
                 }
                 for i in range(40)
             ]
@@ -114,7 +159,9 @@ def write_records(
     right = round(n * score / 100)
     rows = [
         {
-            "id": f"{task}-{length}-{i}",
+            "id": f"{task}-{length}-{i:04}",
+            "depth": depth(task, i),
+            "prediction": f" {1000 + i}, said {item}",
             "suite": suite,
             "task": task,
             "length": length,
@@ -243,11 +290,20 @@ def _analysis(variant: str, seed: int, heads: int, rng: random.Random) -> dict[s
             flags[layer] = [False] * heads
         flags["2"] = [True] + [False] * (heads - 1)
         patterns = {"monotone": 0.051, "constant": 0.249, "hybrid": 0.7, "chunks": 1280}
+    sample = {
+        "id": f"niah_single_1-{LENGTHS[0]}-0000",
+        "needle_span": [[40, 44]],
+        "query_span": [[110, LENGTHS[0]]],
+        "tokens": LENGTHS[0],
+        "every": 1,
+        "layers": {layer: {"z": [_walk(rng, LENGTHS[0]) for _ in range(heads)]} for layer in flags},
+    }
     return {
         "variant": variant,
         "seed": seed,
         "layers": layers,
         "positions": positions,
+        "sample": sample if flags else None,
         "patterns": patterns,
         "attention_mass": {
             "needle": 0.021 + 0.001 * rng.random(),

@@ -1,5 +1,8 @@
 """The page: its tables show the metrics, it loads nothing, and it is sound HTML."""
 
+import base64
+import hashlib
+import json
 import re
 from collections import Counter
 from html.parser import HTMLParser
@@ -8,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from stages.common.files import read_json
+from stages.common.files import read_json, read_jsonl
+from stages.report.browser import MOST_TEXTS
+from stages.report.depth import BINS
 from stages.report.paper import LABELS
 from stages.report.stage import run
 from tests.stages.report.fabricated_results import LENGTHS, job, params, write_run
 
 VARIANTS = ("rope", "nope", "r2n1", "n2r1", "repo")
-VOID = {"meta", "link", "br", "wbr", "path", "use"}
+VOID = {"meta", "link", "br", "wbr", "path", "use", "input"}
 
 
 class Page(HTMLParser):
@@ -144,7 +149,7 @@ def _values(node: Any) -> list[float]:
 def test_every_number_of_the_tables_is_in_the_metrics(page, metrics):
     values = _values(metrics)
     for caption, rows in page.tables.items():
-        if caption.startswith(("Data and models", "Stack")):
+        if caption.startswith(("Data and models", "Stack", "Counted")):
             continue
         for row in rows[1:]:
             for cell in row[1:]:
@@ -165,12 +170,105 @@ def test_the_summary_of_the_page_is_that_of_the_metrics(text, metrics):
         assert f"<li>{statement}</li>".replace("'", "&#39;") in text
 
 
-def test_nothing_is_loaded_and_nothing_runs(text, page):
-    assert not re.search(r"https?:|//|@import|url\((?!#)", text.replace("default-src", ""))
-    assert not {"script", "iframe", "img", "object"} & {tag for tag, _ in page.tags}
+def test_nothing_is_loaded_and_only_the_page_s_own_script_runs(text, page):
+    """The data block is no script to a browser, and nothing in a sample can end it."""
+    data = text[text.index('id="samples-data">') :].partition("</script>")[0]
+    assert "<b>" not in data and "\\u003cb>number" in data
+    script = text[text.rindex("<script>") + len("<script>") :].partition("</script>")[0]
+    rest = text.replace(data, "").replace(script, "").replace("default-src", "")
+    assert not re.search(r"https?:|//|@import|url\((?!#)", rest)
+    assert not re.search(r"https?:|innerHTML|eval|fetch|import\b", script)
+    assert not {"iframe", "img", "object"} & {tag for tag, _ in page.tags}
+    assert [found for tag, found in page.tags if tag == "script"] == [
+        {"type": "application/json", "id": "samples-data"}, {}
+    ]  # fmt: skip
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = next(
+        found["content"] for tag, found in page.tags if tag == "meta" and "content" in found
+        and "http-equiv" in found
+    )  # fmt: skip
+    assert f"script-src 'sha256-{digest}'" in policy
     attributes = [name for _, found in page.tags for name in found]
     assert not any(name.startswith("on") for name in attributes)
-    assert len(text) < 500_000
+    assert len(text) < 900_000
+
+
+def _data(text: str) -> dict[str, Any]:
+    start = text.index('id="samples-data">') + len('id="samples-data">')
+    return json.loads(text[start : text.index("</script>", start)])
+
+
+def test_the_browser_has_every_score_and_the_most_telling_texts(text):
+    data = _data(text)
+    percent = {code: i for i, code in enumerate(data["codes"])}
+    assert len(percent) == 101
+    order = list(VARIANTS)
+    assert data["variants"] == [LABELS[name] for name in order]
+    for cell in data["cells"]:
+        name = f"{cell['suite']}-{cell['task']}-{cell['length']}"
+        rows = {
+            variant: list(read_jsonl(Path(f"results/{variant}-42/samples/{name}.jsonl")))
+            for variant in order
+        }
+        for variant, codes in zip(order, cell["scores"], strict=True):
+            assert [percent[c] for c in codes] == [
+                round(100 * row["score"]) for row in rows[variant]
+            ]
+        assert 2 <= len(cell["texts"]) <= MOST_TEXTS
+        for sample in cell["texts"]:
+            index = sample["i"]
+            assert sample["want"] == [f"{1000 + index}"]
+            assert sample["said"] == [f" {1000 + index}, said {v}-42" for v in order]
+            assert [piece for kind, piece in sample["parts"] if kind == 1] == [f"{1000 + index}"]
+            assert sample["parts"][-1][1].endswith("What is the <b>number</b>? The number is")
+        outcomes = {
+            tuple(rows[v][sample["i"]]["score"] for v in ("repo", "rope"))
+            for sample in cell["texts"]
+        }
+        every = set(zip(*([r["score"] for r in rows[v]] for v in ("repo", "rope")), strict=True))
+        assert outcomes == every
+
+
+def test_depth_maps_are_means_of_the_records(page, metrics):
+    tables = [rows for caption, rows in page.tables.items() if caption in ("RePo", "RePo − RoPE")]
+    assert tables
+    assert "vt" not in metrics["depths"]["ruler"], "its answers have no one place"
+    for length in LENGTHS:
+        name = f"ruler-niah_single_1-{length}"
+        for variant in VARIANTS:
+            rows = list(read_jsonl(Path(f"results/{variant}-42/samples/{name}.jsonl")))
+            for part, found in enumerate(metrics["depths"]["ruler"]["niah_single_1"][f"{length}"]):
+                inside = [
+                    row["score"]
+                    for row in rows
+                    if part / BINS <= row["depth"] < (part + 1) / BINS + (part == BINS - 1)
+                ]
+                assert found["n"] == len(inside)
+                assert found["scores"][variant] == pytest.approx(
+                    100 * sum(inside) / len(inside), abs=1e-5
+                )
+
+
+def test_loss_by_place_is_the_mean_over_windows(metrics):
+    for variant in VARIANTS:
+        rows = list(read_jsonl(Path(f"results/{variant}-42/samples/windows/python-128.jsonl")))
+        means = [sum(row["places"][k] for row in rows) / len(rows) for k in range(16)]
+        assert metrics["places"]["python"]["128"][variant] == pytest.approx(means, abs=1e-5)
+
+
+def test_costs_are_counted(page, metrics):
+    """By hand: embeddings twice, and per layer attention, MLP and norms of the fabricated shape."""
+    layer = 4 * 96 * 96 + 3 * 96 * 128 + 2 * 96 + 2 * 96
+    plain = 2 * 1024 * 96 + 3 * layer + 96
+    maps = 2 * (2 * 96 * 12 + 12 * 4)
+    costs = metrics["costs"]
+    assert costs["rope"]["parameters"] == plain
+    assert costs["repo"]["parameters"] == plain + maps
+    assert costs["repo"]["cache_bytes"] == costs["rope"]["cache_bytes"] == 2 * 2 * 3 * 96
+    rows = page.table("Counted from the shapes")
+    assert f"{plain + maps:,} (+{100 * maps / plain:.1f} %)" in next(
+        r for r in rows if r[0] == "RePo"
+    )
 
 
 def test_tags_close_and_ids_are_unique_and_links_lead_somewhere(page):
@@ -178,14 +276,17 @@ def test_tags_close_and_ids_are_unique_and_links_lead_somewhere(page):
     ids = Counter(found["id"] for _, found in page.tags if "id" in found)
     assert max(ids.values()) == 1
     links = [found["href"] for tag, found in page.tags if tag in ("a", "use")]
+    assert links.count("execution.html") == 1
+    links.remove("execution.html")
     links += [
         link
         for _, found in page.tags
         for value in found.values()
         for link in re.findall(r"url\((#[^)]+)\)", value or "")
     ]
-    assert {link.removeprefix("#") for link in links} == set(ids)
-    assert sum(tag == "a" for tag, _ in page.tags) == sum(tag == "h2" for tag, _ in page.tags)
+    scripts = {"filter", "filtered", "browser", "samples-data"}
+    assert {link.removeprefix("#") for link in links} == set(ids) - scripts
+    assert sum(tag == "a" for tag, _ in page.tags) == sum(tag == "h2" for tag, _ in page.tags) + 1
 
 
 def test_it_can_be_read_without_eyes_on_the_screen(page):

@@ -12,9 +12,8 @@ import pytest
 
 from stages.common.errors import UserError
 from stages.common.files import read_json
-from stages.common.variants import Definition, ReportDefinition
 from stages.params import Params
-from stages.report import figures
+from stages.report import figures, positions
 from stages.report.headline import NAMES
 from stages.report.inputs import read_items
 from stages.report.own import set_aside
@@ -24,6 +23,7 @@ from stages.report.summary import WIDTH, lines, table
 from tests.stages.report.fabricated_results import (
     LENGTHS,
     TASKS,
+    definition,
     job,
     params,
     write_item,
@@ -51,6 +51,7 @@ def test_the_same_bytes_twice_and_without_the_models(chosen):
     run(job(chosen))
     assert _bytes() == first
     assert list(first) == [
+        "report/execution.html",
         "report/figures.json",
         "report/index.html",
         "report/metrics.json",
@@ -218,19 +219,19 @@ def test_the_terminal_shows_every_cell_within_its_width(folder, variants):
 
 
 def test_a_deep_model_is_drawn_within_bounds(folder, monkeypatch):
-    monkeypatch.setattr(figures, "MOST_PANELS", 5)  # one layer of four heads
+    monkeypatch.setattr(positions, "MOST_PANELS", 5)  # one layer of four heads
     write_run(("repo",), (1,), heads=4)
     run(job(params(("repo",), (1,))))
     page = Path("report/index.html").read_text()
-    assert page.count(">layer 2, head ") == 4
-    assert page.count(">layer 1, head ") == 0
+    assert page.count("Positions of layer 2, head ") == 4
+    assert page.count("Positions of layer 1, head ") == 0
 
 
 def test_long_inputs_are_thinned(folder, monkeypatch):
-    monkeypatch.setattr(figures, "MOST_POINTS", 1)  # 40 a line at least
+    monkeypatch.setattr(positions, "MOST_POINTS", 1)  # 40 a line at least
     write_run(("repo",), (1,), heads=1)
     (item,) = read_items(("repo",), (1,))
-    panel = figures.positions(item)["1"][0].svg
+    panel = positions.layers(item)[0].heads[0]
     longest = max(re.findall(r' d="([^"]+)"', panel), key=len)
     assert longest.count("L") + 1 == 32  # 128 tokens, every fourth
 
@@ -255,8 +256,8 @@ def test_more_seeds_add_items(chosen):
 
 def test_a_variant_of_one_s_own_has_its_label_and_a_colour_that_is_drawn(folder):
     variants = ("rope", "repo", *(f"mine{number}" for number in range(8)))
-    defined = {name: Definition() for name in variants}
-    defined["mine3"] = Definition(report=ReportDefinition(label="Third of mine"))
+    defined = {name: definition(name) for name in variants}
+    defined["mine3"] = definition("mine3", "Third of mine")
     write_run(variants, (1,))
     run(job(params(variants, (1,), definitions=defined)))
     page = Path("report/index.html").read_text()
