@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from pipeline import finished
 from pipeline.graph import Graph
 from stages.common.errors import UserError
 
@@ -60,7 +62,10 @@ def _decide(stage: Any, before: Mapping[str, Decision], force: bool, seen: Seen)
     if not any(out.hash_info for out in stage.outs):
         return Decision("run", "never ran here")
     if params:
-        return Decision("run", "; ".join(_leaves(stage, params)))
+        why = "; ".join(_leaves(stage, params))
+        if not remade and finished.known(Path(stage.repo.root_dir), str(stage.name)):
+            return Decision("maybe", f"{why}; {finished.BROUGHT_BACK}")
+        return Decision("run", why)
     if stage.changed_stage():
         return Decision("run", "its command or outs changed in dvc.yaml")
     if remade:

@@ -16,6 +16,7 @@ from typing import TextIO
 import psutil
 from filelock import FileLock, Timeout
 
+from pipeline import finished
 from pipeline.heal import KEPT, keep_lock
 from stages.common import grace, status
 from stages.common.errors import DONE, FAILED, TRY_AGAIN
@@ -51,12 +52,17 @@ def run_stage(
     with _turn(root, name, show) as came:
         if not came:
             return _stopped()
+        if not force and finished.restore(root, name):
+            show(finished.BROUGHT_BACK)
+        started = time.time()
         for _ in range(BUSY_TRIES):
             ended = _attempt(root, name, environment, log, show, force)
             if BUSY not in ended.line or _stopping.wait(BUSY_WAIT_S):
                 break
         if ended.code == DONE:
             keep_lock(root)
+            finished.keep(root, name)
+            finished.clear(name, started)
         return ended
 
 

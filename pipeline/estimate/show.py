@@ -89,11 +89,11 @@ def _reasons(found: Estimate) -> Iterator[str]:
     )
     sums = found.totals()
     if sums["fetch_bytes"]:
-        wanted, speed = sums["fetch_bytes"], NETWORK_BYTES_PER_S
+        wanted, each_s = sums["fetch_bytes"], NETWORK_BYTES_PER_S
         counted = found.data and all(n in found.data.exact for n in found.data.there)
         yield (
             f"to fetch: {_bytes(wanted)}{'' if counted else ' (from rounded counts)'}, "
-            f"{wanted / speed / 3600:.1f} h at {speed / 1e6:.0f} MB/s (assumed)"
+            f"{wanted / each_s / 3600:.1f} h at {each_s / 1e6:.0f} MB/s (assumed)"
         )
         yield f"disk at its peak: {_bytes(sums['disk_bytes'])}, the fetched files and checkpoints in it"
     trained = [row for row in found.rows if row.cost.memory and row.cost.tokens and row.cost.flops]

@@ -20,6 +20,7 @@ from stages.common.errors import UserError
 from stages.common.files import link, read_json, replacing, sha256, write_json
 from stages.common.outs import building
 from stages.common.progress import Progress
+from stages.common.runs import root as runs_root
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
 from stages.corpus import external, generated, python_text, ready
@@ -42,7 +43,7 @@ def run(job: Job) -> None:
         ready.fetch_listed(params)
         for source in _sources(params):
             collect(params, source, folder)
-        plans = ready.plans(params, folder)
+        plans = ready.plans(params, runs_root())
         out.mkdir()
         read = {f"{ready.FOLDER}/{source}.json": plan for source, plan in plans.items()}
         for name, plan in read.items():

@@ -1,0 +1,118 @@
+"""Finished stages by what they were made from: who goes back to earlier params waits for no training.
+
+DVC has no run cache for outs with ``persist: true``, and ``dvc.lock`` knows the last result of a stage
+alone. So each entry of it is kept under ``REPO_RUNS/finished``, by a hash of command, params and the
+hashes of the inputs; the outs themselves are in DVC's cache, once. What a stage could have been resumed
+from is of no use any more then, and goes.
+"""
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from stages.common.errors import UserError
+from stages.common.files import read_json, write_json
+from stages.common.reading import read_yaml
+from stages.common.runs import STATE
+from stages.common.runs import root as runs_root
+
+FOLDER = "finished"
+RECORDS = ("metrics.jsonl", "log.jsonl", "sources.json", "tensorboard")
+"""Of a run's folder: what people look at afterwards."""
+BROUGHT_BACK = "made before from the same params and inputs: its outs come back from the cache"
+
+
+def keep(root: Path, name: str) -> None:
+    """Remember what ``dvc.lock`` says of a stage that DVC has just committed."""
+    entry = ((read_yaml(root / "dvc.lock") or {}).get("stages") or {}).get(name)
+    if entry:
+        write_json(_folder(name) / f"{_key(entry)}.json", entry)
+
+
+def known(root: Path, name: str) -> bool:
+    """Whether the stage was finished before, from the params and inputs of now, and is in the cache."""
+    return _find(root, name) is not None
+
+
+def restore(root: Path, name: str) -> bool:
+    """Bring back the outs of a stage that was finished before; returns whether it did."""
+    stage = _find(root, name)
+    if stage is None:
+        return False
+    with stage.repo.lock:
+        stage.dump(update_pipeline=False)
+        stage.checkout(force=True)
+    return True
+
+
+def clear(name: str, since: float) -> None:
+    """Remove the resumable state of a stage that ended well after ``since``; its records stay.
+
+    ``since``: seconds of the epoch. Another run's state, unfinished or older, is not touched.
+    """
+    for state in runs_root().glob(f"{name.partition('@')[0]}/*/{STATE}"):
+        folder = state.parent
+        with contextlib.suppress(OSError, UserError, Timeout):
+            content = read_json(state)
+            ours = content.get("label") == name and content.get("finished") is True
+            if not ours or state.stat().st_mtime < since:
+                continue
+            with FileLock(folder / ".lock", timeout=0):
+                for record in RECORDS:
+                    if (folder / record).exists():
+                        target = _folder(name) / folder.name / record
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        (folder / record).replace(target)
+                shutil.rmtree(folder)
+
+
+def _folder(name: str) -> Path:
+    return runs_root() / FOLDER / name
+
+
+def _find(root: Path, name: str) -> Any:
+    """The stage as DVC has it, with the kept entry in it; none where nothing is to be brought back."""
+    if not any(_folder(name).glob("*.json")):
+        return None  # the first time: DVC is not even opened
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.stage.loader import StageLoader
+    from dvc.stage.serialize import to_single_stage_lockfile
+
+    repo = Repo(str(root), _wait_for_lock=True)
+    stage = next((s for s in repo.index.stages if getattr(s, "name", None) == name), None)
+    if stage is None:
+        return None
+    recorded = to_single_stage_lockfile(stage)
+    try:
+        stage.save_deps()
+        entry = _folder(name) / f"{_key(to_single_stage_lockfile(stage))}.json"
+    except DvcException:
+        return None  # an input is not there
+    if not entry.is_file():
+        return None
+    kept = read_json(entry)
+    if _key(recorded) == entry.stem and _outs(recorded) == _outs(kept):
+        return None  # it is what dvc.lock has: DVC sees to it
+    StageLoader.fill_from_lock(stage, kept)
+    if {out.def_path for out in stage.outs} != set(_outs(kept)):
+        return None  # dvc.yaml asks for other outs now
+    return None if any(out.changed_cache() for out in stage.outs) else stage
+
+
+def _key(entry: Mapping[str, Any]) -> str:
+    """Hash of what a stage is made from (16 hexadecimal digits)."""
+    deps = {dep["path"]: dep.get("md5") for dep in entry.get("deps") or ()}
+    made_from = {"cmd": entry["cmd"], "deps": deps, "params": entry.get("params") or {}}
+    text = json.dumps(made_from, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _outs(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {out["path"]: out.get("md5") for out in entry.get("outs") or ()}

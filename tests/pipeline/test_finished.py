@@ -1,0 +1,77 @@
+"""A stage that was finished before is brought back; its resumable state goes once DVC has its outs."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline import finished
+from pipeline.graph import read_graph
+from pipeline.plan import plan
+from pipeline.process import run_stage
+from stages.common.files import write_json
+from tests.pipeline.conftest import Shell
+
+COUNTING = """
+open('count', 'a').write('x')
+open('out/one', 'w').write(open('params.yaml').read().split('one: ')[1].split()[0])
+"""
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REPO_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def test_who_goes_back_to_earlier_params_gets_the_outs_back(
+    project: Path, shell: Shell, runs: Path
+) -> None:
+    (project / "one.py").write_text(COUNTING)
+    params, said = project / "params.yaml", []
+    first = params.read_text()
+
+    def run(force: bool = False) -> str:
+        log = project / "log"
+        ended = run_stage(project, "one", dict(os.environ), log, said.append, force)
+        assert ended.code == 0, ended.line
+        return (project / "out/one").read_text()
+
+    assert run() == "1"
+    params.write_text(first.replace("one: 1", "one: 2"))
+    assert run() == "2"
+    assert finished.BROUGHT_BACK not in said
+    params.write_text(first)
+    graph = read_graph(project)
+    decided = plan(graph, graph.select(["two"]))
+    assert decided["one"].action == "maybe"
+    assert finished.BROUGHT_BACK in decided["one"].reason
+    assert decided["two@a"].action in ("run", "maybe")
+    assert run() == "1"
+    assert (project / "count").read_text() == "xx"
+    assert said.count(finished.BROUGHT_BACK) == 1
+    assert run() == "1"  # nothing to bring back: it is what dvc.lock has
+    assert said.count(finished.BROUGHT_BACK) == 1
+    assert run(force=True) == "1"
+    assert (project / "count").read_text() == "xxx"
+
+
+def test_the_resumable_state_of_a_finished_stage_goes(runs: Path) -> None:
+    def state(key: str, label: str, done: bool) -> Path:
+        folder = runs / "train" / key
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "checkpoints/weights").write_bytes(bytes(1000))
+        (folder / "metrics.jsonl").write_text("{}\n")
+        write_json(folder / "state.json", {"label": label, "finished": done})
+        return folder
+
+    earlier = state("a", "train@repo-1", True)
+    os.utime(earlier / "state.json", (1, 1))
+    since = time.time() - 1
+    others = [earlier, state("b", "train@rope-1", True), state("c", "train@repo-1", False)]
+    own = state("d", "train@repo-1", True)
+    finished.clear("train@repo-1", since)
+    assert not own.exists()
+    assert all((other / "checkpoints/weights").is_file() for other in others)
+    assert (runs / "finished/train@repo-1/d/metrics.jsonl").read_text() == "{}\n"
