@@ -13,6 +13,7 @@ from stages.training.execution import Execution
 from stages.training.named_state import Fragments, State
 from stages.training.objective import Kernel, next_token_loss
 from stages.training.params import TrainingParams
+from stages.training.trainable import trained
 
 
 class Engine:
@@ -40,7 +41,7 @@ class Engine:
         deepspeed.init_distributed("nccl" if execution.use_gpu else "gloo", verbose=False)
         if self.zero_stage == 0:
             with torch.no_grad():
-                for name, parameter in model.named_parameters():
+                for name, parameter in trained(model):
                     parameter.copy_(state[name])
         if params.precision == "bf16":
             model.to(torch.bfloat16)

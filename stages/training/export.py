@@ -11,13 +11,15 @@ from stages.common.files import write_jsonl
 from stages.common.models import load_model
 from stages.training.checkpoint import Stored
 from stages.training.run import LOG, Run
+from stages.training.trainable import freeze, trained
 
 
 def export(run: Run, last: Path, points: Iterable[Mapping[str, float]]) -> None:
     """Leave the model of the checkpoint ``last`` in ``run.final``, then ``log.jsonl``: done."""
     model, state = run.build(), Stored(last)
+    freeze(model, run.params)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for name, parameter in trained(model):
             parameter.copy_(state[name])
     if run.params.precision == "bf16":
         model.to(torch.bfloat16)

@@ -18,7 +18,8 @@ class Work:
     """Floating-point operations of training on one token: forward plus twice that for backward."""
 
     dense: float
-    """Matrix products with weights, the head's included; recomputation does not count."""
+    """Matrix products with weights, the head's included; recomputation does not count, nor does what
+    frozen weights spare."""
     attention: float
     """Scores and values of a causal mask, at the length asked for."""
 
@@ -40,10 +41,27 @@ def work_per_token(model: nn.Module, length: int) -> Work:
     head = model.get_output_embeddings().weight  # type: ignore[operator, union-attr]
     matrices = {id(p): p for p in model.parameters() if p.ndim == 2 and p is not embedding}
     matrices[id(head)] = head  # also where it is the embedding
-    weights = sum(getattr(p, "ds_numel", p.numel()) for p in matrices.values())
+    first = _first_trained(model)
+    dense = 0.0
+    for name, p in model.named_parameters(remove_duplicate=False):
+        if matrices.pop(id(p), None) is not None:
+            part = name.split(".")
+            below = part[1] == "layers" and int(part[2]) < first
+            # forward, the gradient of the input, that of the weight
+            dense += 2.0 * getattr(p, "ds_numel", p.numel()) * (2 - below + p.requires_grad)
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     width = config.num_attention_heads * size
-    return Work(6.0 * weights, 6.0 * config.num_hidden_layers * width * length)
+    layers = 2.0 * config.num_hidden_layers + 4.0 * (config.num_hidden_layers - first)
+    return Work(dense, layers * width * length)
+
+
+def _first_trained(model: nn.Module) -> int:
+    """First layer of which something is trained; 0 where the embedding is."""
+    names = [name.split(".") for name, p in model.named_parameters() if p.requires_grad]
+    if any("embed" in ".".join(name) for name in names):
+        return 0
+    layers = [int(name[2]) for name in names if name[1] == "layers"]
+    return min(layers, default=0)
 
 
 def peak() -> float | None:

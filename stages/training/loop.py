@@ -22,7 +22,7 @@ from torch import Tensor
 from stages.common.errors import UserError
 from stages.common.files import write_json
 from stages.common.tokens import TokenStore
-from stages.training import checkpoint, health, milestones
+from stages.training import checkpoint, health, milestones, trainable
 from stages.training.attempts import Attempts
 from stages.training.curve import Curve
 from stages.training.engine import Engine
@@ -84,6 +84,7 @@ class Loop:
         self.parts = parts_per_step(run.params, world, execution.micro_batch_tokens)
         with watchdog.own_work("building the model"):
             model = run.build()
+            trainable.freeze(model, run.params)
         model.train()
         found = self._last_checkpoint()
         fresh = Progress(self.order.position(0))
@@ -235,7 +236,16 @@ class Loop:
         if milestones.due(step, self.execution.milestone_steps):
             dtype = torch.bfloat16 if self.run.params.precision == "bf16" else torch.float32
             config = self.engine.model.config
-            milestones.write(saved, self.run.checkpoints, step, config, dtype)
+            frozen = self._frozen()
+            milestones.write(saved, self.run.checkpoints, step, config, dtype, frozen)
+
+    def _frozen(self) -> dict[str, Tensor]:
+        """Weights that are not trained; ZeRO 3 has cut them up, so the model is built again there."""
+        model = self.engine.model
+        if self.engine.zero_stage == 3 and any(trainable.frozen(model)):
+            model = self.run.build()
+            trainable.freeze(model, self.run.params)
+        return dict(trainable.frozen(model))
 
     def _due(self) -> bool:
         """Whether a checkpoint is wanted now; rank 0 alone is asked, for the question takes SAVE away.

@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from stages.training.trainable import trained
+
 State = Mapping[str, Tensor]
 """``<parameter>`` -> fp32 weight; ``<parameter>|<key>`` -> entry of the optimizer's state."""
 Fragments = dict[str, Tensor]
@@ -20,13 +22,13 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """A starting state: the model's weights in fp32, no moments."""
-    return {name: p.detach().float().clone() for name, p in model.named_parameters()}
+    """A starting state: the trained weights in fp32, no moments."""
+    return {name: p.detach().float().clone() for name, p in trained(model)}
 
 
 def shapes_of(model: nn.Module) -> dict[str, list[int]]:
-    """Shape of every parameter, also where ZeRO 3 has cut it up."""
-    return {name: list(getattr(p, "ds_shape", p.shape)) for name, p in model.named_parameters()}
+    """Shape of every trained weight, also where ZeRO 3 has cut it up."""
+    return {name: list(getattr(p, "ds_shape", p.shape)) for name, p in trained(model)}
 
 
 @runtime_checkable
@@ -51,7 +53,7 @@ def whole_fragments(model: nn.Module, optimizer: Any) -> Fragments:
 
 def write_whole(model: nn.Module, optimizer: Any, state: State) -> None:
     """Put the optimizer's part of ``state`` in place; the weights are in the model already."""
-    for name, parameter in model.named_parameters():
+    for name, parameter in trained(model):
         prefix = f"{name}|"
         for entry in [entry for entry in state if entry.startswith(prefix)]:
             key = entry.removeprefix(prefix)
@@ -63,7 +65,7 @@ def write_whole(model: nn.Module, optimizer: Any, state: State) -> None:
 
 
 def _whole(model: nn.Module, optimizer: Any) -> Iterator[tuple[str, Tensor]]:
-    for name, parameter in model.named_parameters():
+    for name, parameter in trained(model):
         yield f"{name}@0", parameter.detach().flatten()
         for key, value in _entries(optimizer, parameter).items():
             yield f"{name}|{key}@0", value.detach().flatten()

@@ -32,8 +32,10 @@ def adamw(model: nn.Module, params: TrainingParams, fused: bool = False) -> torc
     ]
     if maps:
         groups.append({"params": maps, "weight_decay": params.weight_decay, "lr": params.map_lr})
+    for group in groups:
+        group["params"] = [p for p in group["params"] if p.requires_grad]
     return torch.optim.AdamW(
-        groups,
+        [group for group in groups if group["params"]],
         lr=params.lr,
         betas=params.betas,
         eps=params.eps,

@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from stages.common.schema import Count, NonNegative, Positive, Section, Share, new
 
 
+Projection = Literal["q", "k", "v", "o"]
+
+
 class Target(Section):
     """How much of a phase's sequences a source gives."""
 
@@ -64,6 +67,25 @@ class Repetition(Section):
     """A sequence with a piece this many times in a row is left out of the loss (32)."""
 
 
+class Trainable(Section):
+    """What is trained where not everything is; all else stays as in the starting model."""
+
+    maps: bool = True
+    """The position maps."""
+    attention: Annotated[tuple[Projection, ...], Field(strict=False)] = ("q", "k")
+    """Projections of attention: which tokens are looked at (q, k), and what is taken over (v, o)."""
+    from_layer: Annotated[int, Field(ge=0)] = 0
+    """First layer of which something is trained, 0-based. Nothing is computed backwards below it."""
+
+    @model_validator(mode="after")
+    def _something_is_named(self) -> Self:
+        if not self.maps and not self.attention:
+            raise ValueError("maps is false and attention is empty: nothing would be trained")
+        if len(set(self.attention)) != len(self.attention):
+            raise ValueError(f"attention names one twice: {list(self.attention)}")
+        return self
+
+
 class TrainingParams(Section):
     """An optimizer on packed sequences (PAPER.md section 3: eos-separated documents, no mask)."""
 
@@ -82,6 +104,9 @@ class TrainingParams(Section):
     """Learning rate of the position maps, with the schedule of ``lr``; none: ``lr``, the paper's. In a
     pre-norm family fresh maps give |z| below 0.02; with Adam they have to travel to weights of about
     0.1 before |z| is about 1, which is a sum of learning rates of 0.1."""
+    trainable: Literal["all"] | Trainable = new("all")
+    """``all``, or e.g. ``{maps: true, attention: [q, k], from_layer: 10}``. What is frozen has no
+    gradient and no optimizer state; the finished model holds all weights."""
     betas: tuple[Share, Share] = Field(strict=False)
     eps: Positive
     weight_decay: NonNegative
@@ -130,6 +155,10 @@ class TrainingParams(Section):
         if self.map_lr is not None and self.optimizer != "adamw":
             raise ValueError(
                 f"map_lr is {self.map_lr} with optimizer {self.optimizer!r}: adamw only"
+            )
+        if self.trainable != "all" and self.optimizer != "adamw":
+            raise ValueError(
+                f"trainable is not 'all' with optimizer {self.optimizer!r}: adamw only"
             )
         if self.optimizer == "muon" and self.precision != "fp32":
             raise ValueError("optimizer 'muon' is for small models in precision 'fp32'")

@@ -7,6 +7,7 @@ from torch import nn
 
 from stages.training.execution import Execution
 from stages.training.named_state import State
+from stages.training.trainable import frozen, trained
 
 
 def start_line(model: nn.Module, base: Path | None, state: State, updates: int) -> str:
@@ -21,11 +22,23 @@ def start_line(model: nn.Module, base: Path | None, state: State, updates: int) 
         line += f" of {base.name}, {sum(sizes[name] for name in fresh):,} fresh ({_layers(fresh)})"
     else:
         line += f" of {base.name}, none fresh"
+    line += _trained(model)
     moments = [state.get(f"{name}|exp_avg") for name in sizes]
     if known := sum(value is not None and bool(value.any()) for value in moments):
         line += f", Adam's moments of {known} of them by name after {updates:,} updates"
         line += f" and {len(sizes) - known} without"
     return line
+
+
+def _trained(model: nn.Module) -> str:
+    """How many weights are trained and which, where not all are."""
+    if not any(frozen(model)):
+        return ""
+    names = [name.split(".") for name, _ in trained(model)]
+    kinds = dict.fromkeys("maps" if n[-2].endswith("_map") else n[-2] for n in names)
+    layers = [int(n[2]) for n in names]
+    count = sum(p.numel() for _, p in trained(model))
+    return f"; {count:,} trained ({', '.join(kinds)} of layers {min(layers)} to {max(layers)})"
 
 
 def execution_line(execution: Execution, workers: int, parts: int, zero: int) -> str:

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from stages.training.named_state import MOMENTS, Fragments, State, part, step_count
+from stages.training.trainable import trained
 
 
 def settle(use_gpu: bool) -> None:
@@ -66,7 +67,7 @@ def overflowed(engine: Any) -> bool:
 
 
 def _write_partitions(model: nn.Module, zero: Any, state: State) -> None:
-    for name, parameter in model.named_parameters():
+    for name, parameter in trained(model):
         held = parameter._hp_mapping  # type: ignore[attr-defined]
         if held is None:
             continue
@@ -81,7 +82,7 @@ def _write_partitions(model: nn.Module, zero: Any, state: State) -> None:
 def _write_thirds(model: nn.Module, zero: Any, state: State) -> None:
     from deepspeed.utils import safe_set_local_fp32_param, safe_set_local_optimizer_state
 
-    for name, parameter in model.named_parameters():
+    for name, parameter in trained(model):
         own: Tensor = parameter.ds_tensor  # type: ignore[attr-defined]
         start, count = _third(parameter, own.numel())
 
@@ -105,7 +106,7 @@ def _write_thirds(model: nn.Module, zero: Any, state: State) -> None:
 
 def _partitions(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """ZeRO 1 and 2: a rank's slice of the flat group cuts parameters anywhere."""
-    for name, parameter in model.named_parameters():
+    for name, parameter in trained(model):
         held = parameter._hp_mapping  # type: ignore[attr-defined]
         if held is None:
             continue
@@ -119,7 +120,7 @@ def _thirds(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """ZeRO 3: every parameter is cut evenly, the last part padded."""
     from deepspeed.utils import safe_get_local_fp32_param, safe_get_local_optimizer_state
 
-    for name, parameter in model.named_parameters():
+    for name, parameter in trained(model):
         own = safe_get_local_fp32_param(parameter)
         start, held = _third(parameter, own.numel())
         if held <= 0:

@@ -14,7 +14,7 @@ from stages.training.moments import FILE, save_moments
 from stages.training.named_state import MOMENTS
 from stages.training.run import STOP, Run
 from tests.stages.training import recipes, workers
-from tests.stages.training.recipes import MUON, SHORT, STEPS, Runs
+from tests.stages.training.recipes import MUON, SHORT, STEPS, UPPER, Runs
 from tests.stages.training.small import wider_model
 from tests.stages.training.workers import CPU
 
@@ -47,6 +47,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         (made.run("offload", **SHORT), replace(ZERO[2], offload=True)),
         (made.run("recomputed", **SHORT), replace(CPU, gradient_checkpointing=True)),
         (made.run("masked", document_mask=True, **SHORT), CPU),
+        (made.run("upper", **UPPER), replace(EVERY_STEP, milestone_steps=20)),
+        (made.run("upper0", **UPPER), ZERO[0]),
+        (made.run("upper3", **UPPER), replace(ZERO[3], gradient_checkpointing=True)),
+        (stopping("elastic upper", 7, **UPPER), CPU),
         (made.run("muon", **MUON), CPU),
         (stopping("stopped muon", 11, **MUON), CPU),
         (made.run("drained", partial(recipes.drain_at, 9, made.folder / "drained"), **SHORT), CPU),
@@ -58,7 +62,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         (made.run("disk at the end", partial(recipes.disk_full, 16, 99), **SHORT), EVERY_STEP),
     ]
     workers.run(made.folder, [each for job in jobs for each in (job, recipes.undo)], world=2)
-    for name in ("stopped muon", "stopped sparse", "elastic"):
+    for name in ("stopped muon", "stopped sparse", "elastic", "elastic upper"):
         assert read_json(made.folder / name / "stopped.json")["step"] < STEPS
         (made.folder / name / STOP).unlink()
     return made
@@ -67,9 +71,17 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 @pytest.fixture(scope="session")
 def resumed(runs: Runs) -> Runs:
     """What was stopped or damaged, gone on with: by one worker, then by two, at another ZeRO stage."""
+    alone = replace(CPU, workers=1)
     stop = partial(recipes.stop_at, 16, runs.folder / "elastic")
-    workers.run(runs.folder, [(runs.run("elastic", stop), replace(CPU, workers=1))], world=1)
-    (runs.folder / "elastic" / STOP).unlink()
+    upper = partial(recipes.stop_at, 8, runs.folder / "elastic upper")
+    jobs: list[workers.Job] = [
+        (runs.run("elastic", stop), alone),
+        recipes.undo,
+        (runs.run("elastic upper", upper, **UPPER), alone),
+    ]
+    workers.run(runs.folder, jobs, world=1)
+    for name in ("elastic", "elastic upper"):
+        (runs.folder / name / STOP).unlink()
     for name in ("flipped", "all flipped", "other model", "other data"):
         shutil.copytree(runs.folder / "kept", runs.folder / name)
         (runs.folder / name / "log.jsonl").unlink()
@@ -79,8 +91,9 @@ def resumed(runs: Runs) -> Runs:
     other = runs.run("other data")
     tokens = shutil.copytree(runs.tokens, runs.folder / "other tokens")
     write_json(tokens / "manifest.json", {**read_json(tokens / "manifest.json"), "eos_id": 1})
-    jobs: list[workers.Job] = [
+    jobs = [
         (runs.run("elastic"), ZERO[3]),
+        (runs.run("elastic upper", **UPPER), ZERO[3]),
         (runs.run("stopped muon", **MUON), CPU),
         (runs.run("stopped sparse", recipes.few_points, **SHORT), CPU),
         (runs.run("disk at the end", **SHORT), CPU),

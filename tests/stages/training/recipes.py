@@ -29,6 +29,12 @@ SHORT: dict[str, object] = {
     "tokens": SHORT_STEPS * 128,
     "lengths": ({"length": 16, "share": 1.0},),
 }
+UPPER: dict[str, object] = {
+    **SHORT,
+    "trainable": {"maps": True, "attention": ["q", "k"], "from_layer": 1},
+    "map_lr": 0.03,
+}
+"""Maps, q and k of the second of two layers."""
 MUON: dict[str, object] = {**SHORT, "optimizer": "muon", "muon_lr": 0.02}
 
 

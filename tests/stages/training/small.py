@@ -12,6 +12,7 @@ from stages.training.optimizer import build as build_optimizer
 from stages.training.optimizer import schedule
 from stages.training.order import DataOrder
 from stages.training.params import TrainingParams
+from stages.training.trainable import freeze
 
 
 def model(vocabulary: int = 64) -> nn.Module:
@@ -42,6 +43,7 @@ def wider_model() -> nn.Module:
 def plain_loop(tokens: Path, params: TrainingParams, seed: int) -> tuple[nn.Module, list[float]]:
     """The same recipe without Ray, DeepSpeed or checkpoints."""
     net = model()
+    freeze(net, params)
     net.train()
     optimizer = build_optimizer(net, params)
     full = [group["lr"] for group in optimizer.param_groups]
