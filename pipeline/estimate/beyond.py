@@ -62,13 +62,16 @@ def _host(found: Estimate, root: Path) -> Iterator[Finding]:
     for row in found.rows:
         memory = row.cost.memory
         if row.runs and memory is not None:
-            states = memory.weights + memory.gradients + memory.optimizer
+            states = found.layout.workers * (
+                memory.weights + memory.gradients + memory.optimizer + memory.process
+            )
             if states > have:
                 yield refuse(
                     "machine",
                     f"{have / 1e9:,.0f} GB of memory",
-                    f"{row.name} keeps {states / 1e9:,.0f} GB of weights, gradients and moments",
-                    "take a larger machine (--gpu, --cluster) or a smaller model",
+                    f"{row.name} keeps {states / 1e9:,.0f} GB of weights, gradients and moments in "
+                    f"{found.layout.workers} workers",
+                    "set REPO_WORKERS=1, take a larger machine (--gpu, --cluster) or a smaller model",
                 )
                 break
     needed, free = found.totals()["disk_bytes"] or 0.0, float(shutil.disk_usage(root).free)

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 from pipeline.cluster_file import ClusterFile
 from pipeline.estimate.machines import (
     BANDWIDTH_SHARE,
+    CORE_FLOPS,
     DECODE_PASS_S,
     NETWORK_BYTES_PER_S,
+    START_S,
     Machine,
     layout,
     machine,
@@ -182,6 +184,11 @@ def _hours(cost: Cost, on: Machine) -> tuple[float, float, float] | None:
     if on.bandwidth:
         read = cost.decode_bytes / (on.bandwidth * BANDWIDTH_SHARE)
         aside += max(cost.decode_passes * DECODE_PASS_S, read) / on.devices
+    if not on.gpus:
+        cores = min(cost.cores or on.cores, on.cores)
+        work = (cost.flops or 0.0) / (cores * (cost.core_flops or CORE_FLOPS))
+        alone = (work + aside + (START_S if cost.parameters else 0.0)) / 3600
+        return alone, alone, alone
     low, high = on.mfu
     least, middle, most = (
         ((cost.flops or 0.0) / (on.devices * on.flops * mfu) + aside) / 3600

@@ -2,20 +2,26 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
 from pipeline.cluster_file import ClusterFile
 from stages.common.cost import Layout
+from stages.common.cpu import BF16_FLOPS, FP32_FLOPS, TOY_FLOPS
 from stages.common.errors import UserError
 from stages.common.ray_session import cores as cores_here
-from stages.common.variables import flag, whole
+from stages.common.variables import flag, span, whole
 
 MFU_LOW, MFU_HIGH = 0.356, 0.50
 """Causal MFU that is assumed where none was measured: AI2's own OLMo-2 1B run, end to end (41.5 K
 tok/s on an H100), and what good loops reach (58.3 K); PERFORMANCE.md, anchors."""
-CORE_FLOPS = 18e9
-"""Per CPU core in fp32 at toy size, overhead included: the README's `make run` on two cores."""
+CORE_FLOPS = TOY_FLOPS
+"""Per CPU core; a stage that knows its model and precision says another (``stages.common.cpu``)."""
+CPU_WORKERS = 2
+"""By default; a test holds it equal to ``execution``'s."""
+START_S = 12.0
+"""Of a stage with a model on CPU: imports, Ray's workers, reading the weights (measured: 8 to 20)."""
 CORES_PER_GPU = 16
 DECODE_PASS_S = 0.0176
 """Least time of a decoding pass: launch-bound (PAPER.md section 1, OLMo-2 1B)."""
@@ -59,7 +65,8 @@ class Machine:
         """One line: what it is and what is assumed."""
         if not self.gpus:
             return (
-                f"{self.cores} CPU cores at {self.flops / self.cores / 1e9:.0f} GFLOP/s (assumed)"
+                f"{self.cores} CPU cores at {TOY_FLOPS / 1e9:.0f} (toys) to {FP32_FLOPS / 1e9:.0f} "
+                f"GFLOP/s, {BF16_FLOPS / 1e9:.0f} in bf16 where it is fast (assumed)"
             )
         low, high = self.mfu
         share = f"{low:.1%} (measured)" if self.measured else f"{low:.1%} to {high:.1%} (assumed)"
@@ -106,7 +113,8 @@ def layout(described: ClusterFile, muon: bool) -> Layout:
     """How the work is shared out there: the cluster file's ``REPO_*``, else the environment's."""
     settings = {**os.environ, **described.environment}
     return Layout(
-        workers=max(described.gpus, 1),
+        workers=described.gpus or _cpu_workers(settings),
+        on_cpu=not described.gpus,
         zero_stage=0 if muon else whole("REPO_ZERO", environment=settings),
         micro_batch_tokens=whole("REPO_MICRO_BATCH_TOKENS", environment=settings),
         gradient_checkpointing=flag("REPO_GRADIENT_CHECKPOINTING", environment=settings),
@@ -114,3 +122,9 @@ def layout(described: ClusterFile, muon: bool) -> Layout:
         offload=flag("REPO_OFFLOAD", environment=settings),
         checkpoints=whole("REPO_CHECKPOINT_KEEP", environment=settings),
     )
+
+
+def _cpu_workers(settings: Mapping[str, str]) -> int:
+    """Of a training on cores: as ``stages.training.execution`` has it."""
+    asked = span("REPO_WORKERS", settings)
+    return asked[1] if asked else CPU_WORKERS

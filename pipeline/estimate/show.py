@@ -8,10 +8,13 @@ from stages.training.planned import Data
 
 _HEAD = ("stage", "does", "tokens", "steps", "FLOPs", "params", "GB/GPU", "hours", "cost", "disk")
 
+_HEAD_ON_CPU = tuple("GB/worker" if name == "GB/GPU" else name for name in _HEAD)
+
 
 def table(found: Estimate) -> str:
     """Aligned columns, a line of totals, then machine, reasons and what does not fit."""
-    lines = _aligned([_HEAD, *(_cells(row) for row in found.rows), _totals(found)], names=2)
+    head = _HEAD if found.machine.gpus else _HEAD_ON_CPU
+    lines = _aligned([head, *(_cells(row) for row in found.rows), _totals(found)], names=2)
     lines[1:-1] = [f"{line}  {row.why}" for line, row in zip(lines[1:-1], found.rows, strict=True)]
     data = [*_data(found.data), ""] if found.data and found.data.there else []
     return "\n".join([*(line.rstrip() for line in lines), "", *data, *_reasons(found)])

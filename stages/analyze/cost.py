@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from stages.common.cost import Cost, Layout, base_shape, learned_layers, unknown
+from stages.common.cpu import core_flops
 from stages.common.shape import FORWARD
 
 if TYPE_CHECKING:
@@ -18,4 +19,10 @@ def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
     layers = learned_layers(params, variant, shape)
     tokens = params.analyze.samples * length
     flops = tokens * shape.flops_per_token(length, FORWARD, layers)
-    return Cost(tokens=tokens, flops=flops, parameters=shape.parameters)
+    return Cost(
+        tokens=tokens,
+        flops=flops,
+        parameters=shape.parameters,
+        core_flops=core_flops(shape.width, bf16=False),
+        cores=1,
+    )

@@ -23,11 +23,13 @@ class Memory:
     """fp32 master weights and moments, after ZeRO's partition."""
     activations: float
     logits: float
+    process: float = 0.0
+    """What a worker's process holds besides, where that is the host's memory."""
 
     @property
     def total(self) -> float:
         """All of them; fragmentation and NCCL's buffers come on top (allow 10 %)."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.logits
+        return sum(vars(self).values())
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Layout:
     """Master weights and moments are in the host's memory."""
     checkpoints: int = 2
     """Kept on disk (``REPO_CHECKPOINT_KEEP``)."""
+    on_cpu: bool = False
+    """Workers are processes on CPU cores, one core each."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,10 @@ class Cost:
     memory: Memory | None = None
     core_seconds: float | None = None
     """Work of CPU cores."""
+    core_flops: float | None = None
+    """FLOP/s of one CPU core at this work, where there is no GPU."""
+    cores: int | None = None
+    """Cores that work on it, where there is no GPU; none: all."""
     decode_passes: float = 0.0
     """Forward passes of one token each, over batches, on one GPU."""
     decode_bytes: float = 0.0

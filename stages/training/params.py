@@ -6,7 +6,6 @@ from pydantic import Field, model_validator
 
 from stages.common.schema import Count, NonNegative, Positive, Section, Share, new
 
-
 Projection = Literal["q", "k", "v", "o"]
 
 

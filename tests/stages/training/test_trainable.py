@@ -1,4 +1,4 @@
-"""Training some of the weights: the rest costs nothing, stays as it was and is in the finished model."""
+"""Training some of the weights: the rest costs nothing, stays, and is in the finished model."""
 
 from collections.abc import Mapping
 
@@ -95,7 +95,7 @@ def test_a_model_without_maps_has_nothing_left_to_train() -> None:
     params = recipe(trainable={"maps": True, "attention": [], "from_layer": 0})
     net = model()
     net.model.layers[1].self_attn = net.model.layers[0].self_attn  # type: ignore[union-attr, index]
-    with pytest.raises(UserError, match="trainable is .*this model has none of it"):
+    with pytest.raises(UserError, match=r"trainable is .*this model has none of it"):
         freeze(net, params)
 
 
