@@ -15,6 +15,8 @@ ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 another would show when the first such training starts."""
 ABSURD_START = 100.0
 FIELD = "base.source"
+MADE_HERE = "smollm2-135m"
+"""What ``examples/smollm2.py`` makes."""
 _LFS = b"version https://git-lfs"
 
 
@@ -39,7 +41,10 @@ def check(seen: Seen) -> Iterator[Finding]:
     if seen.base.folder is None:
         if not seen.base.on_hub:
             level = seen.absent(base.source)
-            yield level(FIELD, base.source, "no such folder", "a hub id is OWNER/NAME")
+            fix = "a hub id is OWNER/NAME"
+            if Path(base.source).name == MADE_HERE:
+                fix = "`python examples/smollm2.py` makes it"
+            yield level(FIELD, base.source, "no such folder", fix)
         yield from seen.unreachable(FIELD, base.source, cached=False)
         return
     yield from _files(seen, seen.base.folder)

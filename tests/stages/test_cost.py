@@ -15,7 +15,8 @@ from stages.evaluate import cost as evaluate
 from stages.params import Params, load
 from stages.tokenize import cost as tokenize
 from stages.train import cost as train
-from stages.training import objective
+from stages.training import cost as training
+from stages.training import execution, objective
 from stages.training.cost import LOGITS
 
 ON_8 = Layout(8, 1, 16384, False, 16384)
@@ -177,3 +178,29 @@ def test_no_cost_imports_torch() -> None:
     code = "import sys\n" + "\n".join(f"import stages.{name}.cost" for name in names)
     done = subprocess.run([sys.executable, "-c", f"{code}\nassert 'torch' not in sys.modules"])
     assert done.returncode == 0
+
+
+def test_what_is_frozen_costs_no_work_and_no_memory(tmp_path: Path) -> None:
+    """SmolLM2 with the maps, q and k of layers 10 to 29: counted by hand."""
+    import json
+
+    from tests.stages.checks.conftest import CONFIG
+
+    (tmp_path / "params.yaml").write_text(profiles()["smollm2-cpu"])
+    (tmp_path / "config.json").write_text(json.dumps({**CONFIG, "vocab_size": 49152}))
+    params = load(tmp_path / "params.yaml")
+    shape = known(str(tmp_path))
+    assert shape is not None and shape.parameters == 134_515_008
+    part = training.trained(params.train, shape, map_layers=20)
+    q_and_k = 20 * 576 * 64 * (9 + 3)
+    assert part == (q_and_k + shape.map_parameters(20), 20)
+    plan = Layout(2, 1, 16384, False, 16384, on_cpu=True)
+    whole = params.train.model_copy(update={"trainable": "all"})
+    some, everything = (training.cost(one, shape, 20, plan) for one in (params.train, whole))
+    assert some.flops and everything.flops
+    assert 0.55 < some.flops / everything.flops < 0.7
+    assert some.memory and everything.memory
+    assert some.memory.optimizer == pytest.approx(12 * part.weights / 2)  # two workers, ZeRO 1
+    assert some.memory.gradients == pytest.approx(2 * part.weights)
+    assert some.memory.activations == pytest.approx(everything.memory.activations * 20 / 30)
+    assert some.memory.process > 0
