@@ -16,7 +16,7 @@ from stages.params import Params, load
 from stages.tokenize import cost as tokenize
 from stages.train import cost as train
 from stages.training import cost as training
-from stages.training import execution, objective
+from stages.training import objective
 from stages.training.cost import LOGITS
 
 ON_8 = Layout(8, 1, 16384, False, 16384)
