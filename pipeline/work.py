@@ -15,6 +15,7 @@ COMMANDS = {
     "score": ("stages.evaluate.score_file", "Score a file of predictions officially."),
     "evaluate": ("stages.evaluate.any_model", "Measure any Hugging Face model, without DVC."),
     "export": ("stages.report.export", "A trained model as a folder for the hub, with its card."),
+    "report": ("stages.report.compare", "Two finished runs on one page: --compare A B."),
     "reproduce": ("stages.report.reproduce", "Compare a checkpoint with the paper's Table 1."),
 }
 _AS_GIVEN = {

@@ -1,11 +1,16 @@
 """Shared by all tests: quiet tools, one Ray for the session, small params and tokens."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Before anything imports torch: two cores, and tests that say the same thing on every machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -54,3 +59,17 @@ def ray_session() -> Iterator[str]:
         except TryAgain as error:
             pytest.skip(str(error))
         yield address
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Debian's Chromium, headless, driven by Playwright; one for the whole test session."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("no chromium here; .ci/run installs Debian's")
+    sync = pytest.importorskip("playwright.sync_api")
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium refuses its sandbox to root
+    with sync.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=sandbox)
+        yield started
+        started.close()

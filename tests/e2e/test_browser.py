@@ -1,8 +1,5 @@
 """The report in a real browser: Debian's Chromium, driven by Playwright."""
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +12,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("no chromium here; .ci/run installs Debian's")
-    sync = pytest.importorskip("playwright.sync_api")
-    sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium refuses its sandbox to root
-    with sync.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=sandbox)
-        yield started
-        started.close()
 
 
 def open_report(browser: "Browser", project: Project, **context: Any) -> "tuple[Page, list[str]]":

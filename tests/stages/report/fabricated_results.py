@@ -97,6 +97,12 @@ def write_benchmarks(n: int = 100) -> None:
                         "input": f"{'hay ' * (i % 40)}the number is {1000 + i}. "
                         f"{'straw ' * 150}What is the <b>number</b>?",
                         "answer_prefix": " The number is",
+                        "suite": suite,
+                        "task": task,
+                        "length": length,
+                        "prompt_ids": [3, 4, 5, 6, 7, 8],
+                        "needle_span": [[4, 6]],
+                        "query_span": [[5, 6]],
                         "outputs": [f"{1000 + i}"],
                         "depth": depth(task, i),
                     }
