@@ -178,6 +178,11 @@ class RepoGraniteConfig(RepoConfigMixin, GraniteConfig):
 
     model_type = "repo_granite"
 
+    @property
+    def logit_scale(self) -> float:
+        """What vLLM multiplies logits by; it reads no `logits_scaling`."""
+        return 1.0 / self.logits_scaling
+
 
 class RepoPhi3Config(RepoConfigMixin, Phi3Config):
     """Phi-3 and Phi-4: every key of `Phi3Config`, and those of `RepoConfigMixin`."""

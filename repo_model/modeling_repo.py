@@ -1,7 +1,8 @@
 """The model families: stock transformers models whose attention has learned positions.
 
 The classes are spelt out because `auto_map` needs names that stand in a file; what differs between
-families stands in `family_facts.py`, what they do in `family_classes.py`.
+families stands in `family_facts.py`, what they do in `family_classes.py`. A language model names
+`GenerationMixin` itself, as transformers asks of each.
 """
 
 from transformers import (
@@ -9,6 +10,7 @@ from transformers import (
     Gemma2Model,
     Gemma3ForCausalLM,
     Gemma3TextModel,
+    GenerationMixin,
     GraniteForCausalLM,
     GraniteModel,
     LlamaForCausalLM,
@@ -57,7 +59,7 @@ class RepoOlmo2Model(RepoModelMixin, Olmo2Model):
     config_class = RepoOlmo2Config
 
 
-class RepoOlmo2ForCausalLM(RepoCausalLMMixin, Olmo2ForCausalLM):
+class RepoOlmo2ForCausalLM(RepoCausalLMMixin, Olmo2ForCausalLM, GenerationMixin):
     """OLMo-2 language model with learned positions."""
 
     config_class = RepoOlmo2Config
@@ -70,7 +72,7 @@ class RepoOlmo3Model(RepoModelMixin, Olmo3Model):
     config_class = RepoOlmo3Config
 
 
-class RepoOlmo3ForCausalLM(RepoCausalLMMixin, Olmo3ForCausalLM):
+class RepoOlmo3ForCausalLM(RepoCausalLMMixin, Olmo3ForCausalLM, GenerationMixin):
     """OLMo-3 language model with learned positions."""
 
     config_class = RepoOlmo3Config
@@ -83,7 +85,7 @@ class RepoLlamaModel(RepoModelMixin, LlamaModel):
     config_class = RepoLlamaConfig
 
 
-class RepoLlamaForCausalLM(RepoCausalLMMixin, LlamaForCausalLM):
+class RepoLlamaForCausalLM(RepoCausalLMMixin, LlamaForCausalLM, GenerationMixin):
     """Llama language model with learned positions."""
 
     config_class = RepoLlamaConfig
@@ -96,7 +98,7 @@ class RepoMistralModel(RepoModelMixin, MistralModel):
     config_class = RepoMistralConfig
 
 
-class RepoMistralForCausalLM(RepoCausalLMMixin, MistralForCausalLM):
+class RepoMistralForCausalLM(RepoCausalLMMixin, MistralForCausalLM, GenerationMixin):
     """Mistral language model with learned positions."""
 
     config_class = RepoMistralConfig
@@ -109,7 +111,7 @@ class RepoQwen2Model(RepoModelMixin, Qwen2Model):
     config_class = RepoQwen2Config
 
 
-class RepoQwen2ForCausalLM(RepoCausalLMMixin, Qwen2ForCausalLM):
+class RepoQwen2ForCausalLM(RepoCausalLMMixin, Qwen2ForCausalLM, GenerationMixin):
     """Qwen2 and Qwen2.5 language model with learned positions."""
 
     config_class = RepoQwen2Config
@@ -122,7 +124,7 @@ class RepoQwen3Model(RepoModelMixin, Qwen3Model):
     config_class = RepoQwen3Config
 
 
-class RepoQwen3ForCausalLM(RepoCausalLMMixin, Qwen3ForCausalLM):
+class RepoQwen3ForCausalLM(RepoCausalLMMixin, Qwen3ForCausalLM, GenerationMixin):
     """Qwen3 language model with learned positions."""
 
     config_class = RepoQwen3Config
@@ -135,7 +137,7 @@ class RepoSmolLM3Model(RepoModelMixin, SmolLM3Model):
     config_class = RepoSmolLM3Config
 
 
-class RepoSmolLM3ForCausalLM(RepoCausalLMMixin, SmolLM3ForCausalLM):
+class RepoSmolLM3ForCausalLM(RepoCausalLMMixin, SmolLM3ForCausalLM, GenerationMixin):
     """SmolLM3 language model with learned positions."""
 
     config_class = RepoSmolLM3Config
@@ -148,7 +150,7 @@ class RepoGraniteModel(RepoModelMixin, GraniteModel):
     config_class = RepoGraniteConfig
 
 
-class RepoGraniteForCausalLM(RepoCausalLMMixin, GraniteForCausalLM):
+class RepoGraniteForCausalLM(RepoCausalLMMixin, GraniteForCausalLM, GenerationMixin):
     """Granite language model with learned positions."""
 
     config_class = RepoGraniteConfig
@@ -161,7 +163,7 @@ class RepoPhi3Model(RepoModelMixin, Phi3Model):
     config_class = RepoPhi3Config
 
 
-class RepoPhi3ForCausalLM(RepoCausalLMMixin, Phi3ForCausalLM):
+class RepoPhi3ForCausalLM(RepoCausalLMMixin, Phi3ForCausalLM, GenerationMixin):
     """Phi-3 and Phi-4 language model with learned positions."""
 
     config_class = RepoPhi3Config
@@ -174,7 +176,7 @@ class RepoGemma2Model(RepoModelMixin, Gemma2Model):
     config_class = RepoGemma2Config
 
 
-class RepoGemma2ForCausalLM(RepoCausalLMMixin, Gemma2ForCausalLM):
+class RepoGemma2ForCausalLM(RepoCausalLMMixin, Gemma2ForCausalLM, GenerationMixin):
     """Gemma 2 language model with learned positions."""
 
     config_class = RepoGemma2Config
@@ -187,7 +189,7 @@ class RepoGemma3TextModel(RepoModelMixin, Gemma3TextModel):
     config_class = RepoGemma3TextConfig
 
 
-class RepoGemma3TextForCausalLM(RepoCausalLMMixin, Gemma3ForCausalLM):
+class RepoGemma3TextForCausalLM(RepoCausalLMMixin, Gemma3ForCausalLM, GenerationMixin):
     """Gemma 3 (text) language model with learned positions."""
 
     config_class = RepoGemma3TextConfig
@@ -200,7 +202,7 @@ class RepoOlmoeModel(RepoModelMixin, OlmoeModel):
     config_class = RepoOlmoeConfig
 
 
-class RepoOlmoeForCausalLM(RepoCausalLMMixin, OlmoeForCausalLM):
+class RepoOlmoeForCausalLM(RepoCausalLMMixin, OlmoeForCausalLM, GenerationMixin):
     """OLMoE language model with learned positions."""
 
     config_class = RepoOlmoeConfig
@@ -213,7 +215,7 @@ class RepoQwen3MoeModel(RepoModelMixin, Qwen3MoeModel):
     config_class = RepoQwen3MoeConfig
 
 
-class RepoQwen3MoeForCausalLM(RepoCausalLMMixin, Qwen3MoeForCausalLM):
+class RepoQwen3MoeForCausalLM(RepoCausalLMMixin, Qwen3MoeForCausalLM, GenerationMixin):
     """Qwen3 mixtures language model with learned positions."""
 
     config_class = RepoQwen3MoeConfig

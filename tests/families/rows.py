@@ -97,16 +97,12 @@ def settings(case: str) -> tuple[str, dict[str, Any]]:
     return family, {**BASE, **odd}
 
 
-def stock_config(case: str) -> Any:
-    """The stock configuration of a case."""
-    family, keys = settings(case)
-    return FAMILIES[family].config.__mro__[2](**keys)
-
-
-def stock_model(case: str, attention: str = "eager", seed: int = 0) -> Any:
+def stock_model(case: str, attention: str = "eager", seed: int = 0, **keys: Any) -> Any:
     """A stock model whose weights are large enough for every part to matter."""
+    family, usual = settings(case)
+    config = FAMILIES[family].config.__mro__[2](**{**usual, **keys})
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(stock_config(case), attn_implementation=attention)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.3 * torch.randn_like(weight))

@@ -39,14 +39,15 @@ def test_each_file_says_at_its_top_what_was_tried_and_holds_no_secret(file: Path
 def test_every_kind_of_file_is_checked_here() -> None:
     kinds = {path.parent.name for path in text_files()}
     assert kinds == {
-        *("aws", "gcp", "kubernetes", "docker", "dvc", "clusters", "local", "slurm"),
+        *("aws", "gcp", "kubernetes", "docker", "dvc", "clusters", "local", "slurm", "vllm"),
     }
 
 
 def test_bash_and_slurm_s_options_are_read(tmp_path: Path) -> None:
     """Without Slurm: the shell's grammar, and the options that the text around it promises."""
     script = INFRA / "slurm" / "repo-pipeline.sbatch"
-    subprocess.run(["bash", "-n", str(script)], check=True)
+    for read in (script, INFRA / "vllm" / "setup.sh"):
+        subprocess.run(["bash", "-n", str(read)], check=True)
     options = re.findall(r"^#SBATCH (--[a-z-]+)(?:=(.*))?$", script.read_text(), re.MULTILINE)
     assert dict(options)["--signal"].startswith("B:USR1@")
     assert {"--requeue", "--open-mode", "--ntasks-per-node"} <= {name for name, _ in options}
