@@ -23,7 +23,8 @@ def check(seen: Seen) -> Iterator[Finding]:
             f"no window of {lengths[-1]} tokens: there will be no loss at that length",
             f"give {lengths[-1]} at least",
         )
-    actors = seen.whole("REPO_EVAL_ACTORS")
+    text = seen.environment.get("REPO_EVAL_ACTORS", "")
+    actors = int(text) if text.isdecimal() else 1
     gpus, cores = seen.place.gpus, seen.place.cores
     if gpus and actors > gpus and seen.environment.get("REPO_USE_GPU") != "0":
         yield refuse(

@@ -5,13 +5,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from stages.common.errors import UserError
 from stages.common.files import read_json, write_json
 from stages.common.progress import Progress
 from stages.common.ray_session import session
-from stages.common.variables import flag, whole
+from stages.common.variables import flag, value, whole
 from stages.evaluate.shards import Shard
 
+WORK = 2e12
+"""Tokens times bytes of the weights, about FLOPs, for which another actor pays: some 30 s of a core."""
+PROCESS_BYTES = 1.5e9
+"""Of an actor on CPU beside the weights (twice, while they are read): libraries, cache and logits."""
 _TRIES = 3
 """How often a shard is tried again whose actor was lost; the actor itself is replaced each time."""
 
@@ -29,9 +35,28 @@ def finish(
     return {shard: read_json(_file(folder, shard)) for shard in shards}
 
 
-def actors() -> int:
-    """How many actors hold the model: ``$REPO_EVAL_ACTORS``, by default 1."""
-    return whole("REPO_EVAL_ACTORS")
+def actors(missing: Sequence[Shard], cores: int | None) -> int:
+    """How many actors hold the model: ``$REPO_EVAL_ACTORS``.
+
+    By default 1 with GPUs (``cores`` none); on CPU one a core, but no more than have ``WORK`` each, so
+    that a toy's evaluation is not spent on starting them, and than free memory holds.
+    """
+    asked = whole("REPO_EVAL_ACTORS", default=1)
+    if value("REPO_EVAL_ACTORS") or cores is None:
+        return min(asked, len(missing))
+    weights = {shard.model.folder: _weights_bytes(Path(shard.model.folder)) for shard in missing}
+    work = sum(
+        len(shard.rows) * (shard.length + shard.max_new_tokens) * weights[shard.model.folder]
+        for shard in missing
+    )
+    each = PROCESS_BYTES + 2 * max(weights.values())
+    room = int(psutil.virtual_memory().available / each)
+    return max(1, min(cores, len(missing), int(work / WORK), room))
+
+
+def _weights_bytes(folder: Path) -> int:
+    """Size of a model's weights on disk."""
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
 
 
 def batch_tokens() -> int:
@@ -54,9 +79,8 @@ def _compute(
         import ray  # after `session`: Ray reads its environment when it is imported
         from ray.exceptions import RayActorError, RayTaskError
 
-        actor_class = ray.remote(num_cpus=1, num_gpus=int(_use_gpu(ray.cluster_resources())))(
-            worker
-        )
+        use_gpu = _use_gpu(ray.cluster_resources())
+        actor_class = ray.remote(num_cpus=1, num_gpus=int(use_gpu))(worker)
         waiting: dict[Any, tuple[Any, Shard | None]] = {}
         """What an actor was asked, and its shard; none: whether it is there."""
 
@@ -67,7 +91,8 @@ def _compute(
             crew.add(actor)
             waiting[actor.__ray_ready__.remote()] = (actor, None)
 
-        for _ in range(min(actors(), len(missing))):
+        cores = None if use_gpu else int(ray.cluster_resources().get("CPU", 1))
+        for _ in range(actors(missing, cores)):
             ask()
         try:
             while queue or any(shard for _, shard in waiting.values()):

@@ -6,11 +6,12 @@ without their 5 seconds.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from stages.common.cpu import TOY_WIDTH, fast_bf16
 from stages.common.files import read_jsonl
 from stages.common.tokens import SPLIT, TokenStore
 from stages.evaluate import generate_batch, vllm_engine
@@ -107,13 +108,21 @@ class Worker:
         return len(self._before(sample)) + int(sample["needle_span"][0][0])
 
 
+def bf16_on_cpu(config: Mapping[str, Any]) -> bool:
+    """Whether a CPU reads a model in bf16: stored so, wide enough to gain, and the cores can do it."""
+    stored = str(config.get("dtype") or config.get("torch_dtype")).removeprefix("torch.")
+    wide = int(config.get("hidden_size") or 0) >= TOY_WIDTH
+    return stored == "bfloat16" and wide and fast_bf16()
+
+
 def _load(root: Path, model: Model) -> Any:
     import torch
 
     from stages.evaluate.loading import load_any, scale_softmax
 
     on_gpu = torch.cuda.is_available()
-    dtype = torch.bfloat16 if on_gpu else torch.float32
+    half = on_gpu or bf16_on_cpu(settings(root / model.folder))
+    dtype = torch.bfloat16 if half else torch.float32
     loaded = load_any(root / model.folder, model.folder, model.yarn_factor, dtype)
     scale_softmax(loaded, model.softmax_scale)
     return loaded.to("cuda" if on_gpu else "cpu").eval()

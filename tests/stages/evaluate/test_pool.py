@@ -3,13 +3,14 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from stages.common.errors import UserError
 from stages.common.files import read_json
-from stages.evaluate import pool
+from stages.evaluate import pool, worker
 from stages.evaluate.shards import Model, Shard, batches
 
 MODEL = Model("models/rope-1", "aa")
@@ -190,4 +191,39 @@ def test_nothing_missing_starts_nothing(
 def test_a_bad_worker_count_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("REPO_EVAL_ACTORS", value)
     with pytest.raises(UserError, match=f"REPO_EVAL_ACTORS is '{value}'"):
-        pool.actors()
+        pool.actors(shards(2), 2)
+
+
+def test_on_cpu_actors_follow_cores_work_and_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REPO_EVAL_ACTORS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    wanted = shards(8)
+    folder = Path(wanted[0].model.folder)
+    assert pool.actors(wanted, 4) == 1  # no weights, no work
+    folder.mkdir(parents=True)
+    with open(folder / "model.safetensors", "wb") as file:
+        file.truncate(2 * 10**9)  # sparse
+    tokens = sum(len(one.rows) * (one.length + one.max_new_tokens) for one in wanted)
+    monkeypatch.setattr(pool, "WORK", tokens * 2e9 / 3.5)
+    memory = SimpleNamespace(available=100e9)
+    monkeypatch.setattr(pool.psutil, "virtual_memory", lambda: memory)
+    assert pool.actors(wanted, 2) == 2
+    assert pool.actors(wanted, 64) == 3  # what the work pays for
+    memory.available = 12e9
+    assert pool.actors(wanted, 64) == 2  # 5.5 GB each
+    assert pool.actors(wanted, None) == 1  # GPUs
+    monkeypatch.setenv("REPO_EVAL_ACTORS", "5")
+    assert pool.actors(wanted, 2) == 5
+
+
+def test_bf16_on_cpu_is_for_wide_models_that_are_stored_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = {"dtype": "bfloat16", "hidden_size": 576}
+    for fast in (True, False):
+        monkeypatch.setattr(worker, "fast_bf16", lambda fast=fast: fast)
+        assert worker.bf16_on_cpu(wide) is fast
+    monkeypatch.setattr(worker, "fast_bf16", lambda: True)
+    assert worker.bf16_on_cpu({"torch_dtype": "bfloat16", "hidden_size": 576})
+    assert not worker.bf16_on_cpu({"dtype": "float32", "hidden_size": 576})
+    assert not worker.bf16_on_cpu({**wide, "hidden_size": 96})
