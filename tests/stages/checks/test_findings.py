@@ -337,7 +337,14 @@ def test_every_profile_has_no_finding(profile: str, check: Check, tmp_path: Path
     (tmp_path / "longbench").mkdir()
     for task in LONGBENCH:
         (tmp_path / "longbench" / f"{task}.jsonl").write_text("{}\n")
+    write_model(tmp_path / "smollm2-135m")  # as examples/smollm2.py makes it
     assert check(profile=profile, planning=True) == []
+
+
+def test_a_base_that_an_example_makes_is_told_so(check: Check) -> None:
+    (found,) = check(profile="smollm2-cpu", planning=True)
+    assert (found.level, found.field) == ("refuse", "base.source")
+    assert "python examples/smollm2.py" in found.fix
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen3", "olmo2", "repo_llama"])
