@@ -5,7 +5,7 @@ BIN := .venv/bin
 # --no-compile: bytecode of what is really imported is made at first use, a fifth of the set.
 INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt
 
-.PHONY: help run test check bench drill plan clean
+.PHONY: help run test pythons check bench drill plan clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -19,6 +19,9 @@ plan: .venv/run.done ## what `make run` would do to each stage, and why
 test: .venv/dev.done ## all tests, in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
+pythons: .venv/dev.done ## the tests that need no heavy library, on Python 3.12 and 3.13 where they are
+	$(BIN)/python -m tests.pythons
+
 check: .venv/dev.done ## lint, format, types, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -26,14 +29,14 @@ check: .venv/dev.done ## lint, format, types, spelling
 	$(BIN)/codespell -D - -D docs/banned.txt
 
 bench: .venv/dev.done ## benchmarks, each a side-by-side ratio; kept in benchmarks/results
-	for script in $(filter-out benchmarks/kill_% benchmarks/record.py,$(wildcard benchmarks/*.py)); do \
+	for script in $(filter-out benchmarks/kill_% benchmarks/record.py benchmarks/checkouts.py,$(wildcard benchmarks/*.py)); do \
 	    $(BIN)/python benchmarks/record.py $$script || exit 1; done
 
 drill: .venv/dev.done ## kills from a seed, full disks, dead servers, two nodes: everything marked stress
 	$(BIN)/python -m pytest -m stress
 
 clean: ## remove the environment and the caches; data, models, results and runs/ stay
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-3.* build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 .venv/bin/python:

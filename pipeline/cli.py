@@ -53,9 +53,21 @@ Set = Annotated[
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's server, on loopback.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from pipeline.version import version
+
+        print(f"repo-pipeline {version()}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option(help="Show the trace of an error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_version, help="Version and commit."),
+    ] = False,
 ) -> None:
     if debug:
         os.environ["REPO_DEBUG"] = "1"

@@ -56,6 +56,13 @@ def test_the_flow_needs_no_model_and_no_ray(project_root: Path, tmp_path: Path) 
     assert "prefect" in found
 
 
+def test_the_driver_of_a_training_needs_no_model(project_root: Path, tmp_path: Path) -> None:
+    """torch comes with Ray Train's trainer; what makes models is for the workers."""
+    found = imported(("stages.train", "--help"), project_root, tmp_path / "modules")
+    assert not found & {"transformers", "repo_model", "deepspeed", "ray"}
+    assert "stages.base.stage" in found
+
+
 def test_a_tokenizer_is_trained_without_torch(tmp_path: Path) -> None:
     """The stage's own work, not only its import: transformers' tokenizer, and none of its models."""
     work = tmp_path / "work.py"

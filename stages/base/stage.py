@@ -1,15 +1,15 @@
-"""``models/base``: a small OLMo-2 trained from scratch with RoPE, or a model of the user's."""
+"""``models/base``: a small OLMo-2 trained from scratch with RoPE, or a model of the user's.
+
+The libraries of models are imported where a model is made: a training's driver makes none.
+"""
+
+from __future__ import annotations
 
 import functools
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
-import repo_model
-from stages.base.native_moments import add_moments
 from stages.base.params import Architecture, BaseParams, Start
 from stages.base.version import VERSION
 from stages.common import paths, trained
@@ -22,6 +22,11 @@ from stages.common.stage import Job, Stage
 from stages.common.tokens import TokenStore
 from stages.training.launch import launch
 from stages.training.run import Run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    import repo_model
 
 TOKENIZER_MANIFEST = "tokenizer_manifest.json"
 
@@ -37,6 +42,11 @@ def run(job: Job) -> None:
 
 def scratch(config: repo_model.RepoOlmo2Config, start: Start | None, seed: int) -> nn.Module:
     """A fresh OLMo-2 with integer positions; its weights follow from the seed."""
+    import torch
+    from torch import nn
+
+    import repo_model
+
     torch.manual_seed(seed)
     model = repo_model.RepoOlmo2ForCausalLM(config)
     if start is None:
@@ -59,6 +69,8 @@ def config_of(
     shape: Architecture, vocabulary: int, eos_id: int, pad_id: int
 ) -> repo_model.RepoOlmo2Config:
     """The model's config: ``shape`` with the tokenizer's ids."""
+    import repo_model
+
     values = shape.model_dump(exclude={"rope_theta"})
     return repo_model.RepoOlmo2Config(
         positions="rope",
@@ -71,12 +83,18 @@ def config_of(
     )
 
 
+def _fresh(params: BaseParams, vocabulary: int, eos_id: int, pad_id: int) -> nn.Module:
+    """The starting model, made in each worker."""
+    assert params.architecture is not None
+    config = config_of(params.architecture, vocabulary, eos_id, pad_id)
+    return scratch(config, params.start, params.seed)
+
+
 def _train(job: Job, params: BaseParams) -> None:
-    assert params.architecture is not None and params.training is not None
+    assert params.training is not None
     tokenizer = read_json(paths.TOKENIZER / "manifest.json")
     vocabulary = TokenStore(paths.TOKENS).vocab_size
-    config = config_of(params.architecture, vocabulary, tokenizer["eos_id"], tokenizer["pad_id"])
-    build = functools.partial(scratch, config, params.start, params.seed)
+    build = functools.partial(_fresh, params, vocabulary, tokenizer["eos_id"], tokenizer["pad_id"])
     with workspace(job, [paths.TOKENS]) as folder:
         result = launch(
             job.label,
@@ -106,6 +124,8 @@ def _take_over(params: BaseParams) -> None:
     with building(paths.BASE) as out:
         model.save_pretrained(out)
         if params.moments:
+            from stages.base.native_moments import add_moments
+
             add_moments(Path(params.source), model, out)
         _add_tokenizer(out)
     print(f"base: {sum(p.numel() for p in model.parameters()):,} parameters", flush=True)

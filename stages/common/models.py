@@ -1,17 +1,21 @@
-"""Model folders: loading with what is wrong in one line, and the tokenizer beside the weights."""
+"""Model folders: loading with what is wrong in one line, and the tokenizer beside the weights.
+
+The libraries of models are imported with the first model; the driver of a training has none.
+"""
 
 import shutil
 from pathlib import Path
 from typing import Any
 
-from transformers.utils import logging as transformers_logging
-
-import repo_model
 from stages.common.errors import UserError
 
 
 def load_model(source: Path | str, field: str, **options: Any) -> Any:
     """``repo_model.load``; raises a ``UserError`` that names ``field`` and the source."""
+    from transformers.utils import logging as transformers_logging
+
+    import repo_model
+
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     try:

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from repo_model.packing import document_position_ids
-from stages.common.errors import UserError
 from stages.training import attention, named_state, optimizer, zero
-from stages.training.execution import Execution
+from stages.training.execution import Execution, zero_stage
 from stages.training.named_state import Fragments, State
 from stages.training.objective import Kernel, next_token_loss
 from stages.training.params import TrainingParams
@@ -117,20 +116,6 @@ class Engine:
         if self.zero_stage == 0:
             return named_state.whole_fragments(self.model, self._engine.optimizer)
         return zero.fragments(self.model, self.zero_stage)
-
-
-def zero_stage(params: TrainingParams, execution: Execution) -> int:
-    """The ZeRO stage to run with; raises ``UserError`` where the optimizer cannot be partitioned."""
-    wanted = execution.zero_stage
-    if params.optimizer == "muon":
-        if wanted:  # Muon orthogonalises whole matrices; ZeRO would cut them
-            raise UserError(f"REPO_ZERO is {wanted}: optimizer 'muon' needs 0; unset it")
-        wanted = 0
-    elif wanted == 0 and params.precision != "fp32":
-        raise UserError("REPO_ZERO is 0: precision 'bf16' needs 1, 2 or 3; unset it")
-    if execution.offload and wanted == 0:
-        raise UserError("REPO_OFFLOAD is 1: it needs REPO_ZERO 1, 2 or 3; unset it")
-    return 1 if wanted is None else wanted
 
 
 def _config(params: TrainingParams, execution: Execution, parts: int, stage: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from stages.common.errors import UserError
 from stages.common.variables import flag, span, value, whole
 from stages.training.attention import Attention
 from stages.training.objective import Kernel
+from stages.training.params import TrainingParams
 
 
 @dataclass(frozen=True)
@@ -117,3 +118,17 @@ def _workers(default: int) -> tuple[int | None, int]:
         return None, default
     least, most = wanted
     return (least if "-" in os.environ["REPO_WORKERS"] else None), most
+
+
+def zero_stage(params: TrainingParams, execution: Execution) -> int:
+    """The ZeRO stage to run with; raises ``UserError`` where the optimizer cannot be partitioned."""
+    wanted = execution.zero_stage
+    if params.optimizer == "muon":
+        if wanted:  # Muon orthogonalises whole matrices; ZeRO would cut them
+            raise UserError(f"REPO_ZERO is {wanted}: optimizer 'muon' needs 0; unset it")
+        wanted = 0
+    elif wanted == 0 and params.precision != "fp32":
+        raise UserError("REPO_ZERO is 0: precision 'bf16' needs 1, 2 or 3; unset it")
+    if execution.offload and wanted == 0:
+        raise UserError("REPO_OFFLOAD is 1: it needs REPO_ZERO 1, 2 or 3; unset it")
+    return 1 if wanted is None else wanted

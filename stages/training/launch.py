@@ -1,4 +1,4 @@
-"""A training run on Ray Train: the driver's side.
+"""A training run on Ray Train: the driver's side. It holds no model and imports no model's code.
 
 Ray Train places the workers, joins them in a process group and starts them anew when one dies; the
 checkpoints are ours (``checkpoint.py``), so every attempt finds its own way back.
@@ -17,9 +17,7 @@ from stages.common.tokens import TokenStore
 from stages.training import attention
 from stages.training.attempts import Attempts
 from stages.training.counted import counted
-from stages.training.engine import zero_stage
-from stages.training.execution import Execution, from_environment
-from stages.training.loop import train
+from stages.training.execution import Execution, from_environment, zero_stage
 from stages.training.order import DataOrder, parts_per_step
 from stages.training.realised import MANY_PASSES
 from stages.training.run import (
@@ -136,6 +134,8 @@ def worker(config: dict[str, Any]) -> None:
     A user's mistake goes home in a file: raised here, Ray would only try it again.
     """
     import torch
+
+    from stages.training.loop import train
 
     run, execution = config["run"], config["execution"]
     if not execution.use_gpu:

@@ -22,7 +22,7 @@ COMMAND = (
 def own(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Run]:
     project = checkout(project_root, tmp_path_factory.mktemp("own") / "project")
     bring(project.folder)
-    return project, project(*COMMAND)
+    return project, project(*COMMAND, REPO_WORKERS="1")  # two are test_smoke's
 
 
 def git(project: Project, *arguments: str) -> str:

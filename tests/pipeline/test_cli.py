@@ -48,6 +48,15 @@ def test_a_folder_without_a_project(tmp_path: Path) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_the_version_names_the_commit(project_root: Path, tmp_path: Path) -> None:
+    from pipeline import git
+
+    done = call(tmp_path, "--version")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("repo-pipeline 0.")
+    assert git.head(project_root)[:7] in done.stdout
+
+
 def test_the_doctor_s_exit_code_says_whether_something_is_wrong(project: Path) -> None:
     (project / "params.yaml").write_text("nonsense: 1\n")
     done = call(project, "doctor")

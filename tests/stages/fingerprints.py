@@ -13,6 +13,7 @@ import ast
 import hashlib
 import importlib
 import json
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,10 @@ NOT_THE_RESULT = {
     "stages.params",
 }
 """How a stage is started and shown, and the schema: a param that matters is tracked by its value."""
+
+
+PYTHON = (3, 11)
+"""Syntax trees differ between versions of Python; this one's are recorded."""
 
 
 class Recorded(NamedTuple):
@@ -129,6 +134,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Record the stages' fingerprints.")
     parser.add_argument("--no-effect", nargs="+", default=[], choices=STAGES, metavar="STAGE")
     decided = parser.parse_args().no_effect
+    if sys.version_info[:2] != PYTHON:
+        raise SystemExit(f"Python {'.'.join(map(str, PYTHON))} records fingerprints, no other")
     now = current()
     before = recorded() if RECORD.is_file() else {}
     open_questions = [name for name in undecided(now, before) if name not in decided]

@@ -48,7 +48,7 @@ def start(folder: Path, jobs: Sequence[Job], world: int) -> list[subprocess.Pope
 def run(folder: Path, jobs: Sequence[Job], world: int) -> None:
     """The same to its end; a failure shows what the process printed."""
     started = start(folder, jobs, world)
-    outputs = [process.communicate(timeout=300)[0] for process in started]
+    outputs = [process.communicate(timeout=1800)[0] for process in started]
     for process, output in zip(started, outputs, strict=True):
         assert process.returncode == 0, output[-4000:]
 
