@@ -163,7 +163,7 @@ def _name(process: psutil.Process) -> str:
 
 def stored(place: Path) -> dict[str, int]:
     """Every stored shard and when it was written: a second write would change the time."""
-    files = (place / "runs").glob("evaluate/*/shards/*.json")
+    files = (place / "runs").glob("evaluate/*/shards/*/*.json")
     return {file.stem: file.stat().st_mtime_ns for file in files}
 
 

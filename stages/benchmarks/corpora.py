@@ -34,6 +34,11 @@ _TIMEOUT_S = 30.0
 """Of connecting, and between two pieces of the file."""
 
 
+def digest(kind: str) -> str:
+    """SHA-256 of the official file of ``squad`` or ``hotpotqa``."""
+    return _HOMES[kind].partition("#sha256=")[2]
+
+
 def local(kind: str, source: str) -> Path | None:
     """The file of a corpus (``prose``, ``squad``, ``hotpotqa``); none: it is generated.
 

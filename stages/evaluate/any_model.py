@@ -145,8 +145,11 @@ def _evaluate(options: Any) -> None:
             "corpora": made.corpora(
                 [(root / one.file).parents[1] / "manifest.json" for one in found]
             ),
-            "made": made.decoding(results, how.batch_tokens, options.template)
-            | {"versions": made.versions()},
+            "made": {
+                **made.decoding(results, how.batch_tokens),
+                **made.template(options.template),
+                "engine": options.engine,
+            },
             "samples": {f"{p.task}-{p.length}": p.shards[0].source_sha256 for p in parts},
             **({} if options.engine == OWN_ENGINE else {"engine": options.engine}),
         },

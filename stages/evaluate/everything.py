@@ -21,7 +21,7 @@ from stages.common.files import fingerprint, read_json, sha256, write_json, writ
 from stages.common.token_files import home
 from stages.common.tokens import TokenStore
 from stages.common.trained import Trained
-from stages.evaluate import ends, perplexity, pool
+from stages.evaluate import ends, made, perplexity, pool
 from stages.evaluate.comparison import summary
 from stages.evaluate.models import weights_sha256
 from stages.evaluate.params import EvaluateParams
@@ -86,6 +86,7 @@ def everything(reads: Reads, params: EvaluateParams, work: Path, out: Path) -> d
         "model": weights_sha256(reads.folder),
         "trained": reads.trained._asdict(),
         "extension": reads.extension,
+        "made": made.decoding(results, pool.batch_tokens()),
         **found[""],
         "suites": {
             suite: summary(tasks, official.TASKS if suite == ruler.SUITE else ())

@@ -9,60 +9,49 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import ruler
-from stages.benchmarks.niah import Niah
-from stages.benchmarks.questions import Questions
-from stages.common.files import read_json
+from stages.benchmarks import made_of, ruler
+from stages.benchmarks.template_files import file_of
+from stages.common.commit import commit
+from stages.common.files import read_json, sha256
 from stages.evaluate.shards import Shard
 
 _PACKAGES = ("repo-pipeline", "torch", "transformers", "tokenizers", "numpy")
-_TEXTS = ("prose", "squad", "hotpotqa")
 
 
 def corpora(manifests: Sequence[Path]) -> dict[str, Any]:
     """SHA-256 of every text that the samples were made from, by the kept samples' manifests.
 
-    ``generated`` names RULER's tasks whose text is this project's own, not the official one.
+    ``generated`` names RULER's tasks whose text is this project's own, ``own`` those whose text is a
+    user's that is not the official one. ``ruler`` has the digests of RULER's own files.
     """
-    found: dict[str, Any] = {"generated": []}
+    found: dict[str, Any] = {made_of.GENERATED: [], made_of.OWN: []}
     for file in manifests:
         made = read_json(file)
-        texts = made["settings"]["ruler"]
-        if made.get("ruler"):
-            found.setdefault("ruler", {}).update(made["ruler"])
-            continue
-        for task in texts["tasks"]:
-            kind = text_of(task)
-            if kind is None:
-                continue
-            found[kind] = made["prose"] if kind == "prose" else made["documents"][kind]
-            if texts[kind] == "generated" and task not in found["generated"]:
-                found["generated"].append(task)
-        for suite in ("longbench", "nlgraph"):
+        for suite in ("ruler", "longbench", "nlgraph"):
             if made.get(suite):
                 found.setdefault(suite, {}).update(made[suite])
         if made.get("hybridqa"):
             found["hybridqa"] = made["hybridqa"]
+        if made.get("ruler"):
+            continue
+        texts = made["settings"]["ruler"]
+        for task in texts["tasks"]:
+            corpus = made_of.text_of(task)
+            if corpus is None:
+                continue
+            digest = made["prose"] if corpus == "prose" else made["documents"][corpus]
+            found[corpus] = digest
+            kind = made_of.kind_of(corpus, texts[corpus], digest)
+            if kind in found and task not in found[kind]:
+                found[kind].append(task)
         found["words"] = made["words"]
     return found
 
 
-def text_of(task: str) -> str | None:
-    """The corpus that a RULER task reads; none: it needs no text from outside."""
-    row = ruler.TASKS.get(task)
-    if isinstance(row, Niah):
-        return "prose" if row.haystack == "prose" else None
-    if isinstance(row, Questions):
-        return next(kind for kind in _TEXTS if kind in vars(row).values())
-    return None
+def decoding(results: Mapping[Shard, list[Any]], batch_tokens: int) -> dict[str, Any]:
+    """How the answers were decoded, each fact as all values that occur, and by which versions.
 
-
-def decoding(
-    results: Mapping[Shard, list[Any]], batch_tokens: int, template: str = "none"
-) -> dict[str, Any]:
-    """How the answers were decoded, each fact as all values that occur.
-
-    More than one device or dtype: a table that was begun on one machine and ended on another.
+    One table is of one kind of device (``stages.evaluate.pool``).
     """
     rows = [row for found in results.values() for row in found if isinstance(row, dict)]
     return {
@@ -70,15 +59,22 @@ def decoding(
         "because": _values(rows, "because"),
         "dtype": _values(rows, "dtype"),
         "device": _values(rows, "device"),
+        "device_name": _values(rows, "device_name"),
         "batch_tokens": batch_tokens,
-        "template": template,
         "greedy": True,
+        "versions": versions(),
     }
 
 
+def template(setting: str) -> dict[str, Any]:
+    """The template as it was asked for, and the digest of its file."""
+    file = file_of(setting)
+    return {"template": setting} | ({} if file is None else {"template_sha256": sha256(file)})
+
+
 def versions() -> dict[str, str]:
-    """Python and the packages whose version can change a token."""
-    found = {"python": platform.python_version()}
+    """The commit, Python, and the packages whose version can change a token."""
+    found = {"commit": commit(), "python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)
@@ -89,13 +85,22 @@ def versions() -> dict[str, str]:
 
 def title(metrics: Mapping[str, Any]) -> str:
     """``ruler (nvidia)`` of the official texts alone; otherwise what the text is."""
-    generated = [task for task in metrics["corpora"]["generated"] if task in metrics["cells"]]
-    if not generated:
-        return f"{metrics['suite']} ({metrics['protocol']})"
-    return (
-        f"RULER rules ({metrics['protocol']}), generated text in {len(generated)} of "
-        f"{len(metrics['cells'])} tasks"
-    )
+    for kind, said in ((made_of.GENERATED, "generated text"), (made_of.OWN, "text of your own")):
+        others = [task for task in metrics["corpora"][kind] if task in metrics["cells"]]
+        if others:
+            return (
+                f"RULER rules ({metrics['protocol']}), {said} in {len(others)} of "
+                f"{len(metrics['cells'])} tasks"
+            )
+    text = f"{metrics['suite']} ({metrics['protocol']})"
+    return f"{text}, samples read from files" if "ruler" in metrics["corpora"] else text
+
+
+def is_official(metrics: Mapping[str, Any]) -> bool:
+    """Whether an effective length may be told: RULER's own rules and no other text."""
+    others = metrics["corpora"]
+    plain = metrics.get("suite") == ruler.SUITE and metrics.get("protocol") == "nvidia"
+    return plain and not others[made_of.GENERATED] and not others[made_of.OWN]
 
 
 def _values(rows: Iterable[Mapping[str, Any]], name: str) -> list[str]:

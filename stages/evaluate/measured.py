@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import longbench, official, ruler
+from stages.benchmarks import longbench, official
 from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, write_json, write_jsonl
 from stages.evaluate.buckets import BUCKETS, bucket
 from stages.evaluate.comparison import summary
+from stages.evaluate.made import is_official
 from stages.evaluate.parts import Part, records
 from stages.evaluate.shards import Shard
 from stages.evaluate.statistics import cell, mean
@@ -58,15 +59,10 @@ def measure(
         "version": VERSION,
         **identity,
         "cells": cells,
-        **summary(cells, official.TASKS if _official(identity) else ()),
+        **summary(cells, official.TASKS if is_official(identity) else ()),
         "buckets": {task: by for (task, _), rows in found.items() if (by := _buckets(rows))},
     }
     return Measured(metrics, found)
-
-
-def _official(identity: Mapping[str, Any]) -> bool:
-    """Whether an effective length may be told: RULER's, and none of its text is generated."""
-    return identity.get("suite") == ruler.SUITE and not identity["corpora"]["generated"]
 
 
 def _buckets(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

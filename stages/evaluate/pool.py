@@ -1,12 +1,14 @@
 """Shards on Ray actors: what is finished is on disk, what is lost is computed again."""
 
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from stages.common.cpu import fast_bf16
 from stages.common.errors import UserError
 from stages.common.files import read_json, write_json
 from stages.common.progress import Progress
@@ -18,6 +20,11 @@ WORK = 2e12
 """Tokens times bytes of the weights, about FLOPs, for which another actor pays: some 30 s of a core."""
 PROCESS_BYTES = 1.5e9
 """Of an actor on CPU beside the weights (twice, while they are read): libraries, cache and logits."""
+CPU, CPU_BF16, CUDA = "cpu", "cpu-bf16", "cuda"
+KINDS = (CPU, CPU_BF16, CUDA)
+"""Of devices: what can change a token. ``cpu-bf16``: cores that are fast in bf16, where models stored
+in it are read in it (``stages.evaluate.worker``); ``cpu`` reads all in fp32, ``cuda`` all in bf16."""
+_LOCAL_GPUS = Path("/proc/driver/nvidia/gpus")
 _TRIES = 3
 """How often a shard is tried again whose actor was lost; the actor itself is replaced each time."""
 
@@ -27,12 +34,36 @@ def finish(
 ) -> dict[Shard, list[Any]]:
     """Results of all shards; those whose file stands in ``folder`` are read, not computed.
 
-    ``worker(*arguments)`` is made once in each actor; its method ``run`` computes a shard.
+    ``worker(*arguments)`` is made once in each actor; its method ``run`` computes a shard. Each kind of
+    device has a folder of its own, for it can change a token: all results are of one kind.
     """
-    missing = [shard for shard in shards if not _file(folder, shard).is_file()]
-    if missing:
-        _compute(missing, folder, worker, arguments)
-    return {shard: read_json(_file(folder, shard)) for shard in shards}
+    kinds = [folder / kind for kind in KINDS]
+    place = next((kind for kind in kinds if not _missing(kind, shards)), None)
+    if place is None:
+        place = folder / kind()
+        _compute(_missing(place, shards), place, worker, arguments)
+    return {shard: read_json(_file(place, shard)) for shard in shards}
+
+
+def _missing(folder: Path, shards: Sequence[Shard]) -> list[Shard]:
+    return [shard for shard in shards if not _file(folder, shard).is_file()]
+
+
+def kind() -> str:
+    """The kind of device that the actors will have; of CPUs, that of this machine's."""
+    if _use_gpu(_gpus):
+        return CUDA
+    return CPU_BF16 if fast_bf16() else CPU
+
+
+def _gpus() -> float:
+    """GPUs of the Ray that is joined, or of this machine."""
+    if not os.environ.get("RAY_ADDRESS"):
+        return len(list(_LOCAL_GPUS.glob("*")))
+    with session():
+        import ray  # after `session`: Ray reads its environment when it is imported
+
+        return float(ray.cluster_resources().get("GPU", 0))
 
 
 def actors(missing: Sequence[Shard], cores: int | None) -> int:
@@ -79,7 +110,7 @@ def _compute(
         import ray  # after `session`: Ray reads its environment when it is imported
         from ray.exceptions import RayActorError, RayTaskError
 
-        use_gpu = _use_gpu(ray.cluster_resources())
+        use_gpu = folder.name == CUDA
         actor_class = ray.remote(num_cpus=1, num_gpus=int(use_gpu))(worker)
         waiting: dict[Any, tuple[Any, Shard | None]] = {}
         """What an actor was asked, and its shard; none: whether it is there."""
@@ -133,9 +164,10 @@ def _compute(
                 ray.kill(actor)
 
 
-def _use_gpu(resources: Mapping[str, float]) -> bool:
-    """``REPO_USE_GPU``, else whether Ray has a GPU now; one that grows on demand may have none yet."""
-    return flag("REPO_USE_GPU", resources.get("GPU", 0) > 0)
+def _use_gpu(gpus: Callable[[], float]) -> bool:
+    """``REPO_USE_GPU``, else whether there is a GPU now; a Ray that grows may have none yet."""
+    asked = os.environ.get("REPO_USE_GPU")
+    return flag("REPO_USE_GPU", False) if asked else gpus() > 0
 
 
 def _file(folder: Path, shard: Shard) -> Path:

@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         "--task", help="a task of RULER, LongBench, NLGraph or HybridQA; default: the file's name"
     )
     parser.add_argument("--protocol", choices=PROTOCOLS, default="nvidia", help="whose metrics")
-    parser.add_argument("--json", action="store_true", help="print {task, n, score}")
+    parser.add_argument(
+        "--json", action="store_true", help="print {task, n, score} (a folder: a list)"
+    )
     options = parser.parse_args(arguments)
     ended(lambda: _score(options))
 
@@ -45,7 +47,7 @@ def _score(options: Any) -> None:
         )
     results = [(source, _result(source, options)) for source in sources]
     if options.json:
-        shown = [{"task": r.task, "n": r.n, "score": r.score} for _, r in results]
+        shown = [_as_json(result) for _, result in results]
         print(json.dumps(shown if options.file.is_dir() else shown[0]))
         return
     for source, result in results:
@@ -61,6 +63,13 @@ def _result(source: Found, options: Any) -> FileScore:
     task = options.task or (source.name if is_known(source.name) else None)
     own = bool(rows) and "prediction" in rows[0][2]
     return score_rows(rows, options.task if own else task, options.protocol, source.files[0])
+
+
+def _as_json(result: FileScore) -> dict[str, Any]:
+    """What is not there, as a length that no row tells, is left out."""
+    more = {"length": result.length, "buckets": result.buckets}
+    found = {"task": result.task, "n": result.n, "score": result.score}
+    return found | {name: value for name, value in more.items() if value is not None}
 
 
 def _line(result: FileScore) -> str:

@@ -78,6 +78,7 @@ class Worker:
             print(f"decoded by {DECODERS[name]}: {reason}", flush=True)
         how = {"decoded": DECODERS[name], "because": reason}
         how |= {"dtype": str(model.dtype).removeprefix("torch."), "device": model.device.type}
+        how |= {"device_name": _name(model.device)}
         return [row | how for row in found]
 
     def _continue(self, shard: Shard, generate: Callable[..., list[Any]]) -> list[dict[str, Any]]:
@@ -113,6 +114,13 @@ def bf16_on_cpu(config: Mapping[str, Any]) -> bool:
     stored = str(config.get("dtype") or config.get("torch_dtype")).removeprefix("torch.")
     wide = int(config.get("hidden_size") or 0) >= TOY_WIDTH
     return stored == "bfloat16" and wide and fast_bf16()
+
+
+def _name(device: Any) -> str:
+    """What the device calls itself; a CPU has no name that changes a token."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else ""
 
 
 def _load(root: Path, model: Model) -> Any:

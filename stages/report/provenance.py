@@ -1,12 +1,12 @@
 """Where the numbers come from: code, data, models and the stack. No time, host or path."""
 
 import platform
-import subprocess
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from stages.common import paths
+from stages.common.commit import commit
 from stages.common.files import fingerprint
 from stages.report.inputs import Item
 
@@ -33,23 +33,6 @@ def provenance(items: Sequence[Item]) -> dict[str, Any]:
     models = [["models/base", items[0].results["base"]["model"]]]
     models += [[f"models/{item.variant}-{item.seed}", item.results["model"]] for item in items]
     return {"commit": [commit()], "hashes": data + models, "stack": _stack()}
-
-
-def commit() -> str:
-    """The checkout's commit, and whether files differ from it (dvc.lock does not count)."""
-    head = _git("rev-parse", "HEAD")
-    if not head:
-        return "unknown: not a git checkout"
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock")
-    return f"{head} with uncommitted changes" if changed else head
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "--no-optional-locks", *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 def _stack() -> list[list[str]]:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from stages.common.errors import UserError
-from stages.common.files import read_json
+from stages.common.files import read_json, write_json
 from stages.evaluate import pool, worker
 from stages.evaluate.shards import Model, Shard, batches
+from tests.stages.evaluate.without_ray import in_this_process
 
 MODEL = Model("models/rope-1", "aa")
 SHARD = Shard("samples", MODEL, "ruler/vt-64.jsonl", "bb", (0, 1), 64, 8, (0,))
@@ -107,7 +108,7 @@ def test_an_interrupted_run_goes_on(ray_session, log: Path, tmp_path: Path) -> N
         pool.finish(wanted, tmp_path / "shards", worker_class(), (str(log), "raise", 6))
     first = computed(log)
     assert first[:4] == [0, 2, 4, 6]
-    stored = {path.name for path in (tmp_path / "shards").glob("*.json")}
+    stored = {path.name for path in (tmp_path / "shards" / pool.kind()).glob("*.json")}
     assert stored == {f"{shard.key}.json" for shard in wanted[:3]}
     log.unlink()
     results = pool.finish(wanted, tmp_path / "shards", worker_class(), (str(log), None, 0))
@@ -176,11 +177,32 @@ def test_a_users_mistake_stays_one_line(ray_session, log: Path, tmp_path: Path) 
     assert str(error.value) == "models/rope-1: damaged"
 
 
+def test_a_table_is_of_one_kind_of_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = shards(2)
+    for shard, kind in zip(wanted, (pool.CPU, pool.CUDA), strict=True):
+        write_json(tmp_path / kind / f"{shard.key}.json", [kind])
+    asked = []
+
+    def computes(missing, folder, worker, arguments) -> None:
+        asked.extend((shard, folder.name) for shard in missing)
+        in_this_process(missing, folder, lambda: SimpleNamespace(run=lambda shard: ["new"]), ())
+
+    monkeypatch.setattr(pool, "_compute", computes)
+    monkeypatch.setenv("REPO_USE_GPU", "1")
+    assert list(pool.finish(wanted, tmp_path, worker_class(), ()).values()) == [
+        ["new"],
+        [pool.CUDA],
+    ]
+    assert asked == [(wanted[0], pool.CUDA)]
+
+
+@pytest.mark.parametrize("kind", pool.KINDS)
 def test_nothing_missing_starts_nothing(
-    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     for shard in shards(2):
-        path = tmp_path / f"{shard.key}.json"
+        path = tmp_path / kind / f"{shard.key}.json"
+        path.parent.mkdir(exist_ok=True)
         path.write_text("[1, 2]")
         assert read_json(path) == [1, 2]
     monkeypatch.setattr(pool, "session", None)  # a call would raise
