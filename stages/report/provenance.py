@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from stages.common import paths
@@ -32,7 +33,7 @@ def provenance(items: Sequence[Item]) -> dict[str, Any]:
     data = [[f"data/{out.name}", fingerprint(out)] for out in outs]
     models = [["models/base", items[0].results["base"]["model"]]]
     models += [[f"models/{item.variant}-{item.seed}", item.results["model"]] for item in items]
-    return {"commit": [commit()], "hashes": data + models, "stack": _stack()}
+    return {"commit": [commit(Path())], "hashes": data + models, "stack": _stack()}
 
 
 def _stack() -> list[list[str]]:
