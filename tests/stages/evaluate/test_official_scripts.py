@@ -1,8 +1,9 @@
 """Our scores against the official scripts themselves, run on 10,000 adversarial rows.
 
 Needs ``OFFICIAL_SCRIPTS``: a folder with clones ``RULER`` (NVIDIA) and ``LongBench`` (THUDM),
-and ``site`` with what of their imports is not installed (PyYAML, fuzzywuzzy). What NVIDIA's script imports of nltk
-(a download) and of NeMo (reading JSONL) is stood in for; nothing of the scoring is.
+and ``site`` with what of their imports is not installed (PyYAML, fuzzywuzzy).
+What NVIDIA's script imports of nltk (a download) and of NeMo (reading JSONL) is
+stood in for; nothing of the scoring is.
 The committed sample of all this is test_predictions.py.
 """
 

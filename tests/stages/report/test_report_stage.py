@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.common.commit import commit
 from stages.common.errors import UserError
 from stages.common.files import read_json
 from stages.params import Params
@@ -17,7 +18,6 @@ from stages.report import figures, positions
 from stages.report.headline import NAMES
 from stages.report.inputs import read_items
 from stages.report.own import set_aside
-from stages.report.provenance import commit
 from stages.report.stage import STAGE, run
 from stages.report.summary import WIDTH, lines, table
 from tests.stages.report.fabricated_results import (
@@ -175,19 +175,19 @@ def test_commit_and_uncommitted_changes(folder):
         command = ["git", *identity, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    assert commit() == "unknown: not a git checkout"
+    assert commit(Path()) == "unknown: not a git checkout"
     git("init")
     for name in ("code.py", "dvc.lock"):
         Path(name).write_text("1")
     git("add", ".")
     git("commit", "-m", "first")
     head = git("rev-parse", "HEAD")
-    assert commit() == head
+    assert commit(Path()) == head
     Path("dvc.lock").write_text("2")
     Path("new.txt").write_text("untracked")
-    assert commit() == head
+    assert commit(Path()) == head
     Path("code.py").write_text("2")
-    assert commit() == f"{head} with uncommitted changes"
+    assert commit(Path()) == f"{head} with uncommitted changes"
 
 
 def test_the_stage_reads_every_section():
