@@ -31,7 +31,7 @@ PIECES = (
     *"aZ0 9.,;:!?`#/\\\"'()[]{}<>|-_é߶中段落３７İıſ\u00a0\u200b\u2028\x00\x01\t\n\r\x1f\x7f",
     "\n\n", "  ", "the ", "a ", "an ", "The answer is ", "Paragraph ", "Paragraph 3", "段落7",
     "//", "# x", "`", "12", "3", "37", "word", "Word", "words", "北京", "大学", "。", "，", "i̇",
-    "def f(x):", "return x", "ENTY", "Entity", "Other entity", "Other", "🙂", "null",
+    "def f(x):", "return x", "ENTI", "Entity", "Other entity", "Other", "🙂", "null",
 )  # fmt: skip
 CLASSES = ["Other", "Other entity", "Entity", "entity", "Date", "Dat", "北京", "北京大学"]
 
