@@ -13,6 +13,8 @@ KINDS = {
     ".json": "json", ".parquet": "parquet", ".pq": "parquet", ".txt": "text", ".text": "text",
 }  # fmt: skip
 COMPRESSED = (".gz", ".gzip", ".zst", ".zstd", ".bz2")
+NOT_READ = (".xz", ".lzma", ".lz4", ".br", ".zip", ".7z", ".rar", ".sz", ".snappy", ".lzo", ".z")
+"""Packings that are not read: documents in one beside others would be left out unsaid."""
 ACCEPTED = (
     ".jsonl .ndjson .json .txt (each plain or with .gz .zst .bz2 behind it) and .parquet are read"
 )
@@ -42,6 +44,13 @@ def kind_of(path: Path) -> str | None:
     return None if kind == "parquet" and packed else kind
 
 
+def packed_otherwise(path: Path) -> bool:
+    """Whether the name is of documents that are packed in a way that is not read."""
+    name = path.name.lower()
+    inner = next((name[: -len(end)] for end in (*NOT_READ, *COMPRESSED) if name.endswith(end)), "")
+    return kind_of(path) is None and Path(inner).suffix in KINDS
+
+
 def data_files(path: Path, field: str, key: str = "corpus") -> list[DataFile]:
     """Files with documents at ``path`` (a file or a folder), sorted by name.
 
@@ -56,12 +65,18 @@ def data_files(path: Path, field: str, key: str = "corpus") -> list[DataFile]:
         if kind is None:
             raise UserError(f"{key}.path is {str(path)!r}: not a file of documents; {ACCEPTED}")
         return [DataFile(path, kind)]
-    found = [DataFile(file, kind) for file in walk(path, is_data) if (kind := kind_of(file))]
+    files = walk(path, lambda file: is_data(file) or packed_otherwise(file))
+    found = [DataFile(file, kind) for file in files if (kind := kind_of(file))]
     kinds = {file.kind for file in found}
     if kinds - {"text"}:  # a list of words or a licence beside the data is no document
         found = [file for file in found if file.kind != "text"]
     if kinds & {"lines", "parquet"}:
         found = [f for f in found if f.kind != "json" or first_has_text(f.path, field)]
+    if found and (packed := [file for file in files if kind_of(file) is None]):
+        raise UserError(
+            f"{key}.path is {str(path)!r}: {packed[0].name} is packed in a way that is not read; "
+            "unpack it, or move it away"
+        )
     if not found:
         raise UserError(f"{key}.path is {str(path)!r}: no file of documents there; {ACCEPTED}")
     parquet = next((file for file in found if file.kind == "parquet"), None)
@@ -100,6 +115,8 @@ def walk(root: Path, wanted: Callable[[Path], bool]) -> list[Path]:
                 continue
             if not wanted(file):  # also a blob of a hub's cache: its link's name has the kind
                 continue
+            if file.exists() and not file.is_file():
+                continue  # a pipe or a socket: reading it would wait for ever
             if not file.exists():
                 raise UserError(f"{file}: a link to a file that is not there; fetch it again")
             known = names.get(file.resolve())

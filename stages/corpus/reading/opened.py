@@ -70,4 +70,8 @@ def _named(file: Path) -> Iterator[None]:
         yield
     except (OSError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        if "too much memory" in reason:
+            raise UserError(
+                f"{file}: packed with a window of over 128 MB (zstd --long); pack it without --long"
+            ) from None
         raise UserError(f"{file}: damaged or cut short ({reason}); fetch it again") from None

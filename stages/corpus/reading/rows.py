@@ -17,6 +17,8 @@ from stages.corpus.reading.opened import READ_BYTES, lines, unpacked
 ARRAY_BYTES = 1 << 30
 """Largest JSON array that is read: it must stand in memory as a whole."""
 PARQUET_ROWS = 256
+SAMPLE = 1 << 16
+"""Bytes of a text file that are looked at for another encoding."""
 
 
 class Row(NamedTuple):
@@ -137,6 +139,8 @@ def _text(file: Path, skip: int) -> Iterator[Row]:
         return
     with unpacked(file) as stream:
         content = _without_mark(file, stream.read())
+    if content[:SAMPLE].count(0) > len(content[:SAMPLE]) // 4:
+        raise UserError(f"{file}: full of zero bytes: UTF-16 or no text; convert it to UTF-8")
     yield _decoded("line 1", content, "the file")
 
 
@@ -195,6 +199,8 @@ def _column(file: Path, schema: pa.Schema, field: str) -> list[str]:
             f"{file}: corpus.text_field is {field!r}, but the columns are {_some(schema.names)}; "
             "name the one that holds the text"
         )
+    if len(schema.get_all_field_indices(parts[0])) > 1:
+        raise UserError(f"{file}: several columns are called {parts[0]!r}; give each its own name")
     kind = schema.field(parts[0]).type
     for part in parts[1:]:
         if not pa.types.is_struct(kind) or kind.get_field_index(part) < 0:

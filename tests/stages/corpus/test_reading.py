@@ -2,7 +2,9 @@
 
 import bz2
 import gzip
+import io
 import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -210,6 +212,19 @@ def test_a_zstd_archive_cut_between_two_blocks(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def _long_window() -> bytes:
+    rules = zstandard.ZstdCompressionParameters.from_level(3, window_log=30)
+    packed = io.BytesIO()
+    with zstandard.ZstdCompressor(compression_params=rules).stream_writer(
+        packed, closefd=False
+    ) as f:
+        f.write(b'{"text": "a"}\n')
+    return packed.getvalue()
+
+
+LONG_WINDOW = _long_window()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -220,11 +235,34 @@ def test_a_zstd_archive_cut_between_two_blocks(tmp_path: Path) -> None:
         ("a.json", b'[{"text": "a"}, ', "not a JSON array"),
         ("a.csv", b"text\na", r"no file of documents there; \.jsonl .* are read"),
         ("a.parquet.gz", b"", "no file of documents there"),
+        ("a.txt", "hello there".encode("utf-16-le"), "full of zero bytes: UTF-16"),
+        ("a.jsonl.zst", LONG_WINDOW, "a window of over 128 MB"),
     ],
 )
 def test_a_file_that_is_no_data(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["b.jsonl.xz", "b.txt.lz4", "b.parquet.gz", "b.JSON.ZIP"])
+def test_documents_that_cannot_be_read_are_not_left_out_unsaid(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines())
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(UserError, match=rf"{name} is packed in a way that is not read"):
+        read(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines())
+    os.mkfifo(tmp_path / "b.jsonl")
+    assert read(tmp_path) == TEXTS
+
+
+def test_two_columns_of_one_name(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="several columns are called 'text'"):
         read(tmp_path)
 
 
