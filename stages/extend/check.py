@@ -32,4 +32,14 @@ def check(seen: Seen) -> Iterator[Finding]:
             "the paper's is 4",
         )
     if params.training is not None:
+        longest = max(seen.params.train_of(name).longest for name in seen.params.variants)
+        window = int(longest * params.factor)
+        if params.training.longest > window:
+            yield refuse(
+                "extend.training.lengths",
+                params.training.longest,
+                f"beyond the extended window of {window} tokens (the longest of train.lengths x "
+                "extend.factor)",
+                "raise extend.factor or shorten it",
+            )
         yield from training.check(seen, "extend.training", params.training, None)

@@ -417,3 +417,25 @@ def test_refusals_are_one_line_each_and_warnings_come_back() -> None:
         stop([soft, refuse("a.b", "x\ny", "why\nso", "fix"), refuse("c", 1, "no", "fix")])
     lines = str(caught.value).splitlines()
     assert lines == ["a.b is 'x\\ny': why so; fix", "c is 1: no; fix"]
+
+
+def test_the_extension_has_lengths_and_sources_of_its_own(check: Check) -> None:
+    """Growing lengths, each on sources that training need not read; none beyond the window."""
+
+    def tuned(length: int, *names: str) -> dict[str, Any]:
+        targets = {name: {"share": 1 / len(names)} for name in names}
+        phases = [
+            {"length": 512, "share": 0.5, "sources": ["long"]},
+            {"length": length, "share": 0.5, "sources": targets},
+        ]
+        rates = {"lr": 1e-3, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1, "z_loss": 0.0}
+        more = {"grad_clip": 1.0, "warmup_steps": 0, "decay_share": 1.0, "precision": "fp32"}
+        tokens = {"tokens": 32768, "batch_tokens": length}
+        return {"extend.training": {**tokens, "lengths": phases, **rates, **more}}
+
+    assert check(tuned(1024, "medium", "short")) == []
+    (found,) = check(tuned(2048, "medium", "short"))
+    assert (found.level, found.field) == ("refuse", "extend.training.lengths")
+    assert "extended window of 1024 tokens" in found.line
+    (found,) = check(tuned(1024, "medium", "nothing"))
+    assert (found.level, found.field) == ("refuse", "extend.training.lengths")
