@@ -21,7 +21,7 @@ from stages.common.cost import Cost, Layout
 from stages.common.findings import Finding
 from stages.common.variables import whole
 from stages.params import Params
-from stages.training.planned import Data
+from stages.training.planned import Data, travels
 
 RUNS = ("run", "maybe")
 """Actions of a plan that cost time; what is restored or up to date costs none."""
@@ -72,6 +72,8 @@ class Estimate:
     """Start and end of each stage, hours from now (``pipeline.schedule``)."""
     data: Data | None = None
     """What the trainings take of each source."""
+    positions: tuple[str, ...] = ()
+    """How far each variant's schedule lets its position maps travel."""
     notes: tuple[str, ...] = ()
     """What was changed to fit the base model (``pipeline.recipe``)."""
 
@@ -92,6 +94,7 @@ class Estimate:
             ],
             "first_score_hours": self.first_score and self.first_score[1],
             "data": self.data and self.data.as_json(),
+            "positions": list(self.positions),
             "notes": list(self.notes),
             "warnings": [one.line for one in self.warnings],
             "machine": {
@@ -144,7 +147,9 @@ def estimate(params: Params, decisions: Mapping[str, Decided], described: Cluste
         if cost.memory and on.memory_bytes:
             fits = cost.memory.total * 1.1 <= on.memory_bytes
         rows.append(Row(name, decision.action, decision.reason, cost, hours, money, fits))
-    return Estimate(rows, on, how)
+    return Estimate(
+        rows, on, how, positions=tuple(travels(params, {row.name for row in rows if row.runs}))
+    )
 
 
 def heavy(names: Iterable[str], params: Params) -> frozenset[str]:

@@ -131,6 +131,7 @@ def _reasons(found: Estimate) -> Iterator[str]:
                 "REPO_ZERO"
             )
     yield from _unknown(found)
+    yield from found.positions
     for text in found.notes:
         yield f"to fit the base model: {text}"
     yield from _order(found)

@@ -276,6 +276,18 @@ def _positions(group: list[Item]) -> dict[str, Any]:
     return found
 
 
+def _std_of_z(group: list[Item]) -> dict[str, float]:
+    """Least and greatest std(z) of a head on a probe, in tokens."""
+    found = [
+        head["std"]
+        for item in group
+        for layers in item.analysis["positions"].values()
+        for layer in layers.values()
+        for head in layer["heads"]
+    ]
+    return {"std_low": min(found), "std_high": max(found)} if found else {}
+
+
 def _heads(group: list[Item]) -> dict[str, float] | None:
     """Heads with learned positions, how many collapsed (flat or linear), and the thresholds."""
     collapsed, linear = (
@@ -289,5 +301,6 @@ def _heads(group: list[Item]) -> dict[str, float] | None:
         "collapsed": sum(collapsed),
         "linear": sum(linear),
         "flat": sum(collapsed) - sum(linear),
+        **_std_of_z(group),
         **group[0].analysis["thresholds"],
     }

@@ -7,6 +7,7 @@ from stages.evaluate.significance import ALPHA
 from stages.params import Params
 from stages.report import compared, readings
 from stages.report.formats import each_cell, label, listing
+from stages.training.schedule import map_travel
 
 
 def statements(metrics: dict[str, Any], params: Params) -> list[str]:
@@ -33,6 +34,7 @@ def _what_was_done(metrics: dict[str, Any], params: Params) -> Iterator[str]:
     yield (
         f"{base}. Its pre-training was continued on {params.train.tokens:,} tokens as {variants}: "
         "same data, same order, same number of steps; only the positions differ."
+        + "".join([*_trained(params), *_left_zero(metrics, params)])
     )
     yield from readings.sentences(metrics)
     if params.corpus.generated:
@@ -43,6 +45,32 @@ def _what_was_done(metrics: dict[str, Any], params: Params) -> Iterator[str]:
         )
     if len(params.seeds) == 1:
         yield f"There is one seed ({params.seeds[0]}): standard errors are of sampling alone."
+
+
+def _trained(params: Params) -> Iterator[str]:
+    """Which weights, where not all."""
+    wanted = params.train.trainable
+    if wanted != "all":
+        parts = [*(["the position maps"] if wanted.maps else []), *wanted.attention]
+        yield (
+            f" Trained were {listing(parts)} of layers from {wanted.from_layer} on; all other "
+            "weights are the base's."
+        )
+
+
+def _left_zero(metrics: dict[str, Any], params: Params) -> Iterator[str]:
+    """How far positions could go, where they are, and so what was compared."""
+    for variant, heads in metrics["heads"].items():
+        if "std_low" not in heads:
+            continue
+        left = heads["heads"] - heads["flat"]
+        line = (
+            f" {label(variant)}'s maps could travel {map_travel(params.train_of(variant)):.2g} (the "
+            f"sum of their learning rates); at the end std(z) is {heads['std_low']:.2g} to "
+            f"{heads['std_high']:.2g} tokens, and positions have left zero in {left} of "
+            f"{heads['heads']} heads"
+        )
+        yield line + (": mostly NoPE is compared here." if 2 * left < heads["heads"] else ".")
 
 
 def _retrieval(metrics: dict[str, Any]) -> Iterator[str]:

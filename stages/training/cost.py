@@ -10,8 +10,9 @@ from stages.training.params import TrainingParams
 LOGITS = 2**25
 """Logits that the loss holds at once (``objective.CHUNK_LOGITS``), with their gradient."""
 
-PROCESS = 0.9e9
-"""Bytes of a worker's process on CPU before any model: Python, torch, DeepSpeed and Ray (measured)."""
+PROCESS = 1.4e9
+"""Bytes of a worker's process on CPU besides: Python, torch, DeepSpeed, Ray, the model in fp32 while it is
+read (SmolLM2-135M, two workers: 2.43 GB at its peak)."""
 
 
 def cost(params: TrainingParams, shape: Shape, map_layers: int, layout: Layout) -> Cost:

@@ -19,9 +19,11 @@ POINTS, MOST_STEPS = 50, 100
 """Looks per run, and the most steps between two."""
 SETTLED_SHARE = 0.2
 """A curve above the reference run's is an alarm after this share of the steps: maps disturb first."""
+NEVER_SHARE, NEVER_STEPS = 1 / 3, 30
 LATE_SHARE, LATE_STEPS = 0.5, 100
-"""Every run starts near NoPE. Positions that are still there after this share of the steps, and this
-many, are an alarm; a small model was seen to leave between 10 and 50 % of its steps."""
+"""Every run starts near NoPE. Alarms, after this share of the steps and this many: positions of which
+no head was ever seen away from the start (the falling rates left take them less far), and positions
+that are back there; a small model was seen to leave between 10 and 50 % of its steps."""
 LOOKS = 3
 """Looks in a row that make a finding; one is one sequence only."""
 EXPLODED = 20.0
@@ -86,6 +88,7 @@ class Alarms:
     def __init__(self, steps: int, grad_clip: float, rope: Mapping[int, float]) -> None:
         self._grad_clip, self._rope = grad_clip, rope
         self._settled = SETTLED_SHARE * steps
+        self._never = max(NEVER_SHARE * steps, NEVER_STEPS)
         self._late = max(LATE_SHARE * steps, LATE_STEPS)
         self._history: dict[str, list[float]] = {}
         self._spread: set[str] = set()
@@ -126,7 +129,8 @@ class Alarms:
             line = f"layer {layer}: the positions of all heads have collapsed (NoPE or RoPE)"
             return self._ring(name, collapsed, line)
         line = f"layer {layer}: the positions of no head have left their start (NoPE or RoPE)"
-        return self._ring(name, collapsed and step >= self._late, line)
+        late = self._never if min(shares) == 1.0 else self._late
+        return self._ring(name, collapsed and step >= late, line)
 
     def of_curve(self, log: Sequence[Mapping[str, float]]) -> list[str]:
         """Alarm of a loss curve that stays above the reference run's."""

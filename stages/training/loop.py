@@ -34,11 +34,11 @@ from stages.training.meeting import Meetings
 from stages.training.moments import updates_of, with_moments
 from stages.training.named_state import State, shapes_of, weights_of
 from stages.training.notices import say
-from stages.training.optimizer import schedule
 from stages.training.order import DataOrder, parts_per_step, varied
 from stages.training.progress import Progress
-from stages.training.run import SAVE, STOP, STOPPED, Run
-from stages.training.start import execution_line, start_line
+from stages.training.run import SAVE, START, STOP, STOPPED, Run
+from stages.training.schedule import map_travel, schedule
+from stages.training.start import execution_line, positions_line, start_line
 from stages.training.watchdog import Watchdog
 from stages.training.writer import CheckpointWriter
 
@@ -107,6 +107,8 @@ class Loop:
         self.engine = Engine(*arguments)
         if rank == 0:
             say(run.folder, execution_line(execution, world, self.parts, self.engine.zero_stage))
+        if not found:
+            self._tell_start()
         self.curve = Curve(run.params.steps, progress, rank, self.engine.device)
         self.writer = CheckpointWriter(
             run.checkpoints,
@@ -123,6 +125,17 @@ class Loop:
         self.look_every = health.cadence(run.params.steps)
         self.saved_at = time.monotonic()
         self.told: str | None = None
+
+    def _tell_start(self) -> None:
+        """What positions are before the first step and how far they can go; ZeRO 3 needs every rank."""
+        if self.rank and self.engine.zero_stage != 3:
+            return
+        ids_1T = torch.from_numpy(self.order.batch(0, 0, 1)).to(self.engine.device)
+        look = health.positions(self.engine.model, ids_1T)
+        if look and self.rank == 0:
+            say(self.run.folder, positions_line(look, ids_1T.shape[1], self.run.params))
+            travel = map_travel(self.run.params)
+            write_json(self.run.folder / START, {"map_travel": travel, "positions": look})
 
     def go(self) -> bool:
         """Train to the end; returns False where it was asked to stop first."""

@@ -85,14 +85,3 @@ class MuonWithAdamW(torch.optim.Optimizer):
             if any(parameter is p for group in part.param_groups for p in group["params"]):
                 return part.state[parameter]
         raise KeyError("not a parameter of this optimizer")
-
-
-def schedule(params: TrainingParams, step: int) -> float:
-    """Share of the full learning rate at ``step`` (0-based): linear warm-up, constant, linear to 0.
-
-    Without warm-up and with ``decay_share`` 1 it is the paper's: linear from lr to 0.
-    """
-    if step < params.warmup_steps:
-        return (step + 1) / (params.warmup_steps + 1)
-    decay_steps = params.decay_share * params.steps
-    return min(1.0, (params.steps - step) / max(decay_steps, 1.0))

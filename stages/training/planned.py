@@ -1,13 +1,15 @@
 """What each training would take of each source, before a run: the rows under a plan's table."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stages.common.cost import base_shape, learned_layers
 from stages.corpus.cost import listed_tokens, source_tokens
 from stages.params import Params
 from stages.training.params import TrainingParams
 from stages.training.realised import Part, expected
+from stages.training.schedule import travel_words
 
 
 class Data(NamedTuple):
@@ -44,6 +46,16 @@ def data_of(params: Params, root: Path) -> Data:
         if source.files is None or listed_tokens(params, name, root)[1]
     }
     return Data(there, frozenset(exact), trainings)
+
+
+def travels(params: Params, running: Collection[str]) -> Iterator[str]:
+    """How far the schedule lets the maps travel: a line for each variant with learned positions that
+    one of the stages ``running`` trains."""
+    shape = base_shape(params)
+    trained = {name.removeprefix("train@").rpartition("-")[0] for name in running}
+    for name in params.variants:
+        if name in trained and shape and learned_layers(params, name, shape):
+            yield f"positions of {name}: {travel_words(params.train_of(name))}"
 
 
 def _trainings(params: Params) -> Iterator[tuple[str, TrainingParams]]:

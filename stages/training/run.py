@@ -18,6 +18,8 @@ MISTAKE = "mistake.json"
 RESERVE, RESERVE_BYTES = "reserve", 65536
 """Room that is given up on a full disk, so that the user can still be told."""
 LIVE = "live.json"
+START = "start.json"
+"""Positions before the first step, and how far the schedule lets the maps travel."""
 SOURCES = "sources.json"
 """What the run takes of each source: tokens, share, passes."""
 LOG = "log.jsonl"

@@ -1,5 +1,6 @@
 """What a run starts with and how it is executed, in words for the user."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import safe_open
@@ -7,6 +8,8 @@ from torch import nn
 
 from stages.training.execution import Execution
 from stages.training.named_state import State
+from stages.training.params import TrainingParams
+from stages.training.schedule import travel_words
 from stages.training.trainable import frozen, trained
 
 
@@ -39,6 +42,22 @@ def _trained(model: nn.Module) -> str:
     layers = [int(n[2]) for n in names]
     count = sum(p.numel() for _, p in trained(model))
     return f"; {count:,} trained ({', '.join(kinds)} of layers {min(layers)} to {max(layers)})"
+
+
+def positions_line(look: Mapping[str, float], length: int, params: TrainingParams) -> str:
+    """How far positions are from zero before the first step, and how far the schedule can take them.
+
+    ``look``: ``health.positions`` on one sequence of ``length`` tokens.
+    """
+    found = {
+        figure: [value for name, value in look.items() if name.endswith(f".{figure}")]
+        for figure in ("std", "range")
+    }
+    return (
+        f"positions at the start: std(z) {min(found['std']):.2g} to {max(found['std']):.2g} over "
+        f"{len(found['std'])} layers, range up to {max(found['range']):.2g} on {length:,} tokens; "
+        f"{travel_words(params)}"
+    )
 
 
 def execution_line(execution: Execution, workers: int, parts: int, zero: int) -> str:

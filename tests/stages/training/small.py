@@ -9,9 +9,9 @@ import repo_model
 from stages.common.tokens import TokenStore
 from stages.training.objective import next_token_loss
 from stages.training.optimizer import build as build_optimizer
-from stages.training.optimizer import schedule
 from stages.training.order import DataOrder
 from stages.training.params import TrainingParams
+from stages.training.schedule import schedule
 from stages.training.trainable import freeze
 
 

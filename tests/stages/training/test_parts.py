@@ -9,8 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from stages.training import objective
-from stages.training.optimizer import MuonWithAdamW, adamw, schedule
+from stages.training.optimizer import MuonWithAdamW, adamw
 from stages.training.params import TrainingParams
+from stages.training.schedule import schedule
 from tests.stages.training.small import model
 
 

@@ -65,9 +65,9 @@ def test_collapsed_positions_ring_once_when_they_stay_so() -> None:
     assert alarms.ringing == 0
 
 
-def test_positions_that_never_leave_their_start_are_an_alarm_late_in_a_long_run() -> None:
+def test_positions_that_never_leave_their_start_are_an_alarm_after_a_third() -> None:
     bad = {**FINE, "1.collapsed": 1.0}
-    for steps, first in ((1000, 500), (60, None)):
+    for steps, first in ((1000, 334), (60, 30), (24, None)):
         alarms = health.Alarms(steps, 1.0, {})
         said = {step: alarms.of_look(step, 256, bad) for step in range(steps)}
         assert [step for step, lines in said.items() if lines] == ([first] if first else [])
