@@ -11,8 +11,8 @@ LOGITS = 2**25
 """Logits that the loss holds at once (``objective.CHUNK_LOGITS``), with their gradient."""
 
 PROCESS = 1.4e9
-"""Bytes of a worker's process on CPU besides: Python, torch, DeepSpeed, Ray, the model in fp32 while it is
-read (SmolLM2-135M, two workers: 2.43 GB at its peak)."""
+"""Bytes of a worker's process on CPU besides: Python, torch, DeepSpeed, Ray, the model in fp32 while it
+is read (SmolLM2-135M, two workers: 2.43 GB each at its peak with RoPE, 2.49 with RePo)."""
 
 
 def cost(params: TrainingParams, shape: Shape, map_layers: int, layout: Layout) -> Cost:
