@@ -12,7 +12,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from checkouts import ROOT, Spent, checkout, measured, recorded, shards, stub_outs
+from checkouts import ROOT, Spent, checkout, finished, measured, shards
 
 COMMANDS = {
     "`--help`": (["-m", "pipeline.cli", "--help"], 0),
@@ -49,17 +49,14 @@ def main() -> None:
     print("| command | seconds | CPU seconds |\n|---|--:|--:|")
     with tempfile.TemporaryDirectory() as temporary:
         small = checkout(Path(temporary) / "small")
-        stub_outs(small, ["rope-42", "repo-42"])
-        recorded(small)
+        finished(small)
         for name, (command, code) in COMMANDS.items():
             row(name, least(command, code, small, options.rounds))
         if options.items:
             variants = options.items // 2
             large = checkout(Path(temporary) / "large", variants, 2)
-            names = ["rope", "repo", *(f"repo{number}" for number in range(2, variants))]
-            stub_outs(large, [f"{name}-{seed}" for name in names for seed in (42, 43)])
             shards(large, options.shards)
-            recorded(large)
+            finished(large)
             spent = least(["-m", "pipeline.cli", "run"], 0, large, options.rounds)
             row(f"`run`, nothing to do, {2 * variants} items, {options.shards} shards", spent)
     for name in LIBRARIES:

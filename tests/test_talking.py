@@ -67,7 +67,7 @@ def test_what_it_started_ends_with_it(
     assert "test_one" in kept.read_text()
 
 
-def test_tests_of_one_resource_are_one_group_and_the_longest_go_first() -> None:
+def test_tests_of_one_resource_are_one_group_and_the_longest_go_first(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
     assert group("tests/e2e/test_smoke.py::test_x", root) == "served"
     assert group("tests/stages/train/test_train_stage.py::test_x", root) == "ray"
@@ -75,6 +75,8 @@ def test_tests_of_one_resource_are_one_group_and_the_longest_go_first() -> None:
     assert group("tests/test_arrows.py::test_x", root) == "tests/test_arrows.py"
     names = ["a", "b", "own", "c", "ray", "served", "a"]
     assert order(names) == ["served", "ray", "a", "b", "own", "c"]
+    (tmp_path / "c").write_text("@pytest.mark.slow\n")
+    assert order(names, tmp_path) == ["served", "ray", "c", "a", "own", "b"]
 
 
 def test_a_file_stays_in_one_process_and_both_are_used(tmp_path: Path) -> None:
