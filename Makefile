@@ -2,7 +2,9 @@
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-# --no-compile: bytecode of what is really imported is made at first use, a fifth of the set.
+# --no-compile: bytecode of what is really imported is made at first use, a fifth of the set. Images
+# often forbid that; each process would then compile torch and transformers anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt
 
 .PHONY: help run test pythons check bench drill plan clean
