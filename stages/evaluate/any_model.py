@@ -22,6 +22,7 @@ from stages.common.errors import TryAgain, UserError
 from stages.common.files import sha256
 from stages.common.trained import KEY
 from stages.evaluate import (
+    endpoint,
     ends,
     general,
     generate_batch,
@@ -80,6 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         default=OWN_ENGINE,
         help="static, continuous: transformers' generate and generate_batch; vllm: an extra",
     )
+    parser.add_argument(
+        "--endpoint",
+        help="OpenAI-compatible server, https://host/v1; MODEL is then the tokenizer's",
+    )
+    parser.add_argument("--model", dest="served", help="the model's name at the endpoint")
     parser.add_argument("--trust-remote-code", action="store_true", help="run the model's own code")
     add_sources(parser)
     options = parser.parse_args(arguments)
@@ -102,6 +108,7 @@ def _evaluate(options: Any) -> None:
         if options.yarn or options.suite == general.SUITE:
             raise UserError("--engine vllm takes neither --yarn nor --suite general; leave it out")
         require("vllm", "vllm", "--engine vllm")
+    remote = endpoint.endpoint(options)
     if options.suite == general.SUITE:
         if options.engine != OWN_ENGINE:
             raise UserError("--engine is not for --suite general; leave it out")
@@ -110,7 +117,7 @@ def _evaluate(options: Any) -> None:
     folder = model_folder(options.model)
     config = settings(folder)
     lengths = _lengths(options, config)
-    model = identified(folder)
+    model = identified(folder) if remote is None else remote.model
     models = {length: _at(model, length, config, options.yarn) for length in lengths}
     tokenizer = tokenizer_folder(folder)
     encoder = Encoder(tokenizer)
@@ -120,25 +127,30 @@ def _evaluate(options: Any) -> None:
         found = kept.samples(chosen(options, lengths), tokenizer)
     root = kept.root()
     how = Cutting(root, eos_ids, pool.batch_tokens(), not options.full, options.engine)
+    if remote is not None:  # a sample a request; the server ends the answers
+        how = Cutting(root, (), 1, False, endpoint.ENGINE)
     parts = [cut(one.file, sha256(root / one.file), models[one.part.length], how) for one in found]
     shards = [shard for part in parts for shard in part.shards]
     shards.sort(key=lambda shard: shard.model.yarn_factor or 1.0)
     with _owned(runs.root() / "evaluate" / f"model-{model.sha256[:16]}") as work:
         places = (Path("/"), root, Path(), tokenizer.absolute())
-        results = pool.finish(shards, work / "shards", Worker, places)
+        if remote is None:
+            results = pool.finish(shards, work / "shards", Worker, places)
+        else:
+            results = endpoint.finish(remote, shards, work / "shards", root, encoder)
     outcome = measured.measure(
         parts,
         results,
         encoder,
         {
-            "model": options.model,
+            "model": options.model if remote is None else remote.name,
             "sha256": model.sha256,
             "suite": options.suite,
             "protocol": options.protocol,
             "seed": options.seed,
             "opening_ids": encoder.opening(),
-            "stop_when_answered": not options.full,
-            "eos_ids": list(eos_ids),
+            "stop_when_answered": how.stop_when_answered,
+            "eos_ids": list(how.eos_ids),
             **({} if options.new_tokens is None else {"new_tokens": options.new_tokens}),
             **({} if options.max_length is None else {"max_length": options.max_length}),
             "trained": _trained(config),
@@ -148,10 +160,10 @@ def _evaluate(options: Any) -> None:
             "made": {
                 **made.decoding(results, how.batch_tokens),
                 **made.template(options.template),
-                "engine": options.engine,
+                "engine": how.engine,
             },
             "samples": {f"{p.task}-{p.length}": p.shards[0].source_sha256 for p in parts},
-            **({} if options.engine == OWN_ENGINE else {"engine": options.engine}),
+            **({} if how.engine == OWN_ENGINE else {"engine": how.engine}),
         },
     )
     if options.out is not None:
