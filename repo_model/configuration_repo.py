@@ -117,6 +117,10 @@ class RepoConfigMixin:
         if getattr(self, "use_bidirectional_attention", False):
             raise ValueError("use_bidirectional_attention=True: RePo is for causal language models")
 
+    def validate_rope(self, *args: Any, **kwargs: Any) -> None:
+        """What transformers asks of any; a family's own list (Phi-3: longrope) knows no extension."""
+        PreTrainedConfig.validate_rope(self, *args, **kwargs)
+
     def to_dict(self) -> dict[str, Any]:
         """The configuration as config.json has it, with `auto_map` and the refused rope_type."""
         output = super().to_dict()  # type: ignore[misc]

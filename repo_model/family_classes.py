@@ -63,6 +63,15 @@ class RepoInitMixin:
         elif isinstance(module, IntegerRotary):
             module.correct()
 
+    # transformers reads the source of a class's file to see what can be chosen; the stock file says.
+    @classmethod
+    def _can_set_attn_implementation(cls) -> bool:
+        return bool(_stock(cls)._can_set_attn_implementation())
+
+    @classmethod
+    def _can_set_experts_implementation(cls) -> bool:
+        return bool(_stock(cls)._can_set_experts_implementation())
+
 
 class IntegerRotary(Fp32Frequencies):
     """Integer positions of the `rope` layers; put it before a stock rotary embedding."""

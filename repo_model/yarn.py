@@ -45,6 +45,9 @@ def put_factor(config: Any, factor: float, original: int) -> None:
     """Write a YaRN factor and the window it gives into ``config``; ``ValueError`` unless above 1."""
     if not factor > 1:
         raise ValueError(f"factor={factor} must be above 1")
+    if hasattr(config, "original_max_position_embeddings"):
+        # Phi-3 has it beside the parameters, and transformers prefers it to theirs.
+        config.original_max_position_embeddings = int(original)
     put_extendable(config, {**extendable(config), "factor": float(factor)})
     config.max_position_embeddings = int(original * factor)
 

@@ -12,7 +12,8 @@ BASE: dict[str, Any] = {
     "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64,
     "pad_token_id": 1, "eos_token_id": 0, "bos_token_id": None, "head_dim": 8,
 }  # fmt: skip
-MIXTURE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2}
+MIXTURE = {**EXPERTS, "moe_intermediate_size": 24}
 GEMMA = {"query_pre_attn_scalar": 5, "sliding_window": 6}
 SLIDE, FULL = "sliding_attention", "full_attention"
 TYPES = [SLIDE, FULL, SLIDE, FULL]
@@ -86,7 +87,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             FULL: {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
             SLIDE: {"rope_type": "default", "rope_theta": 1e4}}},
     ),
-    "olmoe": ("olmoe", {**MIXTURE, "clip_qkv": 0.5}),
+    "olmoe": ("olmoe", {**EXPERTS, "clip_qkv": 0.5}),
     "qwen3_moe": ("qwen3_moe", {**MIXTURE, "mlp_only_layers": [1], "decoder_sparse_step": 1}),
 }  # fmt: skip
 

@@ -84,6 +84,18 @@ def test_positions_of_a_compiled_model(folder: Path) -> None:
     assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("case", ["olmoe", "qwen3_moe"])
+def test_experts_run_as_in_the_stock_class(case: str, tmp_path: Path) -> None:
+    stock = stock_model(case)
+    stock.save_pretrained(tmp_path)
+    model = repo_model.load(tmp_path, positions=MIXED)
+    assert model.config._experts_implementation == stock.config._experts_implementation
+    usual = logits(model)
+    model.set_experts_implementation("batched_mm")
+    assert model.config._experts_implementation == "batched_mm"
+    torch.testing.assert_close(logits(model), usual, rtol=0, atol=1e-4)
+
+
 def test_tensor_parallel_is_refused_by_name(folder: Path) -> None:
     """A rank holds a part of the heads; the maps give positions for all of them."""
     model = repo_model.load(folder)

@@ -15,6 +15,7 @@ import repo_model
 from repo_model.families import FAMILIES
 from repo_model.family_facts import FACTS, facts_of
 from repo_model.frequencies import rotary_frequencies
+from repo_model.rope_settings import extendable
 from stages.base.check import ROPE_TYPES
 from stages.evaluate.engine import window_losses
 from stages.extend.check import EXTENDABLE
@@ -117,10 +118,13 @@ def test_extension(case: str, tmp_path, ids) -> None:
     extended = logits(model, ids)
     assert not torch.equal(extended, before)
     assert model.config.max_position_embeddings == 256
+    assert extendable(model.config)["original_max_position_embeddings"] == 64
+    model.config.validate_rope()
     model.save_pretrained(tmp_path / "out")
     assert torch.equal(logits(repo_model.load(tmp_path / "out"), ids), extended)
     plain = repo_model.load(tmp_path / "out", yarn_factor=1)
     assert torch.equal(logits(plain, ids), before)
+    assert plain.config.max_position_embeddings == 64
     half = repo_model.extend(plain, 2)
     assert torch.equal(
         logits(repo_model.load(tmp_path / "out", yarn_factor=2), ids), logits(half, ids)

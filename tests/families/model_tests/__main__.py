@@ -17,11 +17,12 @@ ROOT = Path(__file__).parents[3]
 HEAD = """| family | stock: passed | failed | skipped | ours: passed | failed | skipped | ours alone |
 |---|--:|--:|--:|--:|--:|--:|---|
 """
-REFUSED = {
-    # Learned positions cannot follow frequencies that change with the length of the input.
-    "test_model_rope_scaling_from_config_1_dynamic",
+EXEMPT = {
+    "test_model_rope_scaling_from_config_1_dynamic",  # refused: learned positions cannot follow
+    "test_can_init_all_missing_weights",  # of transformers' own list of models alone
+    "test_moe_models_record_router_logits",  # skips what has no experts in its own file
 }
-"""Tests of what these classes refuse by name."""
+"""Tests that need not pass."""
 
 
 class Result(NamedTuple):
@@ -32,12 +33,9 @@ class Result(NamedTuple):
 
     @property
     def only_ours(self) -> list[str]:
-        """Tests that the stock classes do not fail and ours do, but for what is refused."""
-        return sorted(
-            name
-            for name, outcome in self.ours.items()
-            if outcome == "failed" and self.stock.get(name) != "failed" and name not in REFUSED
-        )
+        """Tests that the stock classes pass and ours fail or skip, but for the exempt."""
+        passed = {name for name, outcome in self.stock.items() if outcome == "passed"}
+        return sorted(name for name in passed - EXEMPT if self.ours.get(name, "passed") != "passed")
 
 
 def run(family: str, files: Path, without: str | None = None) -> Result:

@@ -13,7 +13,7 @@ from transformers_tests.test_modeling_common import (  # type: ignore[import-not
 )
 
 from repo_model.families import FAMILIES
-from tests.families.rows import BASE, GEMMA, MIXTURE, TYPES
+from tests.families.rows import BASE, EXPERTS, GEMMA, MIXTURE, TYPES
 
 WINDOWS = {"sliding_window": 32, "layer_types": TYPES[:2]}
 """Wider than the inputs: for narrower ones some tests expect shapes that stock caches do not have."""
@@ -24,7 +24,7 @@ SIZES: dict[str, Any] = {
 ODD: dict[str, dict[str, Any]] = {
     "olmo3": WINDOWS, "mistral": {"sliding_window": None}, "smollm3": {"no_rope_layers": [1, 0]},
     "gemma2": {**GEMMA, **WINDOWS}, "gemma3_text": {**GEMMA, **WINDOWS},
-    "olmoe": MIXTURE, "qwen3_moe": MIXTURE,
+    "olmoe": EXPERTS, "qwen3_moe": MIXTURE,
 }  # fmt: skip
 
 
