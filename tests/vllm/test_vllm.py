@@ -100,4 +100,4 @@ def test_vllm_says_what_transformers_says(name: str, both: Any) -> None:
         found = torch.tensor(said["positions"][layer])
         for z in expected["positions"]:
             for row in torch.tensor(z[int(layer)]):
-                assert (found - row).abs().amax(-1).min() < 1e-2
+                assert (found - row).abs().amax(-1).min() < 1e-2 + 1e-4 * row.abs().max()
