@@ -28,11 +28,18 @@ RECORDS = ("metrics.jsonl", "log.jsonl", "sources.json", "tensorboard")
 BROUGHT_BACK = "made before from the same params and inputs: its outs come back from the cache"
 
 
-def keep(root: Path, name: str) -> None:
-    """Remember what ``dvc.lock`` says of a stage that DVC has just committed."""
-    entry = ((read_yaml(root / "dvc.lock") or {}).get("stages") or {}).get(name)
-    if entry:
-        write_json(_folder(name) / f"{_key(entry)}.json", entry)
+def keep(root: Path, name: str) -> bool:
+    """Remember what ``dvc.lock`` says of a stage that DVC has just committed; returns whether it could.
+
+    Another stage may be writing the lock, or the disk be full: the result is there all the same.
+    """
+    try:
+        entry = ((read_yaml(root / "dvc.lock") or {}).get("stages") or {}).get(name)
+        if entry:
+            write_json(_folder(name) / f"{_key(entry)}.json", entry)
+    except (UserError, OSError):
+        return False
+    return bool(entry)
 
 
 def known(root: Path, name: str) -> bool:
@@ -45,9 +52,16 @@ def restore(root: Path, name: str) -> bool:
     stage = _find(root, name)
     if stage is None:
         return False
-    with stage.repo.lock:
-        stage.dump(update_pipeline=False)
-        stage.checkout(force=True)
+    from dvc.exceptions import DvcException
+
+    try:
+        with stage.repo.lock:
+            stage.dump(update_pipeline=False)
+            stage.checkout(force=True)
+    except (DvcException, OSError):
+        return False  # it is made anew then
+    finally:
+        stage.repo.close()
     return True
 
 
@@ -85,19 +99,19 @@ def _find(root: Path, name: str) -> Any:
     from dvc.stage.loader import StageLoader
     from dvc.stage.serialize import to_single_stage_lockfile
 
-    repo = Repo(str(root), _wait_for_lock=True)
-    stage = next((s for s in repo.index.stages if getattr(s, "name", None) == name), None)
-    if stage is None:
-        return None
-    recorded = to_single_stage_lockfile(stage)
     try:
+        repo = Repo(str(root), _wait_for_lock=True)
+        stage = next((s for s in repo.index.stages if getattr(s, "name", None) == name), None)
+        if stage is None:
+            return None
+        recorded = to_single_stage_lockfile(stage)
         stage.save_deps()
         entry = _folder(name) / f"{_key(to_single_stage_lockfile(stage))}.json"
-    except DvcException:
-        return None  # an input is not there
-    if not entry.is_file():
-        return None
-    kept = read_json(entry)
+        if not entry.is_file():
+            return None
+        kept = read_json(entry)
+    except (DvcException, UserError, OSError):
+        return None  # an input is not there, or a file cannot be read: DVC says so where it matters
     if _key(recorded) == entry.stem and _outs(recorded) == _outs(kept):
         return None  # it is what dvc.lock has: DVC sees to it
     StageLoader.fill_from_lock(stage, kept)

@@ -61,8 +61,8 @@ def run_stage(
                 break
         if ended.code == DONE:
             keep_lock(root)
-            finished.keep(root, name)
-            finished.clear(name, started)
+            if finished.keep(root, name):
+                finished.clear(name, started)
         return ended
 
 

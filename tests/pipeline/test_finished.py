@@ -75,3 +75,14 @@ def test_the_resumable_state_of_a_finished_stage_goes(runs: Path) -> None:
     assert not own.exists()
     assert all((other / "checkpoints/weights").is_file() for other in others)
     assert (runs / "finished/train@repo-1/d/metrics.jsonl").read_text() == "{}\n"
+
+
+def test_a_lock_that_cannot_be_read_keeps_nothing_and_ends_nothing(
+    project: Path, runs: Path
+) -> None:
+    (project / "dvc.lock").write_text("schema: '2.0'\nstages: {one: [")
+    assert not finished.keep(project, "one")
+    write_json(runs / "finished/one/0.json", {"cmd": "python one.py"})
+    assert not finished.restore(project, "one")
+    (project / "dvc.lock").unlink()
+    assert not finished.keep(project, "one")
