@@ -34,9 +34,9 @@ TESTS = (
 HEAVY = (
     *("tests/stages/checks/test_against_repo_model.py", "tests/stages/common/test_entry.py"),
     *("tests/stages/common/test_old_state.py", "tests/stages/common/test_runs.py"),
-    "tests/stages/common/test_variants.py",
+    *("tests/stages/common/test_variants.py", "tests/stages/corpus/test_fetch.py"),
 )
-"""Files among them that import torch."""
+"""Files among them that import torch, or a filesystem's library."""
 FAST = "not ray and not e2e and not slow and not stress"
 
 
