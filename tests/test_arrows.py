@@ -14,6 +14,8 @@ ALLOWED = {
         "stages.params",
         "stages.checks",
         "stages.common",
+        "stages.training.cpu_workers",
+        "stages.training.params",
         "stages.training.planned",
     ),
 }

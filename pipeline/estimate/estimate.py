@@ -135,9 +135,8 @@ class Estimate:
 def estimate(params: Params, decisions: Mapping[str, Decided], described: ClusterFile) -> Estimate:
     """Reckon every stage of ``decisions`` (in the graph's order) on the machines described."""
     on, training = machine(described), params.base.training
-    how = layout(
-        described, muon="muon" in (params.train.optimizer, training and training.optimizer)
-    )
+    muon = "muon" in (params.train.optimizer, training and training.optimizer)
+    how = layout(described, params.train, muon)
     rows = []
     for name, decision in decisions.items():
         cost = _cost(name, params, how)

@@ -12,14 +12,14 @@ from stages.common.cpu import BF16_FLOPS, FP32_FLOPS, TOY_FLOPS
 from stages.common.errors import UserError
 from stages.common.ray_session import cores as cores_here
 from stages.common.variables import flag, span, whole
+from stages.training.cpu_workers import cpu_workers
+from stages.training.params import TrainingParams
 
 MFU_LOW, MFU_HIGH = 0.356, 0.50
 """Causal MFU that is assumed where none was measured: AI2's own OLMo-2 1B run, end to end (41.5 K
 tok/s on an H100), and what good loops reach (58.3 K); PERFORMANCE.md, anchors."""
 CORE_FLOPS = TOY_FLOPS
 """Per CPU core; a stage that knows its model and precision says another (``stages.common.cpu``)."""
-CPU_WORKERS = 2
-"""By default; a test holds it equal to ``execution``'s."""
 START_S = 12.0
 """Of a stage with a model on CPU: imports, Ray's workers, reading the weights (measured: 8 to 20)."""
 CORES_PER_GPU = 16
@@ -109,11 +109,11 @@ def machine(described: ClusterFile) -> Machine:
     )
 
 
-def layout(described: ClusterFile, muon: bool) -> Layout:
+def layout(described: ClusterFile, params: TrainingParams, muon: bool) -> Layout:
     """How the work is shared out there: the cluster file's ``REPO_*``, else the environment's."""
     settings = {**os.environ, **described.environment}
     return Layout(
-        workers=described.gpus or _cpu_workers(settings),
+        workers=described.gpus or _workers_on_cpu(params, described.cpus or cores_here(), settings),
         on_cpu=not described.gpus,
         zero_stage=0 if muon else whole("REPO_ZERO", environment=settings),
         micro_batch_tokens=whole("REPO_MICRO_BATCH_TOKENS", environment=settings),
@@ -124,7 +124,7 @@ def layout(described: ClusterFile, muon: bool) -> Layout:
     )
 
 
-def _cpu_workers(settings: Mapping[str, str]) -> int:
-    """Of a training on cores: as ``stages.training.execution`` has it."""
+def _workers_on_cpu(params: TrainingParams, cores: int, settings: Mapping[str, str]) -> int:
+    """As ``stages.training.launch`` has it."""
     asked = span("REPO_WORKERS", settings)
-    return asked[1] if asked else CPU_WORKERS
+    return asked[1] if asked else cpu_workers(params, cores)

@@ -8,6 +8,7 @@ from typing import cast
 from stages.common.errors import UserError
 from stages.common.variables import flag, span, value, whole
 from stages.training.attention import Attention
+from stages.training.cpu_workers import LEAST
 from stages.training.objective import Kernel
 from stages.training.params import TrainingParams
 
@@ -62,10 +63,11 @@ class Execution:
         return range(self.least_workers or self.workers, self.workers + 1)
 
 
-def from_environment(gpus: int) -> Execution:
-    """Read the ``REPO_*`` variables; ``gpus`` is how many the Ray session has."""
+def from_environment(gpus: int, on_cpu: int = LEAST) -> Execution:
+    """Read the ``REPO_*`` variables; ``gpus`` is how many the Ray session has, ``on_cpu`` how many
+    workers there are by default without them (``cpu_workers``)."""
     use_gpu = flag("REPO_USE_GPU", gpus > 0)
-    least, most = _workers(max(gpus, 1) if use_gpu else 2)
+    least, most = _workers(max(gpus, 1) if use_gpu else on_cpu)
     execution = Execution(
         workers=most,
         least_workers=least,

@@ -17,6 +17,7 @@ from stages.common.tokens import TokenStore
 from stages.training import attention
 from stages.training.attempts import Attempts
 from stages.training.counted import counted
+from stages.training.cpu_workers import cpu_workers
 from stages.training.execution import Execution, from_environment, zero_stage
 from stages.training.order import DataOrder, parts_per_step
 from stages.training.realised import MANY_PASSES
@@ -76,8 +77,9 @@ def _fit(name: str, run: Run, dry_run: bool) -> None:
     with session():
         import ray
 
-        gpus = int(ray.cluster_resources().get("GPU", 0))
-        execution = replace(from_environment(gpus), dry_run=dry_run)
+        there = ray.cluster_resources()
+        on_cpu = cpu_workers(run.params, int(there.get("CPU", 1)))
+        execution = replace(from_environment(int(there.get("GPU", 0)), on_cpu), dry_run=dry_run)
         for workers in {execution.worker_counts[0], execution.workers}:
             parts_per_step(run.params, workers, execution.micro_batch_tokens)
         zero_stage(run.params, execution)

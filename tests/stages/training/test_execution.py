@@ -12,9 +12,10 @@ import torch
 
 from stages.common.errors import UserError
 from stages.training import attention, execution
+from stages.training.cpu_workers import cpu_workers
 from stages.training.engine import _Objective
 from tests.stages.training import recipes, workers
-from tests.stages.training.recipes import SHORT, Runs
+from tests.stages.training.recipes import SHORT, Runs, recipe
 from tests.stages.training.small import model
 from tests.stages.training.workers import CPU
 
@@ -157,3 +158,22 @@ def test_a_chosen_attention_reaches_the_model_and_torch(monkeypatch: pytest.Monk
         monkeypatch.setattr(torch.backends.cuda, name, partial(told.__setitem__, kernel))
     attention.choose(net, "cudnn")
     assert told == {"cudnn": True, "flash": False, "mem_efficient": False}
+
+
+@pytest.mark.parametrize(
+    ("batch", "length", "cores", "workers"),
+    [
+        (2048, 256, 64, 2),  # a toy's batch is not cut finer
+        (2048, 256, 1, 1),
+        (65536, 1024, 6, 4),  # 64 rows: six do not come out even
+        (65536, 1024, 256, 64),
+        (3072, 1024, 2, 1),  # three rows for two
+    ],
+)
+def test_on_cpu_all_cores_work_that_have_enough_to_do(
+    batch: int, length: int, cores: int, workers: int
+) -> None:
+    params = recipe(
+        tokens=4 * batch, batch_tokens=batch, lengths=({"length": length, "share": 1.0},)
+    )
+    assert cpu_workers(params, cores) == workers
