@@ -7,7 +7,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt
 
-.PHONY: help run test pythons check bench drill plan clean
+.PHONY: help run test pythons check docs bench drill plan clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,6 +29,10 @@ check: .venv/dev.done ## lint, format, types, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell -D - -D docs/banned.txt
+	$(BIN)/mkdocs build --strict -q
+
+docs: .venv/dev.done ## the documentation as a site, in build/site
+	$(BIN)/mkdocs build --strict
 
 bench: .venv/dev.done ## benchmarks, each a side-by-side ratio; kept in benchmarks/results
 	for script in $(filter-out benchmarks/kill_% benchmarks/record.py benchmarks/checkouts.py,$(wildcard benchmarks/*.py)); do \

@@ -1,4 +1,4 @@
-"""Every command in the `sh` blocks of README and guide, in a fresh checkout; a new one needs a word."""
+"""Every command in the `sh` blocks of README and docs, in a fresh checkout; a new one needs a word."""
 
 import re
 import signal
@@ -12,7 +12,12 @@ from tests.e2e.conftest import start_serving
 from tests.e2e.own_model import bring
 
 pytestmark = [pytest.mark.stress, pytest.mark.slow, pytest.mark.e2e]
+PAGES = ("README.md", "docs/guide.md", "docs/tutorial.md", "docs/lock.md")
 ELSEWHERE = {
+    "repo-pipeline report --compare . ../other-run": "needs a second run: test_compare.py",
+    "dvc remote add -d store /mnt/shared/dvc": "the fixture adds one of this machine",
+    "git add dvc.lock params.yaml .dvc/config": "would commit in the test's checkout",
+    'git commit -m "The run of June"': "would commit in the test's checkout",
     "make test": "is what runs this",
     "repo-pipeline submit --profile olmo2-1b --address https://head:8265": "needs a cluster",
     "repo-pipeline serve": "runs below, beside the command that needs it",
@@ -43,7 +48,7 @@ def project(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Pro
 
 
 def test_every_command(project: Project, project_root: Path) -> None:
-    pages = [project_root / "README.md", project_root / "docs/guide.md"]
+    pages = [project_root / name for name in PAGES]
     given = list(dict.fromkeys(command for page in pages for command in commands(page)))
     assert "make run" in given
     served = None
