@@ -23,7 +23,7 @@ def follow(document: Any, changes: Mapping[str, Any], root: Path, scratch: bool)
     """
     base, said = document["base"], _Said(document, changes)
     model = Base.of(str(base["source"]), base.get("revision"), root)
-    if "tokenizer.source" not in changes:
+    if "tokenizer.source" not in changes and base["source"]:
         said.put("tokenizer.source", base["source"])
         document["tokenizer"].pop("revision", None)
         if base.get("revision"):

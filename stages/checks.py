@@ -7,7 +7,7 @@ No ``stage.py`` imports a check: a new one leaves every stage's fingerprint as i
 import importlib
 from collections.abc import Iterable, Iterator
 
-from stages.common import variables
+from stages.common import bounds, variables
 from stages.common.findings import Finding
 from stages.common.seen import Seen
 
@@ -28,6 +28,26 @@ def _all(seen: Seen, stages: Iterable[str]) -> Iterator[Finding]:
 
 
 def _of(name: str, seen: Seen) -> Iterator[Finding]:
+    outside = list(_out_of_bounds(name, seen))
+    yield from outside
+    told = {one.field for one in outside}
+    yield from (one for one in _own(name, seen) if one.field not in told)
+
+
+def _out_of_bounds(name: str, seen: Seen) -> Iterator[Finding]:
+    """Numbers of the stage's section, and of the variants' definitions that the stage reads."""
+    section = getattr(seen.params, name, None)
+    if section is not None:
+        yield from bounds.check(name, section.model_dump())
+    for variant in seen.params.variants if name in ("train", "evaluate") else ():
+        field, own = f"definitions.{variant}", getattr(seen.params.definitions[variant], name)
+        content = own.model_dump()
+        overrides = content.pop("overrides", {})
+        yield from bounds.check(f"{field}.{name}", content)
+        yield from bounds.check("train", overrides, said_as=f"{field}.train.overrides")
+
+
+def _own(name: str, seen: Seen) -> Iterator[Finding]:
     module = f"stages.{name}.check"
     try:
         own = importlib.import_module(module)

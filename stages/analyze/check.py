@@ -16,12 +16,12 @@ def check(seen: Seen) -> Iterator[Finding]:
             f"no sample of {length} tokens holds one chunk",
             "the paper's is 16",
         )
-    epsilon, longest = seen.params.analyze.epsilon, seen.params.benchmarks.lengths[-1]
-    if epsilon >= longest:
+    epsilon = seen.params.analyze.epsilon
+    if chunk > 1 and 2 * epsilon >= chunk - 1:
         yield refuse(
             "analyze.epsilon",
             epsilon,
-            f"wider than a sample of {longest} tokens: every chunk would count as constant",
+            f"a chunk of {chunk} tokens in a row, as RoPE counts them, would be constant too",
             "the paper's is 0.2",
         )
     there = _samples(seen)

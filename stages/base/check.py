@@ -4,19 +4,20 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.base.params import Start
+from stages.base.params import Architecture
 from stages.common.findings import Finding, refuse, warn
-from stages.common.seen import Seen
+from stages.common.seen import Seen, odd_number
 from stages.common.shape import FAMILIES
 from stages.training import check as training
 
 ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 """What ``repo_model.frequencies`` reads on layers with learned positions (a test holds the two equal);
 another would show when the first such training starts."""
-ABSURD_START = 100.0
 FIELD = "base.source"
 MADE_HERE = "smollm2-135m"
 """What ``examples/smollm2.py`` makes."""
+MOMENTS = "optim.pt"
+"""Adam's state in an OLMo-native folder (``native_moments.FILE``; a test holds the two equal)."""
 _LFS = b"version https://git-lfs"
 
 
@@ -24,8 +25,6 @@ def check(seen: Seen) -> Iterator[Finding]:
     """Findings of ``base``."""
     base = seen.params.base
     if base.source == "scratch":
-        if base.start is not None:
-            yield from _start(base.start)
         if base.training is not None:
             assert base.architecture is not None
             window = base.architecture.max_position_embeddings
@@ -38,6 +37,13 @@ def check(seen: Seen) -> Iterator[Finding]:
                 "set base.needs=data/tokens",
             )
         return
+    if seen.made_here(base.source):
+        yield refuse(FIELD, base.source, "made by this pipeline", "name the original model")
+        return
+    if base.revision is not None and (seen.root / base.source).is_dir():
+        yield refuse(
+            "base.revision", base.revision, "a folder on this machine has none", "leave it out"
+        )
     if seen.base.folder is None:
         if not seen.base.on_hub:
             level = seen.absent(base.source)
@@ -49,14 +55,15 @@ def check(seen: Seen) -> Iterator[Finding]:
         return
     yield from _files(seen, seen.base.folder)
     yield from _watched(seen)
-
-
-def _start(start: Start) -> Iterator[Finding]:
-    """Initial weights that no normalisation brings back."""
-    for name in ("embedding_std", "shared_direction", "head_scale"):
-        value = getattr(start, name)
-        if value >= ABSURD_START:
-            yield refuse(f"base.start.{name}", value, "no model starts from that", "give 1 or less")
+    if base.moments and not (seen.base.folder / MOMENTS).is_file():
+        yield refuse(
+            "base.moments",
+            True,
+            f"{base.source!r} has no {MOMENTS}",
+            "give an OLMo-native folder, or false",
+        )
+    if base.architecture is not None and seen.base.config is not None:
+        yield from _as_said(base.architecture, seen.base.config)
 
 
 def _watched(seen: Seen) -> Iterator[Finding]:
@@ -135,15 +142,10 @@ def _config(seen: Seen) -> Iterator[Finding]:
 
 def _shape(source: str, config: dict[str, object]) -> Iterator[Finding]:
     """Numbers of config.json that no model can have."""
-    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings")
-    sizes = [config.get(name) for name in names]
-    for name, size in zip(names, sizes, strict=True):
-        if not isinstance(size, int) or size < 1:
-            yield refuse(
-                FIELD, source, f"config.json: {name} is {size!r}", "copy the model's files again"
-            )
-            return
-    width, _, heads, _ = (int(str(size)) for size in sizes)
+    if odd := odd_number(config):
+        yield refuse(FIELD, source, f"config.json: {odd}", "copy the model's files again")
+        return
+    width, heads = int(str(config["hidden_size"])), int(str(config["num_attention_heads"]))
     shared = config.get("num_key_value_heads") or heads
     if not isinstance(shared, int) or shared < 1 or heads % shared:
         yield refuse(
@@ -161,6 +163,17 @@ def _shape(source: str, config: dict[str, object]) -> Iterator[Finding]:
             f"its heads are {head:g} wide; a rotation needs an even width",
             "take another model",
         )
+
+
+def _as_said(said: Architecture, config: dict[str, object]) -> Iterator[Finding]:
+    """``base.architecture`` of a model that has a shape of its own."""
+    for name, value in said.model_dump().items():
+        found = config.get(name)
+        if isinstance(value, int) and found is not None and found != value:
+            yield refuse(
+                f"base.architecture.{name}", value, f"the model has {found}", "leave it out"
+            )
+            return
 
 
 def _weights(source: str, folder: Path) -> Iterator[Finding]:

@@ -13,7 +13,8 @@ class Architecture(Section):
 
     hidden_size: Count
     intermediate_size: Count
-    num_hidden_layers: Count
+    num_hidden_layers: Annotated[int, Field(ge=1, le=1024)]
+    """At most 1,024: what a layer is, is written down for each before anything is checked."""
     num_attention_heads: Count
     num_key_value_heads: Count
     max_position_embeddings: Count

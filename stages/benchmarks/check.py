@@ -1,25 +1,80 @@
 """The samples: files of other people's benchmarks, budgets and lengths."""
 
+import json
+import re
 from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
 
 from stages.benchmarks import template_files
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen, model_folder
 
+ADDRESS = re.compile(r"https?://[^/\s#]+/[^\s#]*#sha256=[0-9a-f]{64}")
+SET = Path(str(files("stages.benchmarks") / "data" / "generated"))
 SHIPPED = "longbench"
 """Where the profiles that ship expect LongBench's files: a plan of them only says so."""
 
 
 def check(seen: Seen) -> Iterator[Finding]:
     """Findings of ``benchmarks``."""
+    yield from _tasks(seen)
     yield from _longbench(seen)
     yield from _files(seen)
     yield from _budgets(seen)
     yield from _template(seen)
 
 
+def _tasks(seen: Seen) -> Iterator[Finding]:
+    """Something to measure, and words that are more common than others."""
+    wanted = seen.params.benchmarks
+    if not (wanted.ruler.tasks or wanted.longbench.tasks or wanted.nlgraph or wanted.hybridqa):
+        yield refuse(
+            "benchmarks.ruler.tasks", [], "no suite has a task", "name one, e.g. niah_single_1"
+        )
+    for field, words in _word_lists(seen):
+        if words[0] <= words[1]:
+            yield refuse(
+                f"benchmarks.ruler.{field}",
+                list(words),
+                "the common words stand there no more often than the others",
+                "the official are [30, 3]",
+            )
+
+
+def _word_lists(seen: Seen) -> Iterator[tuple[str, tuple[int, int]]]:
+    ruler = seen.params.benchmarks.ruler
+    if "cwe" not in ruler.tasks:
+        return
+    lists = {"cwe": ruler.cwe} | ({"short.cwe": ruler.short.cwe} if ruler.short else {})
+    for field, words in lists.items():
+        yield f"{field}.repeats", words.repeats
+        if words.example:
+            yield f"{field}.example.repeats", words.example.repeats
+
+
 def _longbench(seen: Seen) -> Iterator[Finding]:
     wanted = seen.params.benchmarks.longbench
+    if len(set(wanted.tasks)) < len(wanted.tasks):
+        tasks = list(wanted.tasks)
+        yield refuse("benchmarks.longbench.tasks", tasks, "one task twice", "name each once")
+    shortest = seen.params.benchmarks.lengths[0]
+    if wanted.new_tokens is not None and wanted.new_tokens >= shortest:
+        yield refuse(
+            "benchmarks.longbench.new_tokens",
+            wanted.new_tokens,
+            f"no room for a prompt at the length {shortest}",
+            "lower it",
+        )
+    if wanted.path is None:
+        known = sorted(json.loads((SET / "tasks.json").read_text(encoding="utf-8")))
+        if unknown := [task for task in wanted.tasks if task not in known]:
+            yield refuse(
+                "benchmarks.longbench.tasks",
+                unknown[0],
+                "the set that ships has no such task",
+                f"it has {', '.join(known)}; others need benchmarks.longbench.path",
+            )
     if wanted.path is None or not wanted.tasks:
         return
     field, folder = "benchmarks.longbench.path", seen.path(wanted.path)
@@ -55,7 +110,16 @@ def _files(seen: Seen) -> Iterator[Finding]:
         )
     for kind in ("prose", "squad", "hotpotqa"):
         named = getattr(benchmarks.ruler, kind)
-        if named in ("generated", "download") or named.startswith(("http://", "https://")):
+        if named.startswith(("http://", "https://")):
+            if not ADDRESS.fullmatch(named):
+                yield refuse(
+                    f"benchmarks.ruler.{kind}",
+                    named,
+                    "nothing says which file that is",
+                    "write https://HOST/FILE#sha256= and its 64 hexadecimal digits",
+                )
+            continue
+        if named == "generated" or (named == "download" and kind != "prose"):
             continue
         if not seen.path(named).is_file():
             level = seen.absent(named)
@@ -84,6 +148,7 @@ def _budgets(seen: Seen) -> Iterator[Finding]:
                 f"no room for a prompt at the length {built[0]}",
                 "lower it, or measure at longer lengths",
             )
+            return  # one task stands for all
 
 
 def _template(seen: Seen) -> Iterator[Finding]:

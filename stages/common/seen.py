@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from stages.common import variables
+from stages.common import bounds, paths, variables
 from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, warn
 from stages.common.rope import rope_of
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from stages.params import Params
 
 HUB_CACHE = ".cache/huggingface/hub"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""OWNER/NAME, as the hub takes it."""
+
+
+WHOLE_NUMBERS = ("hidden_size", "num_hidden_layers", "num_attention_heads",
+                 "max_position_embeddings", "intermediate_size", "vocab_size")  # fmt: skip
+"""What every config.json has."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,15 @@ class Seen:
     def path(self, name: str) -> Path:
         """A path of the params."""
         return self.root / name
+
+    def made_here(self, name: str) -> bool:
+        """Whether a path of the params is, or is in, what the graph's own stages make."""
+        items = [f"{v}-{seed}" for v in self.params.variants for seed in self.params.seeds]
+        models = [paths.BASE, *map(paths.model, items), *map(paths.extended, items)]
+        data = [paths.CORPUS, paths.TOKENIZER, paths.TOKENS, paths.BENCHMARKS]
+        outs = [*data, *models, paths.RESULTS, paths.ANALYSIS, paths.REPORT]
+        path = Path(os.path.normpath(self.path(name)))
+        return any(path.is_relative_to(os.path.normpath(self.root / out)) for out in outs)
 
     def absent(self, name: str) -> Callable[[str, Any, str, str], Finding]:
         """How bad it is that a path of the params is not here: another machine may have it.
@@ -108,11 +125,14 @@ class Base:
                 config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 config = None
+        config = config if isinstance(config, dict) else None
+        shape = None
         try:
-            shape = None if source == "scratch" else known(str(folder) if folder else source)
-        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+            if source != "scratch" and not (config and odd_number(config)):
+                shape = known(str(folder) if folder else source)
+        except (KeyError, TypeError, ValueError, ZeroDivisionError, AttributeError):
             shape = None
-        return cls(source, folder, config if isinstance(config, dict) else None, shape)
+        return cls(source, folder, config, shape)
 
     @property
     def on_hub(self) -> bool:
@@ -122,14 +142,12 @@ class Base:
     @property
     def layers(self) -> int | None:
         """Depth, where it is known."""
-        found = (self.config or {}).get("num_hidden_layers")
-        return found if isinstance(found, int) else self.shape.layers if self.shape else None
+        return self.shape.layers if self.shape else None
 
     @property
     def window(self) -> int | None:
         """``max_position_embeddings``, where it is known."""
-        found = (self.config or {}).get("max_position_embeddings")
-        return found if isinstance(found, int) else self.shape.window if self.shape else None
+        return self.shape.window if self.shape else None
 
     @property
     def rope(self) -> dict[str, Any]:
@@ -144,9 +162,22 @@ class Base:
         return str(self.rope.get("rope_type", "default"))
 
 
+def odd_number(config: Mapping[str, Any]) -> str | None:
+    """What is wrong with a number of a config.json, in words; none: all of them may be a model's."""
+    rope = {"rope_parameters": None, "rope_scaling": None}
+    found = [*bounds.check("config", {**config, **rope})]
+    found += bounds.check("config.rope", rope_of(config))
+    for one in found:
+        return f"{one.field.removeprefix('config.')} is {one.value!r}, {one.why}"
+    for name in WHOLE_NUMBERS:
+        if type(config.get(name)) is not int:
+            return f"{name} is {config.get(name)!r}"
+    return None
+
+
 def is_hub_id(source: str) -> bool:
     """Whether ``source`` can be OWNER/NAME; whatever else is no word of ours must be a folder."""
-    return source.count("/") == 1 and not source.startswith((".", "/", "~"))
+    return HUB_ID.fullmatch(source) is not None and ".." not in source
 
 
 def model_folder(source: str, revision: str | None, root: Path) -> Path | None:

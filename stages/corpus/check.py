@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, told, warn
-from stages.common.seen import Seen
+from stages.common.seen import Seen, is_hub_id
 from stages.common.token_files import home
 from stages.corpus import ready_check as ready
 from stages.corpus.cost import fetch_bytes, text_bytes
@@ -17,6 +17,7 @@ def check(seen: Seen) -> Iterator[Finding]:
     corpus = seen.params.corpus
     if corpus.source == "local" and corpus.path is not None:
         yield from _local(seen, "corpus", corpus.path)
+    yield from _hub(seen)
     for name, one in corpus.sources.items():
         if one.kind == "local" and one.path is not None:
             yield from _local(seen, name, one.path)
@@ -32,6 +33,7 @@ def check(seen: Seen) -> Iterator[Finding]:
     yield from _room(seen)
     yield from _parts(seen)
     size = text_bytes(seen.params, seen.root)
+    yield from _held_out(seen, size)
     if size is not None and not seen.elsewhere and not seen.planning:
         free = shutil.disk_usage(seen.root).free
         if 2 * size > free:  # the text, and the ids of its tokens
@@ -57,6 +59,39 @@ def _room(seen: Seen) -> Iterator[Finding]:
             str(there),
             f"token files of {wanted / 1e9:,.0f} GB are to be fetched, {free / 1e9:,.0f} GB are free",
             "free some, or name a folder that has them (REPO_TOKEN_FILES)",
+        )
+
+
+def _hub(seen: Seen) -> Iterator[Finding]:
+    """Names that the hub takes for no data set."""
+    corpus = seen.params.corpus
+    named = {"corpus.dataset": corpus.dataset if corpus.source == "hub" else None}
+    named |= {f"corpus.sources.{n}.dataset": one.dataset for n, one in corpus.sources.items()}
+    for field, dataset in named.items():
+        if dataset is not None and not (is_hub_id(dataset) or is_hub_id(f"a/{dataset}")):
+            yield refuse(field, dataset, "no name of the hub's", "a data set is OWNER/NAME there")
+
+
+def _held_out(seen: Seen, size: float | None) -> Iterator[Finding]:
+    """Held-out text for one window, where a token is a byte at the least."""
+    corpus, shortest = seen.params.corpus, seen.params.benchmarks.lengths[0]
+    held_out = None if size is None else size * corpus.validation_share
+    if size is None or held_out is None or size < shortest or corpus.ready:
+        pass
+    elif held_out < shortest:
+        yield refuse(
+            "corpus.validation_share",
+            corpus.validation_share,
+            f"of {size:,.0f} bytes, that holds out less than one window of {shortest} tokens",
+            "hold out more, or give more text",
+        )
+    most = corpus.max_documents if corpus.source in ("local", "hub") else None
+    if most is not None and most * corpus.validation_share < 1:
+        yield refuse(
+            "corpus.max_documents",
+            most,
+            f"not one document to hold out at validation_share {corpus.validation_share:g}",
+            "take more documents",
         )
 
 
@@ -94,6 +129,10 @@ def _parts(seen: Seen) -> Iterator[Finding]:
 def _local(seen: Seen, source: str, name: str) -> Iterator[Finding]:
     key = "corpus" if source == "corpus" else f"corpus.sources.{source}"
     path = seen.path(name)
+    if seen.made_here(name) or seen.root.resolve().is_relative_to(path.resolve()):
+        what = "made by this pipeline" if seen.made_here(name) else "it holds the project itself"
+        yield refuse(f"{key}.path", name, what, "name a folder of documents alone")
+        return
     if not path.exists():
         level = seen.absent(name)
         yield level(f"{key}.path", name, "no such file or folder", "name the documents")

@@ -112,6 +112,8 @@ def bytes_per_token(params: "Params", words: int | None = None) -> float:
 def _of_path(path: str | None, root: Path) -> float | None:
     """Bytes of local documents; none for what is not here."""
     there = path is not None and (root / path).exists()
+    if path is not None and root.resolve().is_relative_to((root / path).resolve()):
+        return None  # it holds the project itself: the check refuses it, and walks no disk
     return float(_bytes_at(root / path)) if there and path is not None else None
 
 

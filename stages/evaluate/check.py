@@ -25,6 +25,12 @@ def check(seen: Seen) -> Iterator[Finding]:
         )
     text = seen.environment.get("REPO_EVAL_ACTORS", "")
     actors = int(text) if text.isdecimal() else 1
+    for name in seen.params.variants:
+        scales = [one.length for one in seen.params.definitions[name].evaluate.softmax_scale]
+        if len(set(scales)) < len(scales):
+            yield refuse(
+                f"definitions.{name}.evaluate.softmax_scale", scales, "one length twice", "drop one"
+            )
     gpus, cores = seen.place.gpus, seen.place.cores
     if gpus and actors > gpus and seen.environment.get("REPO_USE_GPU") != "0":
         yield refuse(

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from stages.common.findings import Finding, refuse, warn
-from stages.common.seen import Seen, is_hub_id, model_folder
+from stages.common.seen import Seen, is_hub_id, model_folder, odd_number
+from stages.corpus.cost import text_bytes
 
 FIELD = "tokenizer.source"
+MOST_IDS = 1 << 32
+"""Ids are kept as uint32."""
 FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 
 
@@ -17,9 +20,14 @@ def check(seen: Seen) -> Iterator[Finding]:
     """Findings of ``tokenizer``."""
     params = seen.params.tokenizer
     folder = None
-    if params.source == seen.base.source and seen.base.folder is None and not seen.base.on_hub:
-        return  # the base's own check says that it is not there
-    if params.source != "train":
+    if params.source == seen.base.source and _is_refused(seen):
+        return
+    if params.source != "train" and seen.made_here(params.source):
+        yield refuse(FIELD, params.source, "made by this pipeline", "name the original, or `train`")
+        return
+    if params.source == "train":
+        yield from _trained(seen)
+    else:
         folder = model_folder(params.source, params.revision, seen.root)
         if folder is None and not is_hub_id(params.source):
             level = seen.absent(params.source)
@@ -30,8 +38,28 @@ def check(seen: Seen) -> Iterator[Finding]:
         if params.source != seen.base.source:  # else the base's own check says it
             yield from seen.unreachable(FIELD, params.source, cached=folder is not None)
         if (seen.root / params.source).is_dir():
-            yield from _files(params.source, seen.root / params.source)
+            found = list(_files(params.source, seen.root / params.source))
+            yield from found
+            if found:
+                return
     yield from _of_the_base(seen, folder)
+
+
+def _is_refused(seen: Seen) -> bool:
+    """Whether the base's own check says that its folder is none."""
+    base = seen.base
+    return seen.made_here(base.source) or (
+        not base.on_hub if base.folder is None else not base.config
+    )
+
+
+def _trained(seen: Seen) -> Iterator[Finding]:
+    """A merge needs a pair of tokens in the text; a vocabulary as large as the text is a mistake."""
+    wanted, size = seen.params.tokenizer.vocab_size or 0, text_bytes(seen.params, seen.root)
+    if size and wanted > size:
+        yield refuse(
+            "tokenizer.vocab_size", wanted, f"the text has {size:,.0f} bytes", "give fewer"
+        )
 
 
 def _files(source: str, folder: Path) -> Iterator[Finding]:
@@ -50,8 +78,39 @@ def _files(source: str, folder: Path) -> Iterator[Finding]:
             FIELD, source, "it has no eos token, documents need one", "set it in its config"
         )
     file = folder / "tokenizer.json"
-    if file.is_file() and _json(file) is None:
+    if not file.is_file():
+        return
+    content = _json(file)
+    if content is None:
         yield refuse(FIELD, source, "tokenizer.json is no JSON object", "copy the file again")
+    elif what := _odd(content):
+        yield refuse(FIELD, source, f"tokenizer.json: {what}", "copy the file again")
+    elif isinstance(eos := (settings or {}).get("eos_token"), str) and eos not in _words(content):
+        yield refuse(
+            FIELD, source, f"its eos token {eos!r} is in no vocabulary", "correct its config"
+        )
+
+
+def _odd(content: dict[str, Any]) -> str | None:
+    """What in a tokenizer.json can be no tokenizer; the ids are whole numbers from 0 up."""
+    model, added = content.get("model"), content.get("added_tokens") or []
+    if not isinstance(model, dict):
+        return "it has no model"
+    words = model.get("vocab")
+    if not isinstance(words, dict | list) or not words:
+        return "its model has no vocabulary"
+    if not isinstance(added, list) or not all(isinstance(row, dict) for row in added):
+        return "added_tokens is no list of tokens"
+    ids = [*(words.values() if isinstance(words, dict) else ()), *(row.get("id") for row in added)]
+    wrong = [one for one in ids if type(one) is not int or not 0 <= one < MOST_IDS]
+    return f"{wrong[0]!r} is no id" if wrong else None
+
+
+def _words(content: dict[str, Any]) -> set[str]:
+    """All tokens of a tokenizer.json."""
+    words = content["model"]["vocab"]
+    known = set(words) if isinstance(words, dict) else {str(row[0]) for row in words if row}
+    return known | {str(row.get("content")) for row in content.get("added_tokens") or []}
 
 
 def _of_the_base(seen: Seen, folder: Path | None) -> Iterator[Finding]:
@@ -59,6 +118,8 @@ def _of_the_base(seen: Seen, folder: Path | None) -> Iterator[Finding]:
     base, params = seen.base, seen.params.tokenizer
     if base.source == "scratch" or (base.folder is None and not base.on_hub):
         return
+    if seen.made_here(base.source) or (base.config and odd_number(base.config)):
+        return  # the base's own check says so
     if params.source == "train":
         yield refuse(
             FIELD,
@@ -113,7 +174,7 @@ def _of_the_base(seen: Seen, folder: Path | None) -> Iterator[Finding]:
 def vocabulary_hash(folder: Path) -> str | None:
     """Of what decides the ids: the model, its tokens and what is done to the text before."""
     content = _json(folder / "tokenizer.json")
-    if content is None:
+    if content is None or _odd(content):
         return None
     deciding = {key: content.get(key) for key in ("model", "normalizer", "pre_tokenizer")}
     added = [[row.get("id"), row.get("content")] for row in content.get("added_tokens") or []]
@@ -122,12 +183,13 @@ def vocabulary_hash(folder: Path) -> str | None:
 
 
 def _size(folder: Path) -> int | None:
-    """Highest id and one."""
+    """Highest id and one; none where the file is odd."""
     content = _json(folder / "tokenizer.json")
-    model = (content or {}).get("model") or {}
-    words = model.get("vocab")
-    ids = list(words.values()) if isinstance(words, dict) else list(range(len(words or [])))
-    ids += [row.get("id", 0) for row in (content or {}).get("added_tokens") or []]
+    if content is None or _odd(content):
+        return None
+    words = content["model"]["vocab"]
+    ids = list(words.values()) if isinstance(words, dict) else list(range(len(words)))
+    ids += [row["id"] for row in content.get("added_tokens") or []]
     return max(ids) + 1 if ids else None
 
 

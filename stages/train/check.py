@@ -16,6 +16,9 @@ def check(seen: Seen) -> Iterator[Finding]:
     scratch = seen.params.base.source == "scratch"
     layers = shape.num_hidden_layers if scratch and shape else seen.base.layers
     window = shape.max_position_embeddings if scratch and shape else seen.base.window
+    first = seen.params.base.training
+    if scratch and first and window and first.longest > window:
+        window = None  # said of base.training
     for field, params in _trainings(seen).items():
         yield from training.check(seen, field, params, window)
         if not scratch:
@@ -50,7 +53,7 @@ def _rate(seen: Seen, field: str, params: TrainParams) -> Iterator[Finding]:
     # Below a million parameters it is a toy that tests what goes through.
     wanted = recipe.learning_rate(max(shape.parameters, 1_000_000))
     sane = wanted / recipe.FAR <= params.lr <= wanted * recipe.FAR
-    if training.NO_LR < params.lr < training.ABSURD_LR and not sane:
+    if not sane:
         much = "much" if params.lr > wanted else "little"
         yield warn(
             f"{field}.lr",

@@ -1,22 +1,24 @@
 """A training's params against the model, the documents and the machine."""
 
+import importlib.util
 from collections.abc import Iterator
 
+from stages.common import bounds
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen
 from stages.corpus.cost import bytes_per_token, ready_tokens, source_tokens, text_bytes
 from stages.training.params import TrainingParams
 from stages.training.realised import MANY_PASSES, expected
 
-ABSURD_LR, ABSURD_EPS, ABSURD_DECAY = 0.1, 1e-2, 0.05
-NO_LR, ABSURD_Z_LOSS = 1e-12, 1.0
+ABSURD_DECAY = 0.01
+"""Of a weight, in one step: the paper's decay takes 7e-6."""
 TOO_MANY_PASSES = 100.0
 """A mistake in a number."""
 
 
 def check(seen: Seen, field: str, params: TrainingParams, window: int | None) -> Iterator[Finding]:
     """Findings of the training at ``field``; ``window``: tokens that the model can read."""
-    longest = max(phase.length for phase in params.lengths)
+    longest = params.longest
     if window is not None and longest > window:
         yield refuse(
             f"{field}.lengths",
@@ -31,10 +33,14 @@ def check(seen: Seen, field: str, params: TrainingParams, window: int | None) ->
             f"the run has {params.steps} steps, so the learning rate never reaches its peak",
             "lower it, or raise tokens",
         )
-    if params.lr >= ABSURD_LR:
-        yield refuse(f"{field}.lr", params.lr, "no model survives that", "give 1e-3 or less")
-    if params.lr <= NO_LR:
-        yield refuse(f"{field}.lr", params.lr, "no weight would move", "give 1e-5 or more")
+    for number, phase in enumerate(params.lengths):
+        if params.steps_of(phase) < 1:
+            yield refuse(
+                f"{field}.lengths.{number}.share",
+                phase.share,
+                f"not one step of {params.batch_of(phase):,} tokens",
+                "raise it, or leave the phase out",
+            )
     yield from _optimizer(field, params)
     yield from _sources(seen, field, params)
     told = list(_passes(seen, field, params, longest))
@@ -43,33 +49,20 @@ def check(seen: Seen, field: str, params: TrainingParams, window: int | None) ->
         if one.level == "refuse" or not told:
             yield one
     yield from _machine(seen, params)
+    yield from _execution(seen, params)
 
 
 def _optimizer(field: str, params: TrainingParams) -> Iterator[Finding]:
-    """Numbers with which no weight moves, or all go to zero."""
-    if max(params.betas) >= 1.0:
-        yield refuse(
-            f"{field}.betas",
-            list(params.betas),
-            "a mean that forgets nothing never starts (1 - beta is 0)",
-            "the paper's are [0.9, 0.95]",
-        )
-    if params.eps >= ABSURD_EPS:
-        yield refuse(
-            f"{field}.eps", params.eps, "far above any gradient: no weight would move", "give 1e-8"
-        )
-    elif params.grad_clip <= params.eps:
+    """Numbers that make sense alone and none together."""
+    if params.grad_clip <= params.eps and not any(bounds.check(f"{field}.eps", params.eps)):
         yield refuse(
             f"{field}.grad_clip",
             params.grad_clip,
             f"every gradient would vanish beside eps {params.eps:g}",
             "the paper's is 1",
         )
-    if params.z_loss >= ABSURD_Z_LOSS:
-        yield refuse(
-            f"{field}.z_loss", params.z_loss, "as heavy as the loss itself", "the paper's is 1e-5"
-        )
-    if params.lr < ABSURD_LR and params.lr * params.weight_decay >= ABSURD_DECAY:
+    decays = params.lr * params.weight_decay >= ABSURD_DECAY
+    if decays and not any(bounds.check(f"{field}.lr", params.lr)):
         yield refuse(
             f"{field}.weight_decay",
             params.weight_decay,
@@ -98,8 +91,8 @@ def sources(seen: Seen) -> tuple[str, ...]:
 def _passes(seen: Seen, field: str, params: TrainingParams, longest: int) -> Iterator[Finding]:
     """Tokens wanted over tokens there; estimated from bytes, so only far misses are said."""
     size = text_bytes(seen.params, seen.root)
-    if size is None:
-        return
+    if size is None or not (size or seen.params.corpus.ready):
+        return  # not known, or the corpus's own check says that there is nothing
     each = bytes_per_token(seen.params, (seen.base.config or {}).get("vocab_size"))
     ready = ready_tokens(seen.params, seen.root)
     there = (size / each + ready) * (1.0 - seen.params.corpus.validation_share)
@@ -152,6 +145,40 @@ def _most_passes(params: TrainingParams, name: str) -> float | None:
         if isinstance(phase.sources, dict) and name in phase.sources
     ]
     return min((most for most in found if most is not None), default=None)
+
+
+def _execution(seen: Seen, params: TrainingParams) -> Iterator[Finding]:
+    """Settings that the engine refuses, which is built after all data are made."""
+    environment, muon = seen.environment, params.optimizer == "muon"
+    zero = environment.get("REPO_ZERO", "")
+    if zero in ("1", "2", "3") and muon:
+        yield refuse("REPO_ZERO", zero, "optimizer 'muon' needs 0", "unset it")
+    if zero == "0" and params.precision != "fp32":
+        yield refuse("REPO_ZERO", zero, "precision 'bf16' needs 1, 2 or 3", "unset it")
+    if environment.get("REPO_OFFLOAD") == "1" and (muon or zero == "0"):
+        yield refuse("REPO_OFFLOAD", "1", "it needs a ZeRO stage of 1, 2 or 3", "unset it")
+    no_gpu = environment.get("REPO_USE_GPU") == "0" or (
+        seen.place.cores is not None and not seen.place.gpus
+    )
+    attention = environment.get("REPO_ATTENTION", "")
+    if attention in ("cudnn", "flash"):
+        if no_gpu:
+            yield refuse("REPO_ATTENTION", attention, "its kernels need a GPU", "unset it")
+        elif params.precision != "bf16":
+            yield refuse("REPO_ATTENTION", attention, "it needs precision 'bf16'", "unset it")
+    if environment.get("REPO_LOSS") == "liger" and no_gpu:
+        yield refuse("REPO_LOSS", "liger", "its kernels need a GPU", "unset it")
+    if seen.elsewhere:
+        return  # what is installed there cannot be seen
+    for name, package, wanted in (
+        ("REPO_TENSORBOARD", "tensorboard", environment.get("REPO_TENSORBOARD") == "1"),
+        ("REPO_WANDB", "wandb", bool(environment.get("REPO_WANDB"))),
+        ("REPO_LOSS", "liger_kernel", environment.get("REPO_LOSS") == "liger" and not no_gpu),
+    ):
+        if wanted and importlib.util.find_spec(package) is None:
+            yield refuse(
+                name, environment[name], f"{package} is not installed", "install it, or unset it"
+            )
 
 
 def _machine(seen: Seen, params: TrainingParams) -> Iterator[Finding]:

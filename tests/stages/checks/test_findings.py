@@ -54,7 +54,7 @@ PARAMS: dict[str, tuple[dict[str, Any], str, str]] = {
     "z loss": ({"train.z_loss": 5.0}, "refuse", "train.z_loss"),
     "analysis of more than there is": ({"analyze.samples": 10**8}, "refuse", "analyze.samples"),
     "epsilon": ({"analyze.epsilon": 1e9}, "refuse", "analyze.epsilon"),
-    "betas": ({"train.betas": [1.0, 0.95]}, "refuse", "train.betas"),
+    "betas": ({"train.betas": [1.0, 0.95]}, "refuse", "train.betas.0"),
     "eps": ({"train.eps": 1.0}, "refuse", "train.eps"),
     "decay": ({"train.weight_decay": 5000.0}, "refuse", "train.weight_decay"),
     "chunk": ({"analyze.chunk_tokens": 512}, "refuse", "analyze.chunk_tokens"),
@@ -101,6 +101,91 @@ PARAMS: dict[str, tuple[dict[str, Any], str, str]] = {
         {"benchmarks.ruler.new_tokens": {"niah_single_1": 256, "niah_multikey_1": 8}},
         "refuse",
         "benchmarks.ruler.new_tokens.niah_single_1",
+    ),
+    "samples of nothing": (
+        {"benchmarks.ruler.tasks": [], "benchmarks.longbench.tasks": []},
+        "refuse",
+        "benchmarks.ruler.tasks",
+    ),
+    "task": ({"benchmarks.longbench.tasks": ["nonsense"]}, "refuse", "benchmarks.longbench.tasks"),
+    "task twice": (
+        {"benchmarks.longbench.tasks": ["generated_qa", "generated_qa"]},
+        "refuse",
+        "benchmarks.longbench.tasks",
+    ),
+    "answers without a prompt": (
+        {"benchmarks.longbench.new_tokens": 256},
+        "refuse",
+        "benchmarks.longbench.new_tokens",
+    ),
+    "common words": (
+        {
+            "benchmarks.ruler.tasks": ["niah_single_1", "cwe"],
+            "benchmarks.ruler.cwe": {"common": 3, "repeats": [1, 1], "example": None},
+        },
+        "refuse",
+        "benchmarks.ruler.cwe.repeats",
+    ),
+    "template": ({"benchmarks.template": "gone.jinja"}, "refuse", "benchmarks.template"),
+    "no template": ({"benchmarks.template": "auto"}, "refuse", "benchmarks.template"),
+    "address": (
+        {"benchmarks.ruler.prose": "https://example.org/a.txt"},
+        "refuse",
+        "benchmarks.ruler.prose",
+    ),
+    "a phase without a step": (
+        {"train.lengths": [{**PHASE, "share": 0.999}, {"length": 128, "share": 0.001}]},
+        "refuse",
+        "train.lengths.1.share",
+    ),
+    "one document": ({"corpus.max_documents": 1}, "refuse", "corpus.max_documents"),
+    "held out": ({"corpus.validation_share": 1e-6}, "refuse", "corpus.validation_share"),
+    "the project": ({"corpus.path": "..", "corpus.needs": ".."}, "refuse", "corpus.path"),
+    "an out": (
+        {"corpus.path": "data/tokens/train", "corpus.needs": "data/tokens/train"},
+        "refuse",
+        "corpus.path",
+    ),
+    "the base of the graph": ({"base.source": "models/base"}, "refuse", "base.source"),
+    "its tokenizer": ({"tokenizer.source": "data/tokenizer"}, "refuse", "tokenizer.source"),
+    "revision of a folder": ({"base.revision": "main"}, "refuse", "base.revision"),
+    "moments": ({"base.moments": True}, "refuse", "base.moments"),
+    "another shape": (
+        {
+            "base.architecture": {
+                "hidden_size": 576,
+                "intermediate_size": 1536,
+                "num_hidden_layers": 31,
+                "num_attention_heads": 9,
+                "num_key_value_heads": 3,
+                "max_position_embeddings": 2048,
+                "rope_theta": 10000.0,
+            }
+        },
+        "refuse",
+        "base.architecture.num_hidden_layers",
+    ),
+    "one length twice": (
+        {
+            "definitions.repo.evaluate": {
+                "softmax_scale": [{"length": 256, "scale": 1.1}, {"length": 256, "scale": 1.2}]
+            }
+        },
+        "refuse",
+        "definitions.repo.evaluate.softmax_scale",
+    ),
+    "one name for two": (
+        {
+            "definitions.rope.report": {"label": "ours"},
+            "definitions.repo.report": {"label": "ours "},
+        },
+        "refuse",
+        "definitions.repo.report.label",
+    ),
+    "no name": (
+        {"definitions.repo.report": {"label": "  "}},
+        "refuse",
+        "definitions.repo.report.label",
     ),
     "no window": ({"evaluate.perplexity_tokens": 100}, "refuse", "evaluate.perplexity_tokens"),
     "few windows": ({"evaluate.perplexity_tokens": 600}, "warn", "evaluate.perplexity_tokens"),
@@ -201,11 +286,35 @@ def test_tokenizers_are_compared_by_what_decides_the_ids(
     write_tokenizer(tmp_path / "large", words=1001)
     (found,) = check({**own, "tokenizer.source": "large"})
     assert "1001 tokens" in found.why
+    (tmp_path / "my-model/tokenizer_config.json").write_text('{"eos_token": "</s>"}')
+    (found,) = check(own)
+    assert found.level == "refuse" and "in no vocabulary" in found.why
     (tmp_path / "bare").mkdir()
     assert any("no tokenizer.json" in one.why for one in check({**own, "tokenizer.source": "bare"}))
     (tmp_path / "my-model/tokenizer_config.json").write_text('{"eos_token": null}')
     (found,) = check(own)
     assert found.level == "refuse" and "no eos token" in found.why
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"model": []}',
+        '{"model": {"vocab": null}}',
+        '{"model": {"vocab": {"a": "0"}}}',
+        '{"model": {"vocab": {"a": -1}}}',
+        '{"model": {"vocab": {"w0": 0}}, "added_tokens": {"a": 1}}',
+        '{"model": {"vocab": {"w0": 0}}, "added_tokens": [{"content": "a"}]}',
+    ],
+)
+def test_odd_tokenizers_are_one_line(content: str, own: Own, check: Check, tmp_path: Path) -> None:
+    (tmp_path / "my-model/tokenizer.json").write_text(content)
+    (found,) = check(own)
+    assert (found.level, found.field) == ("refuse", "tokenizer.source")
+    assert "tokenizer.json" in found.line
 
 
 @pytest.mark.parametrize(
@@ -251,6 +360,11 @@ def test_compressed_documents_and_folders_are_read_too(
         ({"REPO_EVAL_ACTORS": "9"}, Place(64, 8), "REPO_EVAL_ACTORS"),
         ({"REPO_USE_GPU": "1"}, Place(2, 0), "REPO_USE_GPU"),
         ({"REPO_ZERO": "9"}, Place(2, None), "REPO_ZERO"),
+        ({"REPO_ZERO": "1"}, Place(2, None), "REPO_ZERO"),  # smoke's base is trained with Muon
+        ({"REPO_OFFLOAD": "1"}, Place(2, None), "REPO_OFFLOAD"),
+        ({"REPO_ATTENTION": "flash"}, Place(2, None), "REPO_ATTENTION"),
+        ({"REPO_ATTENTION": "cudnn"}, Place(64, 8), "REPO_ATTENTION"),  # fp32
+        ({"REPO_LOSS": "liger"}, Place(2, None), "REPO_LOSS"),
         ({"REPO_CPUS": "two"}, Place(2, None), "REPO_CPUS"),
         ({"REPO_WOKERS": "2"}, Place(2, None), "REPO_WOKERS"),
     ],
@@ -293,6 +407,7 @@ SCRATCH: dict[str, tuple[str, Any]] = {
     "kind": (f"{SHORT}.kinds", {"poems": 1.0}),
     "no share": (f"{SHORT}.kinds", {"lists": 0.0}),
     "words": (f"{SHORT}.words", [50, 10]),
+    "held out": ("corpus.validation_share", 1e-6),
     "embedding": ("base.start.embedding_std", 1e6),
     "direction": ("base.start.shared_direction", 1e9),
 }
