@@ -164,9 +164,17 @@ class Base:
 
 def odd_number(config: Mapping[str, Any]) -> str | None:
     """What is wrong with a number of a config.json, in words; none: all of them may be a model's."""
-    rope = {"rope_parameters": None, "rope_scaling": None}
-    found = [*bounds.check("config", {**config, **rope})]
-    found += bounds.check("config.rope", rope_of(config))
+    for name in ("rope_parameters", "rope_scaling"):
+        if not isinstance(config.get(name) or {}, dict):
+            return f"{name} is {config[name]!r}, no object"
+    rope = rope_of(config)
+    for keys in bounds.table():
+        of = rope if keys[:2] == ("config", "rope") else config
+        value = of.get(keys[-1]) if keys[0] == "config" else None
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            return f"{'.'.join(keys[1:])} is {value!r}, no number"
+    whole = {**config, "rope_parameters": None, "rope_scaling": None}
+    found = [*bounds.check("config", whole), *bounds.check("config.rope", rope)]
     for one in found:
         return f"{one.field.removeprefix('config.')} is {one.value!r}, {one.why}"
     for name in WHOLE_NUMBERS:

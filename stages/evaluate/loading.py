@@ -7,7 +7,9 @@ from typing import Any
 from transformers.utils import logging as transformers_logging
 
 from stages.common.errors import UserError
-from stages.common.models import load_model
+from stages.common.models import load_model, one_line
+from stages.common.seen import odd_number
+from stages.common.shape import FAMILIES
 from stages.evaluate.models import extension, settings
 
 
@@ -34,6 +36,9 @@ def load_any(folder: Path, field: str, yarn_factor: float | None, dtype: Any) ->
     A plain checkpoint is read by transformers' own class, unless it is to be extended.
     """
     config = settings(folder)
+    family = str(config.get("model_type")).removeprefix("repo_")
+    if family in FAMILIES and (odd := odd_number(config)):
+        raise UserError(f"{field}: config.json: {odd}; copy the model's files again")
     own = str(config.get("model_type")).startswith("repo_") or "pe_config" in config
     if not own and yarn_factor in (None, 1.0):
         return _plain(folder, field, dtype)
@@ -44,10 +49,8 @@ def load_any(folder: Path, field: str, yarn_factor: float | None, dtype: Any) ->
         return model
     import repo_model
 
-    try:
+    with one_line(f"{field}: --yarn x{yarn_factor:g}"):  # frequencies that are scaled already
         return repo_model.extend(model, yarn_factor)
-    except ValueError as error:  # frequencies that are scaled already
-        raise UserError(f"{field}: --yarn x{yarn_factor:g}: {error}") from None
 
 
 def _plain(folder: Path, field: str, dtype: Any) -> Any:
@@ -56,16 +59,13 @@ def _plain(folder: Path, field: str, dtype: Any) -> Any:
 
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
-    try:
+    with one_line(field):
         model, info = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
             trust_remote_code=os.environ.get("REPO_TRUST_REMOTE_CODE") == "1",
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{field}: {reason}") from None
     if missing := sorted(info["missing_keys"]):
         raise UserError(f"{field}: {len(missing)} weights are missing, first {missing[0]}")
     if hidden := sorted(key for key in info["unexpected_keys"] if "_map.weight" in key):

@@ -6,7 +6,8 @@ aside, beside, under a name that DVC does not look at (``.dvcignore``): nothing 
 brings an item back from its cache when its params are used again.
 """
 
-import shutil
+import itertools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,17 +26,14 @@ def set_aside(variants: Sequence[str], seeds: Sequence[int]) -> list[str]:
         for found in sorted(folder.iterdir()) if folder.is_dir() else []:
             if found.name in own or found.name == ASIDE or found.name.startswith(_OURS):
                 continue
-            target = folder / ASIDE / found.name
-            _remove(target)
+            target = _free(folder / ASIDE / found.name)
             target.parent.mkdir(exist_ok=True)
             found.rename(target)
             said.append(f"{found}: not of these params; set aside as {target}")
     return said
 
 
-def _remove(path: Path) -> None:
-    """An earlier one that was set aside under the same name."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _free(path: Path) -> Path:
+    """``path``, with a number behind it where something was set aside under that name before."""
+    others = (path.with_name(f"{path.name}.{number}") for number in itertools.count(2))
+    return next(one for one in itertools.chain([path], others) if not os.path.lexists(one))

@@ -91,7 +91,7 @@ def test_readme_s_line_has_no_finding_on_any_profile_s_recipe(
     )
     seen = check.seen_here(check.read(tmp_path, text), tmp_path, planning=True)
     found = {one.field for one in findings(seen, STAGES)}
-    few = {"train.tokens", "corpus.validation_share"}
+    few = {"train.tokens", "train.lengths", "corpus.validation_share"}
     assert found <= (set() if profile == "smoke" else few)
 
 

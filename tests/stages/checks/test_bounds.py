@@ -96,6 +96,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "no norm": {"rms_norm_eps": 1.0},
     "layers": {"num_hidden_layers": 10**9},
     "text for a number": {"hidden_size": "576"},
+    "text for a factor": {"rope_scaling": {"rope_type": "linear", "factor": "x"}},
+    "rotation as text": {"rope_scaling": "linear"},
     "a truth": {"num_hidden_layers": True},
     "a fraction": {"num_attention_heads": 9.5},
     "no vocabulary": {"vocab_size": 0},

@@ -417,8 +417,8 @@ SCRATCH: dict[str, tuple[str, Any]] = {
 def test_generated_documents_and_first_weights(name: str, check: Check) -> None:
     field, value = SCRATCH[name]
     assert check(profile="tiny") == []
-    (found,) = check({field: value}, profile="tiny")
-    assert (found.level, found.field) == ("refuse", field), found.line
+    found = [one for one in check({field: value}, profile="tiny") if one.level == "refuse"]
+    assert [one.field for one in found] == [field], found
 
 
 def test_a_hub_id_that_nobody_can_fetch(
@@ -448,7 +448,12 @@ def test_gpus_that_would_stand_idle_are_a_warning(check: Check) -> None:
 
 
 @pytest.mark.parametrize("profile", sorted(profiles()))
-def test_every_profile_has_no_finding(profile: str, check: Check, tmp_path: Path) -> None:
+def test_every_profile_has_no_finding(
+    profile: str, check: Check, tmp_path: Path, project_root: Path
+) -> None:
+    (tmp_path / "pipeline").symlink_to(project_root / "pipeline")  # lists that profiles name
+    if profile == "smollm2-cpu":  # examples/smollm2.py makes its base
+        write_model(tmp_path / "smollm2-135m", vocab_size=49152)
     (tmp_path / "longbench").mkdir()
     for task in LONGBENCH:
         (tmp_path / "longbench" / f"{task}.jsonl").write_text("{}\n")

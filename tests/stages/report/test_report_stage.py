@@ -91,7 +91,11 @@ def test_what_other_params_left_is_set_aside_and_changes_nothing(chosen):
         }  # fmt: skip
         assert Path("results/.aside/nope-7/metrics.json").is_file()
         assert Path("analysis/.aside/nope-7/analysis.json").is_file()
-        assert Path("results/.aside/notes.txt").read_text() == f"mine {again}"
+        # Nothing that was set aside before is written over.
+        name = "notes.txt.2" if again else "notes.txt"
+        assert Path("results/.aside", name).read_text() == f"mine {again}"
+        assert Path("results/.aside/notes.txt").read_text() == "mine 0"
+        assert Path("results/.aside/nope-7.2/metrics.json").is_file() == bool(again)
         assert not Path("results/nope-7").exists()
         assert Path("results/.building-repo-42").is_dir()
 
