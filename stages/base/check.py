@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stages.base.params import Architecture
+from stages.common.config_numbers import odd_number
 from stages.common.findings import Finding, refuse, warn
-from stages.common.seen import Seen, odd_number
+from stages.common.seen import Seen
 from stages.common.shape import FAMILIES
 from stages.training import check as training
 

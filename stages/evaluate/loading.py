@@ -6,9 +6,9 @@ from typing import Any
 
 from transformers.utils import logging as transformers_logging
 
+from stages.common.config_numbers import odd_number
 from stages.common.errors import UserError
 from stages.common.models import load_model, one_line
-from stages.common.seen import odd_number
 from stages.common.shape import FAMILIES
 from stages.evaluate.models import extension, settings
 

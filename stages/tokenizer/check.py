@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stages.common.config_numbers import odd_number
 from stages.common.findings import Finding, refuse, warn
-from stages.common.seen import Seen, is_hub_id, model_folder, odd_number
+from stages.common.seen import Seen, is_hub_id, model_folder
 from stages.corpus.cost import text_bytes
 
 FIELD = "tokenizer.source"
