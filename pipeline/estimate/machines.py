@@ -112,14 +112,17 @@ def machine(described: ClusterFile) -> Machine:
 def layout(described: ClusterFile, params: TrainingParams, muon: bool) -> Layout:
     """How the work is shared out there: the cluster file's ``REPO_*``, else the environment's."""
     settings = {**os.environ, **described.environment}
+    stage = 0 if muon else whole("REPO_ZERO", environment=settings)
+    compiled = described.gpus > 0 and stage != 3  # as ``training.execution`` has it
     return Layout(
         workers=described.gpus or _workers_on_cpu(params, described.cpus or cores_here(), settings),
         on_cpu=not described.gpus,
-        zero_stage=0 if muon else whole("REPO_ZERO", environment=settings),
+        zero_stage=stage,
         micro_batch_tokens=whole("REPO_MICRO_BATCH_TOKENS", environment=settings),
         gradient_checkpointing=flag("REPO_GRADIENT_CHECKPOINTING", environment=settings),
         eval_batch_tokens=whole("REPO_EVAL_BATCH_TOKENS", environment=settings),
         offload=flag("REPO_OFFLOAD", environment=settings),
+        compiled=flag("REPO_COMPILE", compiled, settings),
         checkpoints=whole("REPO_CHECKPOINT_KEEP", environment=settings),
     )
 

@@ -43,6 +43,8 @@ class Layout:
     eval_batch_tokens: int
     offload: bool = False
     """Master weights and moments are in the host's memory."""
+    compiled: bool = True
+    """Blocks are compiled (``REPO_COMPILE``)."""
     checkpoints: int = 2
     """Kept on disk (``REPO_CHECKPOINT_KEEP``)."""
     on_cpu: bool = False

@@ -20,6 +20,8 @@ FAMILIES = {
 }  # fmt: skip
 """By ``model_type``: norms of the width per layer, and how q and k are normed; ``repo_model`` has the
 table of everything else."""
+POST_NORM = ("olmo2", "olmo3")
+"""Families without norms in front of attention and MLP."""
 FORWARD, TRAINING = 2, 6
 """FLOPs per weight and token: of a forward pass, and of a step (forward and backward)."""
 
@@ -81,17 +83,38 @@ class Shape:
         weights = self.active_parameters + self.map_parameters(map_layers)
         return factor * weights + self.attention_flops(length, factor)
 
-    def activation_bytes(self, map_layers: int = 0, bytes_each: int = 2) -> float:
-        """Saved for the backward pass, per token and over all layers, with fused kernels.
+    def activation_bytes(
+        self, map_layers: int = 0, bytes_each: int = 2, compiled: bool = True
+    ) -> float:
+        """Kept for the backward pass, per token and over all layers (``tests/stages/test_memory.py``).
 
-        Per layer: four tensors of the width (input, output of attention, sum, output of the MLP),
-        q, k before and after rotation, v and the attention's output, and three of the MLP. For
-        OLMo-2 1B at 4 x 4096 in bf16 that is 1.48 GB a layer, as PERFORMANCE.md has it.
+        ``compiled``: what torch's partitioner keeps of a block that is compiled, everything
+        pointwise being computed again: per layer four tensors of the width (input, output of
+        attention, sum, output of the MLP), q and k before their norm and after rotation, v and the
+        attention's output, three of the MLP. Not compiled, autograd keeps what each operator asks
+        for: a norm its input and the normed value, both in fp32 where it is the model's last
+        product, and four of the MLP.
         """
         queries, keys = self.heads * self.head_width, self.kv_heads * self.head_width
-        layer = 4 * self.width + 3 * queries + 3 * keys + 3 * self.inner
-        maps = 3 * (self.width // 8) + 2 * self.kv_heads  # gate, content, product; z in fp32
+        outer, kind = FAMILIES[self.family]
+        wide = 4 / bytes_each  # an fp32 value, in values of the model's own type
+        maps = 3 * (self.width // 8) + wide * self.kv_heads  # gate, content, product; z in fp32
+        if compiled:
+            normed = 0 if kind == NO_QK else 1
+            layer = 4 * self.width + (2 + normed) * (queries + keys) + 3 * self._inner_used
+            return bytes_each * (self.layers * layer + map_layers * maps)
+        norm = {QK_WIDTH: 2 * wide, QK_HEAD: wide + 1, NO_QK: 0}[kind]
+        # OLMo's norms are behind attention and MLP and multiply in fp32; others' in front of them.
+        outside = 4 * wide + 2 if self.family in POST_NORM else outer * (wide + 1) + 2
+        layer = outside * self.width + (2 + norm) * (queries + keys) + 4 * self._inner_used
+        maps += wide * (self.width // 2 + keys) - 3 * (self.width // 8)  # all in fp32; cos, sin
         return bytes_each * (self.layers * layer + map_layers * maps)
+
+    @property
+    def _inner_used(self) -> float:
+        """Inner width of the MLP that a token goes through, mean over the layers."""
+        mixed = self.expert_layers * self.experts_used * self.expert_inner
+        return ((self.layers - self.expert_layers) * self.inner + mixed) / self.layers
 
     @property
     def cache_bytes(self) -> int:

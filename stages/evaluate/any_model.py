@@ -26,6 +26,7 @@ from stages.evaluate import (
     ends,
     general,
     generate_batch,
+    given,
     layouts,
     made,
     measured,
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--protocol", choices=official.PROTOCOLS, default="nvidia")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument(
-        "--data", help="folder of RULER's own files, LongBench, NLGraph or HybridQA"
+        "--data",
+        help="folder of RULER's own files, LongBench, NLGraph, HybridQA; or a FILE.jsonl of token ids",
     )
     parser.add_argument(
         "--max-length", type=int, help="LongBench's own: tokens of a prompt (3500, 31500, ...)"
@@ -99,6 +101,9 @@ def _evaluate(options: Any) -> None:
         raise UserError(f"--num is {options.num}: give a whole number from 1 up")
     if options.new_tokens is not None and options.new_tokens < 1:
         raise UserError(f"--new-tokens is {options.new_tokens}: give a whole number from 1 up")
+    if given.wanted(options):
+        given.evaluate(options)
+        return
     if options.max_length is not None:
         if options.suite not in longbench.SUITES:
             raise UserError("--max-length is for --suite longbench and longbench_e; leave it out")

@@ -24,6 +24,7 @@ from stages.common.stage import Job, Stage
 from stages.common.tokens import TokenStore
 from stages.common.variants import TrainDefinition, positions_of
 from stages.train.version import VERSION
+from stages.training import record
 from stages.training.launch import launch
 from stages.training.moments import FILE as MOMENTS
 from stages.training.run import Run
@@ -58,6 +59,7 @@ def run(job: Job) -> None:
             vocabulary=read_json(base / "config.json")["vocab_size"],
         )
         write_curve(paths.curve(job.item), read_jsonl(folder / "log.jsonl"))
+        record.keep(folder, job.item)
         with building(paths.model(job.item)) as out:
             link_tree(result, out)
             trained.record(out, params.longest)
@@ -90,12 +92,14 @@ def _reference_curve(job: Job) -> Path | None:
 
 
 def write_curve(path: Path, points: Iterable[Mapping[str, Any]]) -> None:
-    """Write the loss curve as the CSV that ``dvc plots`` reads."""
-    columns = ("step", "tokens", "loss", "lr")
+    """Write the curve as the CSV that ``dvc plots`` reads; what is not seen at a point stays empty."""
+    rows = list(points)
+    first = ("step", "tokens", "loss", "lr")
+    columns = [*first, *sorted({name for row in rows for name in row} - {*first})]
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: point[name] for name in columns} for point in points)
+        writer.writerows(rows)
 
 
 STAGE = Stage(

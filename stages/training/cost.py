@@ -83,7 +83,8 @@ def memory(params: TrainingParams, shape: Shape, map_layers: int, layout: Layout
     rows = max(params.batch_of(phase) for phase in params.lengths) / workers
     longest = max(phase.length for phase in params.lengths)
     micro = min(max(layout.micro_batch_tokens, longest), rows)
-    saved = shape.activation_bytes(map_layers, size) * part_of.layers / shape.layers
+    kept = shape.activation_bytes(map_layers, size, layout.compiled)
+    saved = kept * part_of.layers / shape.layers
     # fp32: the weights are their own master; else a master copy beside two moments
     moments = part_of.weights * (8 if params.precision == "fp32" else 12)
     if layout.gradient_checkpointing:  # each layer's input, and one layer whole

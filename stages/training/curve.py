@@ -22,7 +22,7 @@ class Curve:
 
     def __init__(self, steps: int, progress: Progress, rank: int, device: torch.device) -> None:
         self.every = max(1, steps // POINTS)
-        self.points: list[dict[str, float]] = list(progress.log)
+        self.points: list[dict[str, Any]] = list(progress.log)
         self.spikes, self.skipped = progress.spikes, progress.skipped
         self.last_loss = math.nan
         self._steps, self._world = steps, dist.get_world_size()
@@ -38,14 +38,16 @@ class Curve:
         """Whether the curve has a point after ``step`` steps."""
         return step % self.every == 0 or step == self._steps
 
-    def close_point(self, step: int, tokens: int, lr: float) -> None:
-        """Make the point of ``step``; every rank calls it. Without a finite loss there is none."""
+    def close_point(self, step: int, tokens: int, lr: float) -> bool:
+        """Make the point of ``step``; every rank calls it. Without a finite loss there is none, and
+        False is returned."""
         loss = torch.stack(self._open).mean()
         self._open = []
         dist.all_reduce(loss)
         value = loss.item() / self._world
         if math.isfinite(value):
             self.points.append({"step": step, "tokens": tokens, "loss": round(value, 6), "lr": lr})
+        return math.isfinite(value)
 
     def look(self) -> None:
         """Bring the counts of spikes and skipped steps up to the last step; every rank calls it."""

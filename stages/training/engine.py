@@ -10,7 +10,7 @@ from repo_model.packing import document_position_ids
 from stages.training import attention, named_state, optimizer, zero
 from stages.training.execution import Execution, zero_stage
 from stages.training.named_state import Fragments, State
-from stages.training.objective import Kernel, next_token_loss
+from stages.training.objective import Kernel, next_token_loss, token_scores
 from stages.training.params import TrainingParams
 from stages.training.trainable import trained
 
@@ -111,6 +111,18 @@ class Engine:
         self._engine.step()
         return entropy
 
+    @torch.no_grad()
+    def scores(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of each token but the first, and the most likely token in its place; all ranks call it.
+
+        Compiled blocks run as they were written: other shapes would compile them anew.
+        """
+        self._engine.eval()
+        with torch.compiler.set_stance("force_eager"):
+            loss_BT, best_BT = self._engine(ids_BT, None, True)
+        self._engine.train()
+        return loss_BT, best_BT
+
     def fragments(self) -> Fragments:
         """What this rank holds of the training state, as views into it."""
         if self.zero_stage == 0:
@@ -147,9 +159,12 @@ class _Objective(nn.Module):
         self.model, self.z_loss, self.masked_after = model, z_loss, masked_after
         self.kernel: Kernel = kernel
 
-    def forward(self, ids_BT: Tensor, keep_B: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, ids_BT: Tensor, keep_B: Tensor | None = None, each: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """The loss, as ``next_token_loss``; ``each``: as ``token_scores``, documents not masked."""
         options = {}
-        if self.masked_after is not None:
+        if self.masked_after is not None and not each:
             options["position_ids"] = document_position_ids(ids_BT, self.masked_after)
         hidden_BTD = self.model.model(
             input_ids=ids_BT, use_cache=False, **options
@@ -160,7 +175,15 @@ class _Objective(nn.Module):
         if (scale := getattr(config, "logits_scaling", 1.0)) != 1.0:
             hidden_BTD = hidden_BTD / scale
         cap = getattr(config, "final_logit_softcapping", None)
+        if each:
+            return token_scores(hidden_BTD, head_VD, ids_BT, cap)
         return next_token_loss(hidden_BTD, head_VD, ids_BT, self.z_loss, keep_B, self.kernel, cap)
+
+
+def scores_of(model: nn.Module) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """The same figures as ``Engine.scores`` of a model that is not trained."""
+    objective = _Objective(model.eval(), 0.0, None, "chunked")
+    return lambda ids_BT: objective(ids_BT, None, True)
 
 
 class _FiniteOnly:

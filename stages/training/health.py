@@ -34,15 +34,17 @@ WORSE_THAN_REFERENCE = 0.02
 """Nats of loss above the reference run's at the same step that are an alarm, over
 ``REFERENCE_POINTS`` points."""
 REFERENCE_POINTS = 5
+REFERENCE = "reference"
+"""Name of the alarm beside another run's curve."""
 MAPS = ("gate_map", "content_map", "final_map")
 
 Look = dict[str, float]
 """``<layer>.<figure>`` -> value: range, std, collapsed (share of heads), gradient (of the maps)."""
 
 
-def cadence(steps: int) -> int:
-    """Steps between two looks."""
-    return max(1, min(steps // POINTS, MOST_STEPS))
+def looks(steps: int) -> int:
+    """Looks in a run."""
+    return max(min(steps, POINTS), steps // MOST_STEPS)
 
 
 @torch.no_grad()
@@ -99,6 +101,11 @@ class Alarms:
         """Troubles that go on."""
         return len(self._ringing)
 
+    @property
+    def names(self) -> list[str]:
+        """Of the troubles that go on, but the comparison with another run, which may not be there."""
+        return sorted(self._ringing - {REFERENCE})
+
     def of_look(self, step: int, length: int, look: Look) -> list[str]:
         """Alarms of what ``positions`` and ``map_gradients`` found at ``step``, on sequences of
         ``length`` tokens."""
@@ -112,7 +119,7 @@ class Alarms:
                 most = length if figure == "range" else self._grad_clip
                 bad = not math.isfinite(value) or value > max(EXPLODED * usual, most)
                 line = f"layer {layer}: unstable, {figure} is {value:.3g}, usually {usual:.3g}"
-                lines += self._ring(name, bad, line)
+                lines += self.ring(name, bad, line)
                 if math.isfinite(value):
                     self._history[name].append(value)
         return lines
@@ -127,10 +134,10 @@ class Alarms:
         collapsed = len(last) == LOOKS and min(last) == 1.0
         if name in self._spread:
             line = f"layer {layer}: the positions of all heads have collapsed (NoPE or RoPE)"
-            return self._ring(name, collapsed, line)
+            return self.ring(name, collapsed, line)
         line = f"layer {layer}: the positions of no head have left their start (NoPE or RoPE)"
         late = self._never if min(shares) == 1.0 else self._late
-        return self._ring(name, collapsed and step >= late, line)
+        return self.ring(name, collapsed and step >= late, line)
 
     def of_curve(self, log: Sequence[Mapping[str, float]]) -> list[str]:
         """Alarm of a loss curve that stays above the reference run's."""
@@ -141,13 +148,14 @@ class Alarms:
         gap = statistics.fmean(p["loss"] - self._rope[int(p["step"])] for p in known)
         settled = known[-1]["step"] >= self._settled
         line = f"short-context loss is {gap:.3f} nats above the reference run's at the same steps"
-        return self._ring("rope", settled and gap > WORSE_THAN_REFERENCE, line)
+        return self.ring(REFERENCE, settled and gap > WORSE_THAN_REFERENCE, line)
 
     def _usual(self, name: str) -> float:
         before = self._history.setdefault(name, [])
         return statistics.median(before) if len(before) >= 5 else math.inf
 
-    def _ring(self, name: str, bad: bool, line: str) -> list[str]:
+    def ring(self, name: str, bad: bool, line: str) -> list[str]:
+        """The line of a trouble that begins; nothing of one that goes on, ends or is none."""
         if not bad:
             self._ringing.discard(name)
             return []

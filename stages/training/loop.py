@@ -21,15 +21,17 @@ from torch import Tensor
 
 from stages.common.errors import UserError
 from stages.common.files import write_json
+from stages.common.models import load_model
 from stages.common.tokens import TokenStore
-from stages.training import checkpoint, health, milestones, trainable
+from stages.training import checkpoint, health, held_out, milestones, trainable
 from stages.training.attempts import Attempts
 from stages.training.curve import Curve
-from stages.training.engine import Engine
+from stages.training.engine import Engine, scores_of
 from stages.training.execution import Execution
 from stages.training.export import export
 from stages.training.eyes import Eyes
 from stages.training.flops import work_per_token
+from stages.training.looks import Due
 from stages.training.meeting import Meetings
 from stages.training.moments import updates_of, with_moments
 from stages.training.named_state import State, shapes_of, weights_of
@@ -110,6 +112,13 @@ class Loop:
         if not found:
             self._tell_start()
         self.curve = Curve(run.params.steps, progress, rank, self.engine.device)
+        every = self.curve.every
+        self.positions_due = Due(run.params.steps, every, health.looks(run.params.steps))
+        self.samples = held_out.samples(run, self.order, store)
+        self.base_read, started = progress.base, time.monotonic()
+        if self.samples:
+            self.read_due = Due(run.params.steps, every, self.samples.looks)
+            self.base_read = self.base_read or self._read_base()
         self.writer = CheckpointWriter(
             run.checkpoints,
             rank,
@@ -121,8 +130,13 @@ class Loop:
         )
         self.bytes = STATE_BYTES * sum(math.prod(shape) for shape in self.engine.shapes.values())
         self.meetings = Meetings(self.step)
-        self.eyes = Eyes(run, execution, self.order, world, self.step, work) if rank == 0 else None
-        self.look_every = health.cadence(run.params.steps)
+        self.eyes: Eyes | None = None
+        if rank == 0:
+            stage, points = self.engine.zero_stage, self.curve.points
+            self.eyes = Eyes(
+                run, execution, self.order, world, self.step, work, stage, self.base_read, points
+            )
+            self.eyes.record.looks_s = time.monotonic() - started if self.samples else 0.0
         self.saved_at = time.monotonic()
         self.told: str | None = None
 
@@ -161,14 +175,19 @@ class Loop:
         point = self.curve.at_point(self.step)
         if point:
             lr = self.run.params.lr * schedule(self.run.params, self.step - 1)
-            self.curve.close_point(self.step, self.order.tokens_before(self.step), lr)
+            if self.curve.close_point(self.step, self.order.tokens_before(self.step), lr):
+                read = self._read() if self.samples and self.read_due.at(self.step) else {}
+                if self.eyes:
+                    norm = self.engine.gradient_norm
+                    self.curve.points[-1] |= self.eyes.of_point(self.step, norm, read)
         due = point or self._milestone() or self.step >= self.meetings.next_step
         return self._meet() if due else True
 
     def save(self) -> None:
         """Begin a checkpoint of this step; every rank calls it."""
         self.watchdog.beat(f"saving step {self.step}")
-        progress = Progress(self.order.position(self.step), **self.curve.state())
+        position = self.order.position(self.step)
+        progress = Progress(position, **self.curve.state(), base=self.base_read)
         with self.watchdog.own_work(f"copying step {self.step}"):
             self.writer.save(self.engine.fragments(), progress)
         self.saved_step, self.saved_at = self.step, time.monotonic()
@@ -197,7 +216,7 @@ class Loop:
     def _advance(self) -> None:
         """One optimizer step on this rank's rows of the global batch."""
         self.engine.scale_learning_rates(schedule(self.run.params, self.step))
-        looking = (self.step + 1) % self.look_every == 0
+        looking = self.positions_due.at(self.step + 1)
         gradients: health.Look = {}
 
         def read_gradients() -> None:
@@ -218,15 +237,45 @@ class Loop:
             row = torch.from_numpy(self.order.batch(self.step, 0, 1)).to(self.engine.device)
             look = health.positions(self.engine.model, row)
             if self.eyes:
-                self.eyes.look(self.step + 1, {**look, **gradients})
+                self.eyes.look({**look, **gradients})
         self.step += 1
+
+    def _read(self) -> held_out.Figures:
+        """Held-out loss and the probe of the model as it is; every rank calls it."""
+        assert self.samples
+        self.watchdog.beat(f"reading held-out text after step {self.step}")
+        started = time.monotonic()
+        found = held_out.look(self.samples.rows, self.engine.scores, self.engine.device)
+        if self.eyes:
+            self.eyes.record.looks_s += time.monotonic() - started
+        return found
+
+    def _read_base(self) -> held_out.Figures:
+        """The same of the base model, once, before the first step."""
+        assert self.samples and self.run.base
+        if self.rank == 0:
+            held_out.write(self.run.folder, self.samples.rows)
+        with self.watchdog.own_work("reading the base model"):
+            base = load_model(self.run.base, self.run.base.name)
+        dtype = torch.bfloat16 if self.run.params.precision == "bf16" else torch.float32
+        base.to(self.engine.device, dtype)
+        found = held_out.look(self.samples.rows, scores_of(base), self.engine.device)
+        if self.rank == 0:
+            probed = f", the probe {found[held_out.PROBE]:.0%}" if held_out.PROBE in found else ""
+            losses = [v for name, v in found.items() if name != held_out.PROBE]
+            mean = f"held-out loss {math.fsum(losses) / len(losses):.3f}" if losses else "no text"
+            say(
+                self.run.folder,
+                f"the base: {mean}{probed}; {self.samples.looks} looks at both in this run",
+            )
+        return found
 
     def _meet(self) -> bool:
         """Count, show, agree whether to save or stop; returns whether to go on."""
         self.curve.look()
         if self.eyes:
             self._tell_failed_write()
-            self.eyes.show(self.step, self.curve, self.engine, self.writer)
+            self.eyes.show(self.step, self.curve, self.writer)
         self._stop_if_broken()
         # Rank 0 alone looks: another rank that took SAVE away first would leave nothing to decide on.
         asked = self.rank == 0 and (self.run.folder / STOP).exists()

@@ -41,6 +41,24 @@ def next_token_loss(
     return entropy.detach() / count, (entropy + z_loss * squares) / count
 
 
+def token_scores(
+    hidden_BTD: Tensor, head_VD: Tensor, ids_BT: Tensor, softcap: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy in fp32 of each token but the first, and the most likely token in its place."""
+    length = ids_BT.shape[1]
+    chunk = max(1, CHUNK_LOGITS // (head_VD.shape[0] * ids_BT.shape[0]))
+    losses, best = [], []
+    for start in range(0, length - 1, chunk):
+        end = min(start + chunk, length - 1)
+        logits_BVC = F.linear(hidden_BTD[:, start:end], head_VD).float().transpose(1, 2)
+        if softcap is not None:
+            logits_BVC = softcap * torch.tanh(logits_BVC / softcap)
+        targets_BC = ids_BT[:, start + 1 : end + 1]
+        losses.append(F.cross_entropy(logits_BVC, targets_BC, reduction="none"))
+        best.append(logits_BVC.argmax(1))
+    return torch.cat(losses, 1), torch.cat(best, 1)
+
+
 def _chunked(
     hidden_ND: Tensor,
     head_VD: Tensor,

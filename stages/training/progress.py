@@ -31,13 +31,15 @@ class Progress:
     """Where a run stands; with the seed it determines the data that comes next."""
 
     position: DataPosition
-    log: tuple[dict[str, float], ...] = ()
+    log: tuple[dict[str, Any], ...] = ()
     """The loss curve so far."""
     open_losses: tuple[tuple[float, ...], ...] = ()
     """By rank: its losses of the steps since the curve's last point."""
     skipped: int = 0
     """Steps that changed nothing because a gradient was not finite."""
     spikes: Spikes = field(default_factory=Spikes)
+    base: dict[str, float] = field(default_factory=dict)
+    """``held_out.Figures`` of the base model; empty where it was not read."""
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
@@ -58,6 +60,7 @@ class Progress:
             tuple(content["log"]),
             tuple(tuple(losses) for losses in content["open_losses"]),
             content["skipped"],
+            base=content.get("base", {}),
         )
         return replace(plain, spikes=spikes)
 

@@ -13,8 +13,9 @@ from stages.training.launch import worker
 from stages.training.moments import FILE, save_moments
 from stages.training.named_state import MOMENTS
 from stages.training.run import STOP, Run
+from tests.stages.bytes_tokenizer import save_tokenizer
 from tests.stages.training import recipes, workers
-from tests.stages.training.recipes import MUON, SHORT, STEPS, UPPER, Runs
+from tests.stages.training.recipes import MUON, SEEN, SHORT, STEPS, UPPER, Runs
 from tests.stages.training.small import wider_model
 from tests.stages.training.workers import CPU
 
@@ -28,10 +29,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     made = Runs(tmp_path_factory.mktemp("loop"))
 
     def stopping(name: str, step: int, **changes: object) -> Run:
-        build = recipes.few_points if "sparse" in name else recipes.model
+        kinds = {"sparse": recipes.few_points, "seen": recipes.looking}
+        build = kinds.get(name.split()[-1], recipes.model)
         return made.run(name, partial(recipes.stop_at, step, made.folder / name, build), **changes)
 
     (made.folder / "mistaken").mkdir()
+    base = looked_at(made.folder / "base")
     given = partial(made.run, **SHORT)
     bad = partial(recipes.poisoned, frozenset({10, 11}))
     jobs: list[workers.Job] = [
@@ -56,14 +59,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         (made.run("drained", partial(recipes.drain_at, 9, made.folder / "drained"), **SHORT), CPU),
         (made.run("sparse", recipes.few_points, **SHORT), CPU),
         (stopping("stopped sparse", 9, **SHORT), CPU),
+        (replace(made.run("seen", recipes.looking, **SEEN), base=base), CPU),
+        (replace(made.run("seen3", recipes.looking, **SEEN), base=base), ZERO[3]),
+        (made.run("unseen", recipes.looking, **SEEN), CPU),
+        (replace(stopping("stopped seen", 4, **SEEN), base=base), CPU),
         *((replace(given(f"moments{s}"), moments=moments(made.folder)), ZERO[s]) for s in (0, 3)),
         *((made.run(f"poisoned{s}", bad, **SHORT), ZERO[s]) for s in (0, 1, 3)),
         (made.run("disk", partial(recipes.disk_full, 8, 16), **SHORT), EVERY_STEP),
         (made.run("disk at the end", partial(recipes.disk_full, 16, 99), **SHORT), EVERY_STEP),
     ]
     workers.run(made.folder, [each for job in jobs for each in (job, recipes.undo)], world=2)
-    for name in ("stopped muon", "stopped sparse", "elastic", "elastic upper"):
-        assert read_json(made.folder / name / "stopped.json")["step"] < STEPS
+    for name in ("stopped muon", "stopped sparse", "stopped seen", "elastic", "elastic upper"):
+        steps = 8 if name == "stopped seen" else STEPS
+        assert read_json(made.folder / name / "stopped.json")["step"] < steps
         (made.folder / name / STOP).unlink()
     return made
 
@@ -96,6 +104,10 @@ def resumed(runs: Runs) -> Runs:
         (runs.run("elastic upper", **UPPER), ZERO[3]),
         (runs.run("stopped muon", **MUON), CPU),
         (runs.run("stopped sparse", recipes.few_points, **SHORT), CPU),
+        (
+            replace(runs.run("stopped seen", recipes.looking, **SEEN), base=runs.folder / "base"),
+            CPU,
+        ),
         (runs.run("disk at the end", **SHORT), CPU),
         (runs.run("flipped"), CPU),
         (runs.run("all flipped"), CPU),
@@ -115,6 +127,13 @@ def moments(folder: Path) -> Path:
     }
     save_moments(folder, found, updates=1000)
     return folder / FILE
+
+
+def looked_at(folder: Path) -> Path:
+    """A base model with a tokenizer of bytes beside it."""
+    recipes.model(vocabulary=300).save_pretrained(folder)  # type: ignore[operator]
+    save_tokenizer(folder)
+    return folder
 
 
 def flip(file: Path) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 from stages.common.errors import UserError
 from stages.common.files import read_jsonl, write_json
-from stages.training import checkpoint, curve, meeting, notices
+from stages.training import checkpoint, curve, looks, meeting, notices
 from stages.training.engine import Engine
 from stages.training.execution import Execution
 from stages.training.objective import next_token_loss
@@ -35,6 +35,12 @@ UPPER: dict[str, object] = {
     "map_lr": 0.03,
 }
 """Maps, q and k of the second of two layers."""
+SEEN: dict[str, object] = {
+    "tokens": 8 * 512,
+    "batch_tokens": 512,
+    "lengths": ({"length": 256, "share": 1.0, "sources": ("a",)},),
+}
+"""Long enough for a prompt of the probe."""
 MUON: dict[str, object] = {**SHORT, "optimizer": "muon", "muon_lr": 0.02}
 
 
@@ -101,7 +107,7 @@ _accumulate, _scale = Engine.accumulate, Engine.scale_learning_rates
 def undo() -> None:
     """Take back what a starting model did to this process."""
     Engine.accumulate, Engine.scale_learning_rates = _accumulate, _scale  # type: ignore[method-assign]
-    curve.POINTS, meeting.SECONDS = 200, 0.5
+    curve.POINTS, meeting.SECONDS, looks.SHARE = 200, 0.5, 0.008
 
 
 def _at_steps(act: Callable[[int], None]) -> None:
@@ -127,6 +133,12 @@ def stop_at(step: int, folder: Path, build: Callable[[], nn.Module] = model) -> 
     """The run is asked to stop while it takes ``step``, as SIGTERM asks it."""
     _at_steps(lambda taken: (folder / STOP).touch() if taken == step else None)
     return build()
+
+
+def looking() -> nn.Module:
+    """A model that is looked at twice, however short the run; 300 ids are those of bytes."""
+    looks.SHARE = 3.4
+    return model(vocabulary=300)
 
 
 def drain_at(step: int, folder: Path) -> nn.Module:

@@ -159,7 +159,7 @@ def test_metrics_tell_of_speed_gradients_and_positions(runs: Runs) -> None:
     last = rows[-1]
     assert last["tokens_per_s_per_worker"] > 0
     assert last["gradient_norm"] > 0
-    assert {"repo.1.range", "repo.1.std", "repo.1.collapsed", "repo.1.gradient"} <= set(last)
+    assert {"z.1.range", "z.1.std", "z.1.collapsed", "z.1.gradient", "z.range"} <= set(last)
     assert 0 <= last["checkpoint_stall_share"] < 1
     assert last["alarms"] == 0
     assert "alarm" not in runs.notices("zero2")  # a healthy run

@@ -14,6 +14,7 @@ import sys
 import traceback
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,9 @@ def start(folder: Path, jobs: Sequence[Job], world: int) -> list[subprocess.Pope
 def run(folder: Path, jobs: Sequence[Job], world: int) -> None:
     """The same to its end; a failure shows what the process printed."""
     started = start(folder, jobs, world)
-    outputs = [process.communicate(timeout=1800)[0] for process in started]
+    # All at once: a rank whose pipe is full stands still, and the others wait for it.
+    with ThreadPoolExecutor(world) as pool:
+        outputs = list(pool.map(lambda process: process.communicate(timeout=1800)[0], started))
     for process, output in zip(started, outputs, strict=True):
         assert process.returncode == 0, output[-4000:]
 

@@ -1,0 +1,101 @@
+"""Samples of the user's own as token ids: ``repo-pipeline evaluate MODEL --data FILE.jsonl``.
+
+A line is ``{"prompt_ids": [...], "answer_ids": [...]}``, right where greedy decoding writes the answer,
+or ``{"ids": [...], "source": name}``, whose loss is measured. A training leaves the samples of its own
+looks like that (``$REPO_RUNS/execution/<item>.samples.jsonl``). One process, no Ray; all is read anew.
+"""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.common.errors import UserError
+from stages.common.files import read_jsonl, sha256, write_json
+from stages.evaluate import ends
+from stages.evaluate.hub import model_folder
+from stages.evaluate.models import identified
+
+LOSS, ANSWERS = "held_out", "probe"
+_NOT_HERE = ("lengths", "tasks", "num", "against", "yarn", "full", "new_tokens", "max_length")
+
+
+def wanted(options: Any) -> bool:
+    """Whether ``--data`` names a file of such samples; the suites read folders."""
+    return options.data is not None and Path(options.data).suffix == ".jsonl"
+
+
+def evaluate(options: Any) -> None:
+    """Measure a model on the file's samples; print the figures, write metrics.json."""
+    for name in _NOT_HERE:
+        if getattr(options, name):
+            raise UserError(
+                f"--{name.replace('_', '-')} is not for --data FILE.jsonl; leave it out"
+            )
+    file = Path(options.data)
+    rows = list(_checked(file))
+    folder = model_folder(options.model)
+    found = figures(rows, _measured(rows, folder))
+    if options.out is not None:
+        made = {"model": options.model, "sha256": identified(folder).sha256, "data": sha256(file)}
+        write_json(options.out / "metrics.json", made | {"figures": found})
+    for name, figure in found.items():
+        print(f"{name}: {figure['value']:.6f} ({figure['n']} samples)")
+
+
+def _checked(file: Path) -> Iterator[Mapping[str, Any]]:
+    if not file.is_file():
+        raise UserError(f"--data is {str(file)!r}: no such file")
+    for number, row in enumerate(read_jsonl(file), start=1):
+        keys = ("prompt_ids", "answer_ids") if "prompt_ids" in row else ("ids",)
+        for key in keys:
+            ids = row.get(key) if isinstance(row, dict) else None
+            good = isinstance(ids, list) and all(type(id_) is int and id_ >= 0 for id_ in ids)
+            if not good or len(ids or ()) < (2 if key == "ids" else 1):
+                raise UserError(
+                    f"{file} line {number}: {key} must be a list of token ids; a line holds "
+                    "prompt_ids and answer_ids, or ids and source"
+                )
+        yield row
+
+
+def figures(rows: Sequence[Mapping[str, Any]], values: Sequence[float]) -> dict[str, Any]:
+    """``probe``: share that was answered; ``held_out.<source>``: nats per token."""
+    groups: dict[str, list[float]] = {}
+    for row, value in zip(rows, values, strict=True):
+        name = ANSWERS if "prompt_ids" in row else f"{LOSS}.{row.get('source', 'text')}"
+        groups.setdefault(name, []).append(value)
+    return {
+        name: {"value": round(statistics.fmean(found), 6), "n": len(found)}
+        for name, found in groups.items()
+    }
+
+
+def _measured(rows: Sequence[Mapping[str, Any]], folder: Path) -> list[float]:
+    import torch
+
+    from stages.evaluate import engine
+    from stages.evaluate.loading import load_any
+
+    on_gpu = torch.cuda.is_available()
+    if not on_gpu:
+        torch.set_num_threads(1)  # sums depend on their number
+    dtype = torch.bfloat16 if on_gpu else torch.float32
+    model = load_any(folder, str(folder), None, dtype).to("cuda" if on_gpu else "cpu").eval()
+    size = model.get_input_embeddings().weight.shape[0]
+    highest = max(max(row[key]) for row in rows for key in row if key.endswith("ids"))
+    if highest >= size:
+        raise UserError(
+            f"--data has the token id {highest}, the model {size} rows: give samples of its tokenizer"
+        )
+    # Where the folder names no end, the budget alone ends an answer.
+    eos = [i for i in ends.of_folder(folder, -1) if i >= 0] or [size]
+    found = []
+    for row in rows:
+        if "prompt_ids" in row:
+            answer = row["answer_ids"]
+            written = engine.generate(model, [row["prompt_ids"]], len(answer), eos)[0].ids
+            found.append(float(written == answer))
+        else:
+            found += engine.window_losses(model, [row["ids"]])
+    return found
