@@ -12,6 +12,7 @@ from pipeline.estimate.show import table
 from pipeline.estimate.view import project_with, share_hashes
 from pipeline.overrides import compose
 from stages.common.errors import UserError
+from stages.common.findings import Finding
 from stages.common.seen import Seen
 from stages.training.planned import data_of
 
@@ -50,11 +51,18 @@ def planned(
     plain = profile is None and not overrides
     text = None if plain else compose(root, profile, overrides, notes)
     seen = check.seen_there(check.read(root, text), root, described, planning=True)
-    check.first(seen, stages)
+    first = check.first(seen, stages)
     if text is None:
-        return _reckon(root, stages, described, seen)
+        return _warned(_reckon(root, stages, described, seen), first)
     with project_with(root, text) as folder:
-        return replace(_reckon(folder, stages, described, seen, root), notes=tuple(notes))
+        found = _reckon(folder, stages, described, seen, root)
+        return replace(_warned(found, first), notes=tuple(notes))
+
+
+def _warned(found: Estimate, first: Sequence[Finding]) -> Estimate:
+    """With the warnings of the check before DVC was read, each line once."""
+    said = {one.line: one for one in (*first, *found.warnings)}
+    return replace(found, warnings=tuple(said.values()))
 
 
 def render(found: Estimate, as_json: bool) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.check import needed
+from pipeline.estimate.planned import machines, planned, render
 from tests.stages.checks.conftest import write_model, write_texts
 
 OWN = ("--set", "base.source=my-model", "--set", "corpus.path=my.jsonl")
@@ -64,6 +65,13 @@ def test_nonsense_is_one_line_and_nothing_is_written(name: str, project: Path) -
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert files(project) == before
+
+
+def test_a_plan_shows_every_warning_once(project: Path) -> None:
+    settings = ["base.source=my-model", "corpus.path=my.jsonl", "train.lr=0.02"]
+    found = planned(project, [], machines(), "smoke", settings)
+    assert [one.field for one in found.warnings if one.level == "warn"] == ["train.lr"]
+    assert render(found, as_json=False).count("warning: train.lr is 0.02") == 1
 
 
 def test_the_stages_that_a_target_needs_are_found_without_dvc(project_root: Path) -> None:
