@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from repo_model.attention import PositionMap
 from stages.common.errors import UserError
 from stages.training.params import Trainable, TrainingParams
 
@@ -43,6 +42,8 @@ def frozen(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def _chosen(model: nn.Module, wanted: Trainable) -> Iterator[nn.Parameter]:
+    from repo_model.attention import PositionMap  # here: the driver of a training has no model code
+
     layers = model.model.layers[wanted.from_layer :]  # type: ignore[union-attr, index]
     for layer in layers:
         attention = layer.self_attn
