@@ -90,20 +90,20 @@ def _retrieval(metrics: dict[str, Any]) -> Iterator[str]:
                 below.append((task, length))
         if above or below:
             sentences.append(
-                f"{label(variant)} is above the shortcut in {len(above)} of "
+                f"{label(variant)} is above the random-guess baseline in {len(above)} of "
                 f"{len(above) + len(below)} retrieval cells: {_cells(above)}. Not above: "
                 f"{_cells(below)}."
             )
     if sentences:
         yield (
-            "The shortcut of a retrieval cell is what naming any candidate value of the context "
-            f"would score. A score is called above it by the rule of all comparisons: paired by "
-            f"sample, {100 * ALPHA:g} % for the whole table."
+            "The random-guess baseline of a retrieval cell is what naming any candidate value of "
+            "the context would score. A score is called above it by the rule of all comparisons: "
+            f"paired by sample, {100 * ALPHA:g} % for the whole table."
         )
     yield from sentences
     if hopeless:
         yield (
-            f"With a single candidate value the shortcut scores 100: {_cells(sorted(hopeless))} "
+            f"With a single candidate value the random guess scores 100: {_cells(sorted(hopeless))} "
             "can show copying, but no matching of keys to values."
         )
 

@@ -68,9 +68,7 @@ def table(metrics: dict[str, Any]) -> list[str]:
         head += f"{base:>{base_width}}" if base_width else ""
         return head + "".join(f"{cell:>{width}}" for cell in cells)
 
-    found = [
-        row("score, %", "length", "shortcut", "base", [label(variant) for variant in variants])
-    ]
+    found = [row("score, %", "length", "guess", "base", [label(variant) for variant in variants])]
     for suite, task, length, first in each_cell(metrics["scores"][variants[0]]):
         cells = []
         for variant in variants:
@@ -91,7 +89,10 @@ def table(metrics: dict[str, Any]) -> list[str]:
                 beside = NONE if base is None else f"{base['loss']:.3f}"
                 cells = [f"{entry['loss']:.3f} " for entry in entries]
                 found.append(row(source, length, beside, "", cells))
-    found += ["", "* above the score of naming any one candidate value (5 % for the whole table)"]
+    found += [
+        "",
+        "* above the random-guess baseline: naming any one candidate value (5 % for the table)",
+    ]
     reference = label(metrics["reference"])
     for variant, comparison in metrics["comparisons"].items():
         if comparison["lines"]:

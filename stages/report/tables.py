@@ -46,7 +46,7 @@ class Table:
         return any(group.name for group in self.groups)
 
 
-ABOVE = ("▲", "above its shortcut")
+ABOVE = ("▲", "above its random-guess baseline")
 DIFFERS = {BETTER: ("●", "better"), WORSE: ("○", "worse")}
 BELOW = ("▼", "below the base model")
 
@@ -87,11 +87,11 @@ def scores(metrics: dict[str, Any], silent: bool = False) -> Table | None:
                 groups.append(Group(formats.task_name(suite, task), rows))
     if not groups:
         return None
-    columns = ["task", "length", "shortcut", "base", *map(label, variants)]
+    columns = ["task", "length", "random guess", "base", *map(label, variants)]
     return Table(
         "Score in percent ± standard error, per task (RULER's, where no suite is named) and length "
-        "in tokens. ▲ above its shortcut; the difference with its 95 % interval, ● better, ○ worse, "
-        "5 % for the whole table (Holm).",
+        "in tokens. ▲ above its random-guess baseline; the difference with its 95 % interval, "
+        "● better, ○ worse, 5 % for the whole table (Holm).",
         [*columns, _against(metrics)] if compared else columns,
         groups,
     )

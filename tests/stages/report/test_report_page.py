@@ -95,7 +95,7 @@ def page(text) -> Page:
 def test_every_score_stands_in_its_row_beside_its_shortcut(page, metrics):
     head, *rows = page.table("Score in percent")
     names = [LABELS[name] for name in VARIANTS]
-    assert head == ["task", "length", "shortcut", "base", *names, "RePo − RoPE"]
+    assert head == ["task", "length", "random guess", "base", *names, "RePo − RoPE"]
     rows = [row if len(row) == len(head) else ["", *row] for row in rows]
     task, seen = "", 0
     for row in rows:

@@ -42,10 +42,10 @@ def test_cells_are_above_not_above_or_cannot_be():
     }
     said = _said(_metrics(scores={"repo": {"ruler": tasks}}))
     assert (
-        "RePo is above the shortcut in 1 of 2 retrieval cells: niah_multikey_1 (128). "
+        "RePo is above the random-guess baseline in 1 of 2 retrieval cells: niah_multikey_1 (128). "
         "Not above: niah_multikey_1 (1024)." in said
     )
-    assert "shortcut scores 100: niah_single_1 (128)" in said
+    assert "random guess scores 100: niah_single_1 (128)" in said
     assert "cwe" not in said
 
 
