@@ -12,14 +12,15 @@ Samples are built once and kept under ``REPO_RUNS``, where ``repo-pipeline evalu
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from stages.benchmarks import kept, official, ruler
+from stages.benchmarks import exact, kept, official, ruler
 from stages.benchmarks.niah import Niah
 from stages.benchmarks.params import BenchmarksParams, LongBenchParams
+from stages.benchmarks.words import Words
 from stages.common.command import Parser, ended
 from stages.common.encoder import Encoder
 from stages.common.errors import UserError
@@ -45,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--num", type=int, help="samples (nvidia: 500, repo-paper: 100)")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--protocol", choices=official.PROTOCOLS, default="nvidia")
+    parser.add_argument(
+        "--exact", action="store_true", help="byte for byte NVIDIA's generators (vt, cwe, fwe)"
+    )
     parser.add_argument("--full", action="store_true", help="token ids, depth and metric as well")
     add_sources(parser)
     options = parser.parse_args(arguments)
@@ -110,6 +114,9 @@ def _write(options: Any) -> None:
     for file in files.values():
         _writable(file)
     encoder = Encoder(options.tokenizer)
+    if options.exact:
+        _write_exact(options, files, encoder)
+        return
     encoder.eos_id()  # a model could never end its answers: said now rather than then
     with options_named():
         found = kept.samples([_cell(options, task) for task in tasks], options.tokenizer)
@@ -124,6 +131,19 @@ def _write(options: Any) -> None:
         rows = list(read_jsonl(source))
         fill = sum(_tokens(row) for row in rows) / len(rows) / options.length
         print(f"{file}: {len(rows)} samples of {task}, mean fill {100 * fill:.1f} %")
+
+
+def _write_exact(options: Any, files: Mapping[str, Path], encoder: Encoder) -> None:
+    """NVIDIA's own rows; they are not kept."""
+    if options.full or options.protocol != "nvidia":
+        raise UserError("--exact is NVIDIA's own file: it takes neither --full nor --protocol")
+    words, count = Words(encoder.count, None), options.num or official.SAMPLES["nvidia"]
+    for task, file in files.items():
+        budget = official.ruler("nvidia", [task]).new_tokens[task]  # type: ignore[index]
+        calls = exact.Calls(task, options.length, budget, count, options.seed, encoder, words)
+        with replacing(file) as temporary, temporary.open("w", encoding="utf-8") as out:
+            out.writelines(json.dumps(row) + "\n" for row in exact.rows(calls))
+        print(f"{file}: {count} samples of {task}, as NVIDIA/RULER writes them")
 
 
 def _cell(options: Any, task: str) -> BenchmarksParams:
