@@ -301,6 +301,30 @@ def test_a_node_is_killed_and_the_job_ends_on_what_is_left(
     assert {row["node_id"] for row in later} == {head_of(cluster)}
 
 
+def test_a_head_that_is_started_anew_is_another_try_and_the_run_goes_on(
+    cluster: TwoNodes, laptop: Laptop
+) -> None:
+    """It has forgotten the job; the checkpoints are on the shared folder. The last test: new nodes."""
+    alive(cluster, 2, laptop)
+    words = ("train", *SHORT, "--set", "train.tokens=1024000")
+    follower = subprocess.Popen(
+        laptop.command("submit", *words, "--wait"),
+        cwd=laptop.folder, env=laptop.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    wait_for_checkpoint(cluster, laptop)
+    for node in (0, 1):
+        cluster.kill(node)
+    for node in (0, 1):
+        cluster.start(node)
+    _, said = follower.communicate(timeout=DEADLINE_S)
+    assert follower.returncode == 75, said
+    assert "the job goes on" in said and "was started anew" in said and "submit again" in said
+    done = laptop.pipeline("submit", *words, "--wait")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+    assert re.search(r"train@repo-42: resumed at step [1-9]", done.stdout), done.stdout[-4000:]
+
+
 def later_workers(
     cluster: TwoNodes, job: str, before: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
