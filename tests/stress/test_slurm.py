@@ -103,7 +103,11 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for process in reversed(processes):
             process.terminate()
         for process in processes:
-            process.wait(timeout=60)
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:  # slurmd waits for the steps of a job that was cancelled
+                process.kill()
+                process.wait()
 
 
 @pytest.fixture(scope="module")
