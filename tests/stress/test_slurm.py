@@ -105,7 +105,9 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for process in processes:
             try:
                 process.wait(timeout=60)
-            except subprocess.TimeoutExpired:  # slurmd waits for the steps of a job that was cancelled
+            except (
+                subprocess.TimeoutExpired
+            ):  # slurmd waits for the steps of a job that was cancelled
                 process.kill()
                 process.wait()
 
