@@ -135,6 +135,8 @@ def sample(length: int, index: int) -> dict[str, Any]:
         "metric": "string_match_all",
         "length": length,
         "index": index,
+        "input": f"The text of sample {index}: the number is 7. What is the number? ",
+        "answer_prefix": "It is",
         "outputs": [" "],
         "prompt_ids": [(7 * i + 3 * index) % 200 + 2 for i in range(size)],
         "max_new_tokens": BUDGET,
