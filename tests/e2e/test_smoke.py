@@ -25,7 +25,7 @@ def test_every_link_left_its_out(project: Project) -> None:
     assert "<svg" in page
     assert "http://" not in page.replace("http://www.w3.org/", "")
     curve = (project.folder / "results/rope-42/loss.csv").read_text().splitlines()
-    assert curve[0] == "step,tokens,loss,lr"
+    assert curve[0].startswith("step,tokens,loss,lr")
     assert float(curve[-1].split(",")[2]) < 6.5
     model = AutoModelForCausalLM.from_pretrained(
         project.folder / "models/repo-42-extended", trust_remote_code=True

@@ -86,7 +86,8 @@ def documents_of(folder: Path) -> list[str]:
 
 def test_rows_without_a_text_stop_the_stage_or_are_counted(tmp_path: Path) -> None:
     data = tmp_path / "my data [v2]"
-    lines = [json.dumps({"text": None if n == 7 else f"document {n}"}) for n in range(50)]
+    texts = [None if n == 7 else f"document {n} of some words{' and more' * 9}" for n in range(50)]
+    lines = [json.dumps({"text": text}) for text in texts]
     write(data / "a.jsonl", lines)
     set_local(data)
     status = entry.attempt(corpus.STAGE)
@@ -104,12 +105,13 @@ def test_rows_without_a_text_stop_the_stage_or_are_counted(tmp_path: Path) -> No
 
 def test_other_files_are_another_corpus(tmp_path: Path) -> None:
     data = tmp_path / "mine"
-    write(data / "a.jsonl", [json.dumps({"text": f"old {n}"}) for n in range(50)])
+    more = " and more" * 9  # enough that what is held out fills a window
+    write(data / "a.jsonl", [json.dumps({"text": f"old {n}{more}"}) for n in range(50)])
     set_local(data)
     assert entry.attempt(corpus.STAGE).code == 0
-    write(data / "a.jsonl", [json.dumps({"text": f"new {n}"}) for n in range(60)])
+    write(data / "a.jsonl", [json.dumps({"text": f"new {n}{more}"}) for n in range(60)])
     assert entry.attempt(corpus.STAGE).code == 0
-    assert sorted(documents_of(paths.CORPUS)) == sorted(f"new {n}" for n in range(60))
+    assert sorted(documents_of(paths.CORPUS)) == sorted(f"new {n}{more}" for n in range(60))
 
 
 def test_a_source_goes_on_from_its_cursor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Where a run's figures go: the file, TensorBoard and Weights & Biases, the real ones."""
 
+import importlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -54,6 +55,7 @@ def test_wandb_gets_every_row(tmp_path: Path, wandb_offline: None) -> None:
     folder = tmp_path / "run-1"
     folder.mkdir()
     write(folder, 0, 5, wandb="project")
+    importlib.import_module("wandb").teardown()  # its service may still be writing
     stored = list(folder.glob("wandb/offline-run-*-run-1/run-run-1.wandb"))
     assert len(stored) == 1
     content = stored[0].read_bytes()  # the rows stand in it as JSON values
