@@ -121,7 +121,7 @@ def test_every_profile_is_complete_and_params_yaml_is_tiny(
     project_root: Path, tmp_path: Path
 ) -> None:
     found = profiles()
-    assert set(found) == {"smoke", "tiny", "one-gpu", "smollm2-cpu", *OLMO2}
+    assert set(found) == {"smoke", "tiny", "small", "one-gpu", "smollm2-cpu", *OLMO2}
     for name, content in found.items():
         (tmp_path / name).write_text(content)
         assert load(tmp_path / name).profile == name
