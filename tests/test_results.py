@@ -58,31 +58,48 @@ def test_its_versions_are_today_s_or_are_named(folder: Path) -> None:
             )
 
 
-ROW = re.compile(r"^\|[^|]*?(niah_\w+|cwe|vt|with YaRN)[^|]*\| (\d+) \|(.*)\|$", re.MULTILINE)
+ROW = re.compile(r"^\|[^|]*?(niah_\w+|cwe|vt|with YaRN)[^|]*\| ([\d,]+) \|(.*)\|$", re.MULTILINE)
 
 
-def test_readme_s_scores_are_its_own() -> None:
-    metrics = json.loads((ROOT / "docs/results/tiny/figures.json").read_text())
-    rows = ROW.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert len(rows) >= 3
-    task = ""
-    for name, length, cells in rows:
-        task = task if name == "with YaRN" else name
-        told = [text.strip().strip("*") for text in cells.split("|")]
-        made = []
-        for variant in ("rope", "nope", "repo"):
-            cell = metrics["scores"][variant]["ruler"][task][length]
-            made.append(f"{cell['score']:.1f} ± {cell['stderr']:.1f}")
-        assert told == [f"{cell['shortcut']:.1f}", *made], (task, length)
+def figures(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "docs/results" / name / "figures.json").read_text())
+    return found
 
 
-def test_readme_s_losses_are_its_own() -> None:
-    metrics = json.loads((ROOT / "docs/results/tiny/figures.json").read_text())
+def readme_s_table(head: str) -> str:
+    """The rows of README's table whose first line begins with ``head``."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (row,) = re.findall(r"^\| loss on held-out long documents.*$", text, re.MULTILINE)
-    of = [
-        metrics["base"]["validation"],
-        *(metrics["validation"][v] for v in ("rope", "nope", "repo")),
-    ]
-    losses = [f"{found['long']['256']['loss']:.3f}" for found in of]
-    assert re.findall(r"\d\.\d{3}", row) == losses
+    return text[text.index(head) :].partition("\n\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "base", "source"),
+    [
+        ("small", "| `small`: score, % ", True, "longer"),
+        ("tiny", "| `tiny`: score, % ", False, "long"),
+    ],
+)
+def test_readme_s_scores_and_losses_are_its_own(
+    name: str, head: str, base: bool, source: str
+) -> None:
+    found, table = figures(name), readme_s_table(head)
+    rows = ROW.findall(table)
+    assert len(rows) >= 2
+    task = ""
+    for named, length, cells in rows:
+        task = task if named == "with YaRN" else named
+        told = [text.strip().strip("*") for text in cells.split("|")]
+        models = [found["base"]["scores"]] if base else []
+        models += [found["scores"][variant] for variant in found["variants"]]
+        made = [scores["ruler"][task][length.replace(",", "")] for scores in models]
+        assert told == [
+            f"{made[-1]['shortcut']:.1f}",
+            *(f"{cell['score']:.1f} ± {cell['stderr']:.1f}" for cell in made),
+        ], (task, length)
+    row = r"^(\| loss on held-out long documents[^|]*\| ([\d,]+) \|.*)$"
+    losses = re.findall(row, table, re.MULTILINE)
+    assert losses
+    for cells, length in losses:
+        of = [found["base"]["validation"], *(found["validation"][v] for v in found["variants"])]
+        wanted = [f"{one[source][length.replace(',', '')]['loss']:.3f}" for one in of]
+        assert re.findall(r"\d\.\d{3}", cells) == wanted
