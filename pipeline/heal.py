@@ -6,6 +6,7 @@ moment leaves a file that no later command can read.
 
 import json
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 from stages.common.files import replacing
 
 KEPT = Path(".dvc/tmp/repo-pipeline")
+_one_at_a_time = threading.Lock()
+"""Two stages that end together would write one temporary file, whose name bears the process alone."""
 """The conductor's own files in a checkout; DVC ignores and git ignores the folder."""
 _LOOKS, _BETWEEN_S = 3, 0.3
 """A file that a live process is writing reads well a moment later."""
@@ -41,7 +44,7 @@ def keep_lock(root: Path) -> None:
     """Keep a copy of ``dvc.lock`` as it is after a stage; a file in mid-write is left for later."""
     lock = root / "dvc.lock"
     if lock.is_file() and lock_is_whole(lock):
-        with replacing(root / KEPT / "dvc.lock") as temporary:
+        with _one_at_a_time, replacing(root / KEPT / "dvc.lock") as temporary:
             shutil.copy(lock, temporary)
 
 
