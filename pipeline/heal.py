@@ -14,11 +14,11 @@ from typing import Any
 from stages.common.files import replacing
 
 KEPT = Path(".dvc/tmp/repo-pipeline")
-_one_at_a_time = threading.Lock()
-"""Two stages that end together would write one temporary file, whose name bears the process alone."""
 """The conductor's own files in a checkout; DVC ignores and git ignores the folder."""
 _LOOKS, _BETWEEN_S = 3, 0.3
 """A file that a live process is writing reads well a moment later."""
+_one_at_a_time = threading.Lock()
+"""Two stages that end together would write one temporary file, whose name bears the process alone."""
 
 
 def heal(root: Path) -> list[str]:
