@@ -1,10 +1,11 @@
 """Files of DVC's that a kill cut off, and files that are whole."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from pipeline.heal import heal, keep_lock
+from pipeline.heal import KEPT, heal, keep_lock
 from tests.pipeline.conftest import Shell
 
 
@@ -54,3 +55,11 @@ def test_half_a_lock_file_is_not_kept(project: Path, shell: Shell) -> None:
     (project / "dvc.lock").write_text("schema: '2.0'\nstages:\n  one: {cmd")
     keep_lock(project)
     assert (project / ".dvc/tmp/repo-pipeline/dvc.lock").read_text() == whole
+
+
+def test_stages_that_end_together_keep_one_whole_copy(tmp_path: Path) -> None:
+    """Their temporary file has one name; without a lock one of them finds it gone."""
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n  one: {cmd: x}\n")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: keep_lock(tmp_path), range(200)))
+    assert (tmp_path / KEPT / "dvc.lock").read_text() == (tmp_path / "dvc.lock").read_text()
