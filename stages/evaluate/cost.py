@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from stages.benchmarks.cost import cells
 from stages.common.cost import Cost, Layout, base_shape, learned_layers, unknown
-from stages.common.cpu import core_flops
+from stages.common.cpu import core_flops, fast_bf16
 from stages.common.shape import FORWARD
 
 if TYPE_CHECKING:
@@ -52,6 +52,6 @@ def work(params: "Params", variant: str, layout: Layout, both_ways: Sequence[int
         parameters=parameters,
         decode_passes=passes,
         decode_bytes=read,
-        core_flops=core_flops(shape.width, params.train.precision == "bf16"),
+        core_flops=core_flops(shape.width, params.train.precision == "bf16" and fast_bf16()),
         disk_bytes=2000.0 * sum(cell.samples for cell in cells(params)),
     )

@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Iterator
 
 from stages.common import bounds
+from stages.common.cpu import EMULATED, fast_bf16
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen
 from stages.corpus.cost import bytes_per_token, ready_tokens, source_tokens, text_bytes
@@ -50,6 +51,7 @@ def check(seen: Seen, field: str, params: TrainingParams, window: int | None) ->
             yield one
     yield from _machine(seen, params)
     yield from _execution(seen, params)
+    yield from _precision(seen, field, params)
 
 
 def _optimizer(field: str, params: TrainingParams) -> Iterator[Finding]:
@@ -147,6 +149,24 @@ def _most_passes(params: TrainingParams, name: str) -> float | None:
     return min((most for most in found if most is not None), default=None)
 
 
+def _without_gpu(seen: Seen) -> bool:
+    return seen.environment.get("REPO_USE_GPU") == "0" or (
+        seen.place.cores is not None and not seen.place.gpus
+    )
+
+
+def _precision(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding]:
+    """An hour that would become two days."""
+    slow = params.precision == "bf16" and _without_gpu(seen) and not seen.elsewhere
+    if slow and not fast_bf16():
+        yield warn(
+            f"{field}.precision",
+            "bf16",
+            f"the cores of this machine only emulate it, about {EMULATED} times slower than fp32",
+            f"{field}.precision=fp32, or a machine with a GPU or newer cores",
+        )
+
+
 def _execution(seen: Seen, params: TrainingParams) -> Iterator[Finding]:
     """Settings that the engine refuses, which is built after all data are made."""
     environment, muon = seen.environment, params.optimizer == "muon"
@@ -157,9 +177,7 @@ def _execution(seen: Seen, params: TrainingParams) -> Iterator[Finding]:
         yield refuse("REPO_ZERO", zero, "precision 'bf16' needs 1, 2 or 3", "unset it")
     if environment.get("REPO_OFFLOAD") == "1" and (muon or zero == "0"):
         yield refuse("REPO_OFFLOAD", "1", "it needs a ZeRO stage of 1, 2 or 3", "unset it")
-    no_gpu = environment.get("REPO_USE_GPU") == "0" or (
-        seen.place.cores is not None and not seen.place.gpus
-    )
+    no_gpu = _without_gpu(seen)
     attention = environment.get("REPO_ATTENTION", "")
     if attention in ("cudnn", "flash"):
         if no_gpu:

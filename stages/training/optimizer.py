@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from repo_model.attention import PositionMap
+from stages.training.muon import Muon
 from stages.training.params import TrainingParams
 
 
@@ -64,7 +65,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         others = [p for p in model.parameters() if p.ndim != 2 or id(p) in outer]
         assert params.muon_lr is not None
         self.parts: tuple[torch.optim.Optimizer, ...] = (
-            torch.optim.Muon(matrices, lr=params.muon_lr, weight_decay=params.weight_decay),
+            Muon(matrices, lr=params.muon_lr, weight_decay=params.weight_decay),
             torch.optim.AdamW(
                 others, lr=params.lr, betas=params.betas, eps=params.eps, weight_decay=0.0
             ),

@@ -110,3 +110,9 @@ def own(tmp_path: Path) -> dict[str, Any]:
         "train.lr": 1e-4,
         "train.start_layer": 10,
     }
+
+
+@pytest.fixture(autouse=True)
+def cores_with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cores of the machine under the test are no part of it."""
+    monkeypatch.setattr("stages.training.check.fast_bf16", lambda: True)

@@ -447,6 +447,18 @@ def test_gpus_that_would_stand_idle_are_a_warning(check: Check) -> None:
     assert check(environment={"REPO_USE_GPU": "1"}, place=Place(64, 8)) == []
 
 
+def test_bf16_that_the_cores_only_emulate_is_a_warning(
+    own: Own, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = {**own, "train.precision": "bf16"}
+    assert check(half) == []
+    monkeypatch.setattr("stages.training.check.fast_bf16", lambda: False)
+    (found,) = check(half)
+    assert (found.level, found.field) == ("warn", "train.precision")
+    assert "fp32" in found.fix
+    assert check(own) == check(half, place=Place(64, 8)) == []
+
+
 @pytest.mark.parametrize("profile", sorted(profiles()))
 def test_every_profile_has_no_finding(
     profile: str, check: Check, tmp_path: Path, project_root: Path

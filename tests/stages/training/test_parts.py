@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from stages.training import objective
+from stages.training.muon import Muon, orthogonal
 from stages.training.optimizer import MuonWithAdamW, adamw
 from stages.training.params import TrainingParams
 from stages.training.schedule import schedule
@@ -126,3 +128,30 @@ def test_muon_takes_the_matrices_of_the_blocks(training_params: TrainingParams) 
         "lm_head.weight",
     }
     assert len(matrices["params"]) + len(others["params"]) == len(names)
+
+
+def test_cores_slow_in_bf16_orthogonalise_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    def moved(kind: type[torch.optim.Muon], fast: bool) -> list[torch.Tensor]:
+        monkeypatch.setattr("stages.training.muon.fast_bf16", lambda: fast)
+        torch.manual_seed(1)
+        matrices = [nn.Parameter(torch.randn(shape)) for shape in ((12, 20), (20, 12), (16, 16))]
+        optimizer = kind(matrices, lr=0.02, weight_decay=0.1)
+        for _ in range(3):
+            for matrix in matrices:
+                matrix.grad = torch.randn_like(matrix)
+            optimizer.step()
+        return [matrix.detach() for matrix in matrices]
+
+    theirs, fast, slow = moved(torch.optim.Muon, True), moved(Muon, True), moved(Muon, False)
+    for there, same, near in zip(theirs, fast, slow, strict=True):
+        assert torch.equal(there, same)
+        assert not torch.equal(there, near)  # bf16 has 8 bits: three steps of 0.02 differ by 1e-4
+        torch.testing.assert_close(near, there, atol=1e-3, rtol=0)
+
+
+def test_orthogonal_brings_the_singular_values_near_one() -> None:
+    torch.manual_seed(2)
+    wide, tall = torch.randn(24, 60), torch.randn(60, 24)
+    for matrix in (wide, tall):
+        values = torch.linalg.svdvals(orthogonal(matrix, (3.4445, -4.7750, 2.0315), 5, 1e-7))
+        assert 0.6 < values.min() < values.max() < 1.3
