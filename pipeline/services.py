@@ -17,10 +17,12 @@ from pathlib import Path
 from pipeline.environment import AUTH, URL
 from pipeline.process import child_environment, stop
 from stages.common import guard
+from stages.common.errors import TryAgain
+from stages.common.ray_start import load
 
 HOST = "127.0.0.1"
-START_S = 120.0
-"""Prefect's server takes 4 s, 13 s with a new database; 2 busy cores take longer."""
+START_S = 600.0
+"""Prefect's server takes 4 s, 13 s with a new database; at load 28 on 2 cores 120 s were too few."""
 RESTARTS = 5
 """Times that a service which ends by itself is started again."""
 
@@ -76,7 +78,9 @@ class Service:
             if self.died():
                 raise RuntimeError(f"Prefect's server did not start: {self._last_line()}")
             time.sleep(0.3)
-        raise RuntimeError(f"Prefect's server did not answer within {START_S:.0f} s")
+        raise TryAgain(
+            f"the machine is too busy: {load()}; Prefect's server did not answer in {START_S:.0f} s"
+        )
 
     def stop(self) -> None:
         """End it and all it started."""

@@ -230,6 +230,7 @@ class TwoNodes:
             "RAY_AUTH_TOKEN_PATH": str(self.token_file),
             "RAY_TRAIN_V2_ENABLED": "1",
             "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
+            "RAY_worker_register_timeout_seconds": "900",  # stages/common/ray_session.py says why
             # A node that is gone is noticed in seconds, not in half a minute.
             "RAY_health_check_initial_delay_ms": "0",
             "RAY_health_check_period_ms": "1000",

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.remote.target import SILENCE_S, JobInfo, Unreachable
-from stages.common.errors import UserError
+from stages.common.errors import TRY_AGAIN, UserError
 from stages.common.files import read_json, write_json
 
 SCHEME = "slurm:"
@@ -154,16 +154,18 @@ class Slurm:
         state, why = states.get(str(known["slurm"]), ("", ""))
         code, ended = _code(record / "code"), None
         message = "" if why in ("", "None") else f"Slurm: {state.lower()}, {why}"
-        if code is not None and state not in _WAITS:
-            cancelled = code != 0 and (record / "cancelled").is_file()
-            status = "STOPPED" if cancelled else "FAILED" if code else "SUCCEEDED"
+        cancelled = (record / "cancelled").is_file()
+        # A node that went, or a job that must make room: it saved, and Slurm queues it again.
+        goes_on = state in _WAITS or (state == "COMPLETING" and code == TRY_AGAIN and not cancelled)
+        if code is not None and not goes_on:
+            status = "SUCCEEDED" if code == 0 else "STOPPED" if cancelled else "FAILED"
             ended = _ms(record / "code")
         elif state in _WAITS:
             status = "PENDING"
         elif state in _RUNS:
             status = "RUNNING"
         else:  # it could not say how it ended: killed, or a node that went and no requeue
-            status = "STOPPED" if (record / "cancelled").is_file() else "FAILED"
+            status = "STOPPED" if cancelled else "FAILED"
             message = message or "Slurm ended it before it could save; submit again"
         began = _ms(record / "started")
         return JobInfo(record.name, status, message, known["metadata"], code, began, ended)

@@ -29,6 +29,9 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 OWN = {
+    # Ray ends a worker that has not reported after 60 s and starts the next one, for ever: at a load of
+    # ten per core, importing takes longer and no training ever begins.
+    "RAY_worker_register_timeout_seconds": "900",
     # What Ray does by default on a Mac: a Ray of one machine listens on loopback and nowhere else.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # One machine is never drained: no actor that looks for it (5 CPU seconds a training).

@@ -1,8 +1,9 @@
-"""A real Slurm of two nodes on this machine: submit, status, logs, the time limit, cancel, fetch.
+"""A real Slurm of two nodes here: submit, status, logs, time limit, lost node, cancel, fetch.
 
 Needs root and Debian's slurmctld, slurmd and slurm-client; else it is skipped and says so.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -29,8 +30,8 @@ pytestmark = [
     ),
 ]
 SHORT = ("--profile", "smoke", "--set", "variants=[repo]")
-LONG = ("train", *SHORT, "--set", "train.tokens=614400")
-DEADLINE_S = 900.0
+LONG = ("train", *SHORT, "--set", "train.tokens=204800")
+DEADLINE_S = 1800.0
 CONF = """
 ClusterName=t
 SlurmctldHost={host}(127.0.0.1)
@@ -73,47 +74,68 @@ def until(ready: Callable[[], Any], what: Callable[[], str]) -> None:
         time.sleep(0.5)
 
 
+class Cluster:
+    """The daemons, by name: ``slurmctld``, ``n1``, ``n2``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.conf = folder, folder / "slurm.conf"
+        self.environment = {**os.environ, "SLURM_CONF": str(self.conf)}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str) -> None:
+        words = ["slurmctld", "-D"] if name == "slurmctld" else ["slurmd", "-D", "-N", name]
+        with open(self.folder / f"{name}.out", "ab") as log:
+            self.processes[name] = subprocess.Popen(
+                words, env=self.environment, stdout=log, stderr=log
+            )
+
+    def lose(self, name: str) -> None:
+        """What is left of a node without power: nothing."""
+        self.processes.pop(name).kill()
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                step = process.name() == "slurmstepd" and f"-{name}" in " ".join(process.cmdline())
+                if step or process.environ().get("SLURMD_NODENAME") == name:
+                    process.kill()
+
+    def states(self) -> list[str]:
+        words = ["sinfo", "--noheader", "--Node", "--format=%T"]
+        done = subprocess.run(
+            words, env=self.environment, capture_output=True, text=True, check=False
+        )
+        return done.stdout.split()
+
+
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("slurm")
     for name in ("state", "spool-n1", "spool-n2"):
         (folder / name).mkdir()
     host, ports = socket.gethostname().split(".")[0], [free_port() for _ in range(3)]
-    conf = folder / "slurm.conf"
-    conf.write_text(CONF.format(host=host, folder=folder, ports=ports))
-    environment = {**os.environ, "SLURM_CONF": str(conf)}
-    processes = []
+    made = Cluster(folder)
+    made.conf.write_text(CONF.format(host=host, folder=folder, ports=ports))
     try:
-        for words in (["slurmctld"], ["slurmd", "-N", "n1"], ["slurmd", "-N", "n2"]):
-            with open(folder / f"{len(processes)}.out", "wb") as log:
-                command = [words[0], "-D", *words[1:]]
-                processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
-
-        def idle() -> bool:
-            words = ["sinfo", "--noheader", "--Node", "--format=%T"]
-            done = subprocess.run(
-                words, env=environment, capture_output=True, text=True, check=False
-            )
-            return done.stdout.split() == ["idle", "idle"]
-
-        until(idle, lambda: (folder / "slurmctld.log").read_text()[-3000:])
-        yield conf
+        for name in ("slurmctld", "n1", "n2"):
+            made.start(name)
+        until(
+            lambda: made.states() == ["idle", "idle"],
+            lambda: (folder / "slurmctld.log").read_text()[-3000:],
+        )
+        yield made
     finally:
-        subprocess.run(["scancel", "--user=root"], env=environment, check=False)
-        for process in reversed(processes):
+        subprocess.run(["scancel", "--user=root"], env=made.environment, check=False)
+        for process in reversed(made.processes.values()):
             process.terminate()
-        for process in processes:
+        for process in made.processes.values():
             try:
                 process.wait(timeout=60)
-            except (
-                subprocess.TimeoutExpired
-            ):  # slurmd waits for the steps of a job that was cancelled
+            except subprocess.TimeoutExpired:  # slurmd waits for the steps of a cancelled job
                 process.kill()
                 process.wait()
 
 
 @pytest.fixture(scope="module")
-def login(slurm: Path, project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Laptop:
+def login(slurm: Cluster, project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Laptop:
     folder = tmp_path_factory.mktemp("login")
     made = Laptop(folder / "clone", project_root)
     made.remote(str(folder / "store"))
@@ -122,7 +144,7 @@ def login(slurm: Path, project_root: Path, tmp_path_factory: pytest.TempPathFact
         f"address: 'slurm:'\nruns: {folder / 'shared'}\nslurm: [--time=30, --cpus-per-task=2]\n"
         "environment: {REPO_CHECKPOINT_SECONDS: '1', REPO_GRACE_SECONDS: '60'}\n"
     )
-    made.environment = {"SLURM_CONF": str(slurm), "REPO_CLUSTER": str(cluster)}
+    made.environment = {"SLURM_CONF": str(slurm.conf), "REPO_CLUSTER": str(cluster)}
     return made
 
 
@@ -167,29 +189,85 @@ def test_sbatchs_own_word_is_the_error(login: Laptop) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_the_time_limit_saves_and_queues_again_and_cancel_leaves_nothing(login: Laptop) -> None:
+def test_the_time_limit_saves_queues_again_and_the_losses_are_the_same(
+    login: Laptop, project_root: Path
+) -> None:
     sent = login.pipeline("submit", "--slurm", *LONG)
     assert sent.returncode == 0, sent.stdout[-4000:] + sent.stderr
-    shared = login.folder.parent / "shared"
-    steps = "train/*/checkpoints/step-*/COMPLETE"
-    until(lambda: any(shared.glob(steps)), lambda: logs(login)[-4000:])
+    trained(login)
     assert "RUNNING" in login.pipeline("status").stdout
-    job = number(login)
     # What Slurm itself sends before the limit (--signal=B:USR1@...), without the wait for it.
-    login.run("scancel", "--batch", "--signal=USR1", job)
-    until(lambda: "to be queued again" in logs(login), lambda: logs(login)[-4000:])
+    login.run("scancel", "--batch", "--signal=USR1", number(login))
+    again(login)
+    until(lambda: "SUCCEEDED" in login.pipeline("status").stdout, lambda: logs(login)[-4000:])
+    assert login.pipeline("fetch").returncode == 0
 
-    def waits() -> bool:
-        return "PENDING" in login.run("squeue", "--noheader", "--format=%T", f"--job={job}").stdout
+    # The same once more, uninterrupted and in place, as docs/clusters/slurm.md has it.
+    other = Laptop(login.folder.parent / "in-place", project_root)
+    other.remote(str(login.folder.parent / "store-of-the-other"))
+    other.environment = {**login.environment, "REPO_RUNS": str(other.folder / "runs")}
+    other.run("repo-pipeline", "use", "smoke", "--set", "variants=[repo]", "--set", LONG[-1])
+    other.run(
+        *("sbatch", "--wait", "--time=60", "--cpus-per-task=2", f"--output={other.folder / 'log'}"),
+        *("infra/slurm/repo-pipeline.sbatch", "repo-pipeline", "run", "train"),
+    )
+    assert trained_as(other) == trained_as(login)
 
-    until(waits, lambda: logs(login)[-4000:])
-    assert "PENDING" in login.pipeline("status").stdout
-    login.run("scontrol", "update", f"JobId={job}", "StartTime=now")  # it would wait two minutes
-    until(lambda: re.search(r"start 2(?s:.*)resum", logs(login)), lambda: logs(login)[-4000:])
+
+def test_cancel_saves_and_leaves_nothing(login: Laptop) -> None:
+    sent = login.pipeline("submit", "--slurm", *LONG, "--set", "train.lr=0.002")
+    assert sent.returncode == 0, sent.stdout[-4000:] + sent.stderr
+    trained(login)
+    began = time.monotonic()
     cancelled = login.pipeline("cancel")
     assert cancelled.returncode == 0 and "stopped" in cancelled.stdout, cancelled.stderr
     until(lambda: not of_the_jobs(login), lambda: str(of_the_jobs(login)))
+    print(f"cancelled in {time.monotonic() - began:.1f} s")
     assert "STOPPED" in login.pipeline("status").stdout
+
+
+def test_a_lost_node_queues_the_job_again(slurm: Cluster, login: Laptop) -> None:
+    """The run above goes on, on two nodes; one goes, both come back."""
+    words = ("submit", "--slurm", "--sbatch=--nodes=2", *LONG, "--set", "train.lr=0.002")
+    sent = login.pipeline(*words)
+    assert sent.returncode == 0, sent.stdout[-4000:] + sent.stderr
+    until(lambda: "Ray on 2 nodes" in logs(login), lambda: logs(login)[-4000:])
+    until(lambda: "resumed at step" in logs(login), lambda: logs(login)[-4000:])
+    slurm.lose("n2")
+    until(lambda: "down" in "".join(slurm.states()), lambda: str(slurm.states()))
+    slurm.start("n2")
+    again(login)
+    login.pipeline("cancel")
+    until(lambda: not of_the_jobs(login), lambda: str(of_the_jobs(login)))
+
+
+def trained(login: Laptop) -> None:
+    """Wait until the job that was sent last has a checkpoint."""
+    shared = login.folder.parent / "shared"
+    steps = "train/*/checkpoints/step-*/COMPLETE"
+    before = set(shared.glob(steps))
+    until(lambda: set(shared.glob(steps)) - before, lambda: logs(login)[-4000:])
+
+
+def again(login: Laptop) -> None:
+    """Wait until the job waits once more, let it start, and wait until it went on."""
+    job = number(login)
+
+    def state() -> str:
+        return login.run("squeue", "--noheader", "--format=%T", f"--job={job}").stdout
+
+    until(lambda: "PENDING" in state(), lambda: state() + logs(login)[-4000:])
+    assert "PENDING" in login.pipeline("status").stdout
+    login.run("scontrol", "update", f"JobId={job}", "StartTime=now")  # it would wait two minutes
+    until(lambda: re.search(r"start 2(?s:.*)resum", logs(login)), lambda: logs(login)[-4000:])
+
+
+def trained_as(laptop: Laptop) -> dict[str, str]:
+    """DVC's hashes of the trained model and of the loss of every step."""
+    from ruamel.yaml import YAML
+
+    lock = YAML(typ="safe").load((laptop.folder / "dvc.lock").read_text())
+    return {out["path"]: out["md5"] for out in lock["stages"]["train@repo-42"]["outs"]}
 
 
 def test_a_waiting_job_leaves_the_queue(login: Laptop) -> None:
