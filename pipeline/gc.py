@@ -17,6 +17,8 @@ from pipeline import git
 from pipeline.checkout import remove_worktree, saved
 from pipeline.graph import read_graph
 from pipeline.heal import KEPT
+from pipeline.remote import kept
+from pipeline.remote.checkout import CACHE
 from stages.common.errors import UserError
 from stages.common.files import read_json
 from stages.common.runs import STATE
@@ -32,6 +34,8 @@ class Leftover(NamedTuple):
     path: Path
     why: str
     bytes: int
+    days: float | None = None
+    """Only what is older goes."""
 
 
 def leftovers(main: Path, days: float) -> Iterator[Leftover]:
@@ -59,9 +63,22 @@ def leftovers(main: Path, days: float) -> Iterator[Leftover]:
         elif _idle_days(folder) >= days:
             why = f"worktree: unfinished, not used for {_idle_days(folder):.0f} days"
             yield Leftover(folder, why, size(folder))
+    yield from _of_a_cluster(runs, days)
     for folder in sorted(path for path in (runs / "logs").glob("*") if path.is_dir()):
         if _LOGS.fullmatch(folder.name) and _idle_days(folder) >= days:
             yield Leftover(folder, f"logs of {_idle_days(folder):.0f} days ago", size(folder))
+
+
+def _of_a_cluster(runs: Path, days: float) -> Iterator[Leftover]:
+    """Checkouts of jobs, and what is in the cache that they share and none of them names."""
+    for folder in kept.checkouts(runs):
+        idle = kept.idle_s(folder) / DAY_S
+        if idle >= days and not _is_held(folder / ".lock"):
+            yield Leftover(folder, f"a job's checkout, not used for {idle:.0f} days", size(folder))
+    found = sum(file.stat().st_size for file in kept.unused(runs, days))
+    if found:
+        why = f"of the jobs' cache: what no checkout names, older than {days:.0f} days"
+        yield Leftover(runs / CACHE, why, found, days)
 
 
 def _worktrees(main: Path) -> dict[Path, Path]:
@@ -111,7 +128,11 @@ def _ours(state: Path) -> dict[str, Any] | None:
 
 def delete(main: Path, leftover: Leftover) -> None:
     """Remove it; a worktree with git's record of it."""
-    if leftover.path.parent.name == "worktrees":
+    if leftover.days is not None:
+        # Looked for anew: a job may have named some of it meanwhile.
+        for file in list(kept.unused(leftover.path.parent, leftover.days)):
+            file.unlink(missing_ok=True)
+    elif leftover.path.parent.name == "worktrees":
         leftover.path.with_name(f".{leftover.path.name}.ready").unlink(missing_ok=True)
         remove_worktree(main, leftover.path)
     else:

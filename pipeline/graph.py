@@ -9,6 +9,7 @@ from typing import Any
 
 import networkx
 
+from pipeline import git
 from stages.common.errors import UserError
 
 
@@ -89,8 +90,13 @@ def _is_file(dep: Any) -> bool:
     return not isinstance(dep, ParamsDependency) and dep.protocol == "local"
 
 
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
 def read_graph(root: Path) -> Graph:
     """Read ``dvc.yaml`` and ``dvc.lock`` of the project at ``root``."""
+    from dvc.config import ConfigError
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -99,8 +105,17 @@ def read_graph(root: Path) -> Graph:
     try:
         repo = Repo(str(root))
         graph = repo.index.graph
+    except ConfigError as error:
+        files = ".dvc/config, .dvc/config.local or `dvc config --global`"
+        raise UserError(f"DVC's settings ({files}): {_first_line(error)}") from None
     except DvcException as error:
-        raise UserError(f"dvc.yaml: {str(error).strip().splitlines()[0]}") from None
+        raise UserError(f"dvc.yaml: {_first_line(error)}") from None
+    except ValueError:  # DVC's own reader of git's settings names no file
+        try:
+            git.git(root, "config", "--list")
+        except git.GitError as error:
+            raise UserError(f"git: {error}; correct the file") from None
+        raise
     if Path(repo.root_dir).resolve() != root.resolve():
         raise UserError(f"{root}: DVC's project is {repo.root_dir}; `dvc init --subdir` here")
     # Others have their own DVC files beside (`dvc add`): no name, and not our dvc.yaml.

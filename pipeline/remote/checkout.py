@@ -18,6 +18,8 @@ from pipeline.remote.package import LOCK
 from stages.common.errors import TryAgain, UserError
 
 READY = ".checkout-ready"
+CHECKOUTS, CACHE = "checkouts", "cache"
+"""Folders under the shared one."""
 LOCK_WAIT_S = 60.0
 """A killed driver's processes outlive it by seconds."""
 
@@ -44,7 +46,7 @@ def runs_folder(wish: dict[str, Any], count_nodes: Callable[[], int]) -> Path:
 @contextmanager
 def checkout(sent: Path, runs: Path, wish: dict[str, Any]) -> Iterator[Path]:
     """Yield the run's folder, filled and owned by this process until the block ends."""
-    folder = runs / "checkouts" / wish["run"]
+    folder = runs / CHECKOUTS / wish["run"]
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
@@ -68,7 +70,7 @@ def _configure(folder: Path, runs: Path, remote: dict[str, Any]) -> None:
     config = ConfigParser()
     # shared: what one run made another takes from the cache instead of making it anew
     config["core"] = {"analytics": "false", "no_scm": "true", "remote": remote["name"]}
-    config["cache"] = {"dir": str(runs / "cache"), "type": "reflink,hardlink,symlink,copy"}
+    config["cache"] = {"dir": str(runs / CACHE), "type": "reflink,hardlink,symlink,copy"}
     config[f"'remote \"{remote['name']}\"'"] = {k: str(v) for k, v in remote["options"].items()}
     (folder / ".dvc").mkdir(exist_ok=True)
     with open(folder / ".dvc" / "config.local", "w", encoding="utf-8") as file:

@@ -12,6 +12,7 @@ import typer
 
 from pipeline.remote.slurm import SCHEME
 from stages.common.errors import DONE, TRY_AGAIN, TryAgain, UserError
+from stages.common.printable import printable
 
 if TYPE_CHECKING:  # HTTP and pydantic cost half a second, which `--help` need not pay
     from pipeline.cluster_file import ClusterFile
@@ -121,7 +122,7 @@ def logs(
         found = following.lines(jobs, job, _complain) if follow else jobs.logs(job).splitlines()
         for line in found:
             if not line.startswith(PREFIX):
-                print(line, flush=True)
+                print(printable(line), flush=True)
         return None
 
     _finish(_detaching(job, show) or DONE)
@@ -218,7 +219,7 @@ def _follow(found: object) -> int:
     from pipeline.remote.mirror import Mirror
 
     assert isinstance(found, Mirror)
-    for _ in found.events(lambda line: print(line, flush=True), _complain):
+    for _ in found.events(lambda line: print(printable(line), flush=True), _complain):
         pass
     return found.code()
 

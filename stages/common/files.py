@@ -58,6 +58,8 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: no such file; run the stage that makes it") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path} line {error.lineno}: not JSON ({error.msg})") from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({type(error).__name__})") from None
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:

@@ -23,6 +23,8 @@ def read_yaml(path: Path) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
         raise UserError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}") from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: not YAML ({type(error).__name__})") from None
 
 
 def parse(model: type[Model], content: Any, source: str) -> Model:

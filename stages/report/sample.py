@@ -16,6 +16,7 @@ from typing import Any
 
 from stages.common import paths
 from stages.common.errors import USER_MISTAKE, UserError
+from stages.common.printable import printable
 
 ID = re.compile(r"(?P<task>.+)-(?P<length>\d+)-(?P<index>\d+)")
 
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         for line in shown(find(options.id), options.variant, options.tokens):
-            print(line)
+            print(printable(line))
     except UserError as error:
         print(f"repo-pipeline sample: {error}", file=sys.stderr)
         sys.exit(USER_MISTAKE)

@@ -49,20 +49,27 @@ class Progress:
     @classmethod
     def from_json(cls, content: dict[str, Any], source: str) -> Self:
         """Read back; raises ``UserError`` that names ``source`` for a file of another format."""
+        if not isinstance(content, dict):
+            raise UserError(f"{source}: no progress of a training; remove the folder")
         if content.get("format") != FORMAT:
             raise UserError(
                 f"{source}: checkpoint format {content.get('format')}, this version reads {FORMAT}; "
                 "finish that run with the version that began it, or remove the folder"
             )
-        spikes = Spikes(**{**content["spikes"], "recent": tuple(content["spikes"]["recent"])})
-        plain = cls(
-            DataPosition(**content["position"]),
-            tuple(content["log"]),
-            tuple(tuple(losses) for losses in content["open_losses"]),
-            content["skipped"],
-            base=content.get("base", {}),
-        )
-        return replace(plain, spikes=spikes)
+        try:
+            spikes = Spikes(**{**content["spikes"], "recent": tuple(content["spikes"]["recent"])})
+            plain = cls(
+                DataPosition(**content["position"]),
+                tuple(content["log"]),
+                tuple(tuple(losses) for losses in content["open_losses"]),
+                content["skipped"],
+                base=content.get("base", {}),
+            )
+            return replace(plain, spikes=spikes)
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{source}: no progress of a training ({error}); remove the folder"
+            ) from None
 
     def check(self, expected: DataPosition, source: str) -> None:
         """Refuse to go on with other data or another order than this run has."""

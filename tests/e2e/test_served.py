@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.checkouts import Project
 from tests.e2e.conftest import Served
+from tests.hostile import attack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -97,6 +98,14 @@ def test_only_this_folder_has_the_key_to_the_server(project: Project, tmp_path: 
     assert done.returncode != 0 and "401" in done.stdout + done.stderr
     here = project("prefect", "deployment", "ls")
     assert here.returncode == 0 and "repo-pipeline/smoke" in here.stdout
+
+
+def test_nobody_else_is_let_in(served: Served) -> None:
+    server = json.loads((served.project.folder / ".prefect" / "server.json").read_text())
+    attack.another_user(served.api, every=False)
+    attack.another_page(served.api, server["auth"])
+    attack.sockets(served.api)
+    attack.addresses(served.process.pid)
 
 
 def test_a_second_run_skips_every_stage(project: Project, api: Api) -> None:

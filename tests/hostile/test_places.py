@@ -347,3 +347,47 @@ def test_a_profile_is_one_that_ships_and_its_name_reaches_no_path_and_no_shell(
         read_profile(name)
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_git_s_or_dvc_s_own_settings_that_cannot_be_read_are_one_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[core\nxx")
+    for name, value in (("GIT_CONFIG_GLOBAL", "config"), ("DVC_GLOBAL_CONFIG_DIR", "")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, str(tmp_path / value))
+            with pytest.raises(UserError, match="config") as raised:
+                read_graph(project)
+            assert len(str(raised.value).splitlines()) == 1
+
+
+SHELLS = {
+    "closed input": ("{} <&-", 0),
+    "closed output": ("{} >&-", 0),
+    "all closed": ("{} <&- >&- 2>&-", 0),
+    "full disk": ("{} >/dev/full", 1),
+    "full disk twice": ("{} >/dev/full 2>/dev/full", 1),
+    "another's pipeline first": ("PYTHONPATH=$PWD:$PYTHONPATH {}", 0),
+    "another Python's home": ("PYTHONHOME=/usr {}", 2),
+    "warnings are errors": ("PYTHONWARNINGS=error {}", 0),
+    "optimized": ("PYTHONOPTIMIZE=2 {}", 0),
+}
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_shell_that_gives_little(tmp_path: Path, name: str) -> None:
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "__init__.py").write_text("raise SystemExit('not ours')")
+    (tmp_path / "pipeline.py").write_text("raise SystemExit('not ours')")
+    line, code = SHELLS[name]
+    script = f"{sys.executable} {ROOT / 'pipeline' / 'bin' / 'repo-pipeline'} --version"
+    done = subprocess.run(
+        ["bash", "-c", line.format(script)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert len(done.stderr.splitlines()) <= (code != 0), done.stderr

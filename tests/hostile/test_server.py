@@ -35,6 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def test_another_user_is_not_let_in(server: str) -> None:
     attack.another_user(server)
+    attack.addresses(os.getpid())
 
 
 def test_another_page_of_the_browser_is_not_let_in(server: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from filelock import FileLock
 
 from pipeline.gc import delete, leftovers
+from stages.common.errors import UserError
 from stages.common.files import write_json
 from tests.pipeline.conftest import Shell
 
@@ -81,3 +82,49 @@ def test_old_logs_can_go(project: Path, runs: Path) -> None:
     os.utime(folder, (0, 0))
     (runs / "logs" / "20991231-000000").mkdir()
     assert [one.path for one in leftovers(project, days=30)] == [folder]
+
+
+def test_a_cluster_s_checkouts_and_what_none_of_them_names(
+    project: Path, runs: Path, tmp_path: Path
+) -> None:
+    long_ago = time.time() - 40 * 86400
+
+    def cached(md5: str, text: str, age: float = long_ago) -> Path:
+        file = runs / "cache" / "files" / "md5" / md5[:2] / md5[2:]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        os.utime(file, (age, age))
+        return file
+
+    def job(name: str, lock: str, age: float) -> Path:
+        folder = runs / "checkouts" / name
+        folder.mkdir(parents=True)
+        for file, text in ((".checkout-ready", ""), ("dvc.lock", lock)):
+            (folder / file).write_text(text)
+            os.utime(folder / file, (age, age))
+        os.utime(folder, (age, age))
+        return folder
+
+    a, b, c, d, e = (digit * 32 for digit in "abcde")
+    part = cached(a, "part of a folder that is named")
+    whole = cached(f"{b}.dir", f'[{{"md5": "{a}", "relpath": "x"}}]')
+    kept_entry = cached(c, "of an entry that is kept")
+    young = cached(d, "not old", time.time())
+    gone = cached(e, "of a run that is gone")
+    (runs / "cache" / "mine").write_text("no object of DVC's")
+    write_json(runs / "finished" / "one" / "key.json", {"outs": [{"path": "y", "md5": c}]})
+    recent = job("recent", f"stages: {{x: {{outs: [{{path: p, md5: {b}.dir}}]}}}}", time.time())
+    old = job("old", "stages: {}", long_ago)
+    held = job("held", "stages: {}", long_ago)
+    with FileLock(held / ".lock"):
+        found = list(leftovers(project, days=30))
+        assert {one.path for one in found} == {old, runs / "cache"}
+        for one in found:
+            delete(project, one)
+    assert recent.is_dir() and held.is_dir() and not old.exists()
+    assert not gone.exists() and (runs / "cache" / "mine").is_file()
+    assert all(file.is_file() for file in (part, whole, kept_entry, young))
+
+    (recent / "dvc.lock").write_text("stages: [")
+    with pytest.raises(UserError, match="nothing is cleared"):
+        list(leftovers(project, days=30))
