@@ -1,10 +1,14 @@
 """Settings of the tools that a run uses, made before they are imported."""
 
+import contextlib
+import io
 import json
 import os
+import tempfile
 from pathlib import Path
 
 from pipeline import place
+from stages.common.errors import UserError
 from stages.common.files import read_json
 
 HOME = Path(".prefect")
@@ -20,8 +24,36 @@ def prepare(root: Path) -> None:
     """The variables, and the folder that Prefect's database needs: for what starts Prefect."""
     defaults(root)
     place.refuse_bad_network()
-    if os.environ["PREFECT_HOME"] == str(_home(root)):
-        place.private(_home(root))
+    home = Path(os.environ["PREFECT_HOME"])
+    if home == _home(root):
+        place.private(home)
+    else:
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=home):
+                pass
+        except OSError as error:
+            raise UserError(f"PREFECT_HOME is {str(home)!r}: {error.strerror}; unset it") from None
+
+
+def refuse_bad_prefect() -> None:
+    """Raise ``UserError`` for a ``PREFECT_*`` variable that Prefect cannot read: it names none."""
+    from pydantic import ValidationError
+
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # it complains of each in ten lines
+            from prefect.settings import get_current_settings
+
+            get_current_settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        names = [
+            name
+            for name, value in os.environ.items()
+            if name.startswith("PREFECT_") and value == str(first["input"])
+        ]
+        name = names[0] if names else "PREFECT_* or prefect.toml"
+        raise UserError(f"{name} is {first['input']!r}: {first['msg']}; correct it") from None
 
 
 def defaults(root: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from pipeline import place
-from pipeline.environment import AUTH, URL, announce, withdraw
+from pipeline.environment import AUTH, URL, announce, refuse_bad_prefect, withdraw
 from pipeline.process import child_environment
 from pipeline.services import HOST, Service, Show, api_of, protect, server
 from stages.common.errors import UserError
@@ -42,6 +42,7 @@ def serve(root: Path, port: int, show: Show) -> None:
     with _until_told():
         try:
             page.start()
+            refuse_bad_prefect()
             page.wait_for(api)
             _prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
             _prefect("--no-prompt", "deploy", "--all")

@@ -14,15 +14,17 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipeline.environment import AUTH, URL
+from pipeline.environment import AUTH, URL, refuse_bad_prefect
 from pipeline.process import child_environment, stop
 from stages.common import guard
-from stages.common.errors import TryAgain
+from stages.common.errors import TryAgain, UserError
 from stages.common.ray_start import load
 
 HOST = "127.0.0.1"
 START_S = 600.0
 """Prefect's server takes 4 s, 13 s with a new database; at load 28 on 2 cores 120 s were too few."""
+START_OTHER_S = 60.0
+"""For one that somebody else runs to answer."""
 RESTARTS = 5
 """Times that a service which ends by itself is started again."""
 
@@ -76,7 +78,9 @@ class Service:
                 if answer.status == 200:
                     return
             if self.died():
-                raise RuntimeError(f"Prefect's server did not start: {self._last_line()}")
+                raise RuntimeError(
+                    f"Prefect's server did not start: {self._last_line()}; see {self._log}"
+                )
             time.sleep(0.3)
         raise TryAgain(
             f"the machine is too busy: {load()}; Prefect's server did not answer in {START_S:.0f} s"
@@ -124,7 +128,8 @@ def own_server(show: Show) -> Iterator[None]:
 
     Prefect would start one by itself, which a kill of the run leaves behind.
     """
-    if os.environ.get(URL):
+    if api := os.environ.get(URL):
+        _refuse_silent(api)
         yield
         return
     with socket.socket() as probe:
@@ -136,6 +141,7 @@ def own_server(show: Show) -> Iterator[None]:
     running, over = server(port, log, "--no-services", "--no-ui"), threading.Event()
     running.start()
     try:
+        refuse_bad_prefect()  # the server reads the same
         running.wait_for(api_of(port))
         threading.Thread(target=_keep, args=(running, over, show), daemon=True).start()
         yield
@@ -145,6 +151,19 @@ def own_server(show: Show) -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("PREFECT_")]:
             os.environ.pop(name)
         os.environ.update({k: v for k, v in before.items() if k.startswith("PREFECT_")})
+
+
+def _refuse_silent(api: str) -> None:
+    """Raise ``UserError`` where nobody answers at the user's own address, whatever the answer."""
+    try:
+        urllib.request.urlopen(f"{api.rstrip('/')}/health", timeout=START_OTHER_S).close()
+    except urllib.error.HTTPError:
+        return
+    except (OSError, ValueError) as error:
+        why = getattr(error, "reason", error)
+        raise UserError(
+            f"{URL} is {api!r}: no server answers there ({why}); start it, or unset the variable"
+        ) from None
 
 
 def _keep(running: Service, over: threading.Event, show: Show) -> None:

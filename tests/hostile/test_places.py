@@ -391,3 +391,32 @@ def test_a_shell_that_gives_little(tmp_path: Path, name: str) -> None:
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert len(done.stderr.splitlines()) <= (code != 0), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PREFECT_HOME", "/proc/x"),
+        ("PREFECT_LOGGING_LEVEL", "LOUD"),
+        ("PREFECT_API_URL", "http://127.0.0.1:9/api"),
+        ("PREFECT_API_URL", "nonsense"),
+    ],
+)
+def test_a_setting_of_prefect_s_that_cannot_be_is_one_line(
+    project: Path, name: str, value: str
+) -> None:
+    code = (
+        "from pathlib import Path; from pipeline.environment import prepare; prepare(Path.cwd())\n"
+        "from pipeline.services import own_server\nwith own_server(print): pass"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT), name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("stages.common.errors.UserError") and name in last, done.stderr
+    assert repr(value) in last

@@ -195,11 +195,11 @@ def test_the_time_limit_saves_queues_again_and_the_losses_are_the_same(
     sent = login.pipeline("submit", "--slurm", *LONG)
     assert sent.returncode == 0, sent.stdout[-4000:] + sent.stderr
     trained(login)
-    assert "RUNNING" in login.pipeline("status").stdout
+    assert "RUNNING" in status(login)
     # What Slurm itself sends before the limit (--signal=B:USR1@...), without the wait for it.
     login.run("scancel", "--batch", "--signal=USR1", number(login))
     again(login)
-    until(lambda: "SUCCEEDED" in login.pipeline("status").stdout, lambda: logs(login)[-4000:])
+    until(lambda: "SUCCEEDED" in status(login), lambda: logs(login)[-4000:])
     assert login.pipeline("fetch").returncode == 0
 
     # The same once more, uninterrupted and in place, as docs/clusters/slurm.md has it.
@@ -223,7 +223,7 @@ def test_cancel_saves_and_leaves_nothing(login: Laptop) -> None:
     assert cancelled.returncode == 0 and "stopped" in cancelled.stdout, cancelled.stderr
     until(lambda: not of_the_jobs(login), lambda: str(of_the_jobs(login)))
     print(f"cancelled in {time.monotonic() - began:.1f} s")
-    assert "STOPPED" in login.pipeline("status").stdout
+    assert "STOPPED" in status(login)
 
 
 def test_a_lost_node_queues_the_job_again(slurm: Cluster, login: Laptop) -> None:
@@ -239,6 +239,12 @@ def test_a_lost_node_queues_the_job_again(slurm: Cluster, login: Laptop) -> None
     again(login)
     login.pipeline("cancel")
     until(lambda: not of_the_jobs(login), lambda: str(of_the_jobs(login)))
+
+
+def status(login: Laptop) -> str:
+    """Of the job that was sent last."""
+    rows = login.pipeline("status").stdout.splitlines()
+    return next(row for row in rows if row.startswith("*"))
 
 
 def trained(login: Laptop) -> None:
@@ -257,7 +263,7 @@ def again(login: Laptop) -> None:
         return login.run("squeue", "--noheader", "--format=%T", f"--job={job}").stdout
 
     until(lambda: "PENDING" in state(), lambda: state() + logs(login)[-4000:])
-    assert "PENDING" in login.pipeline("status").stdout
+    assert "PENDING" in status(login)
     login.run("scontrol", "update", f"JobId={job}", "StartTime=now")  # it would wait two minutes
     until(lambda: re.search(r"start 2(?s:.*)resum", logs(login)), lambda: logs(login)[-4000:])
 
