@@ -32,8 +32,9 @@ from torch import Tensor  # noqa: E402
 from benchmarks.record import hardware  # noqa: E402
 from repo_model import RepoOlmo2Config, RepoOlmo2ForCausalLM  # noqa: E402
 from stages.training import attention  # noqa: E402
-from stages.training.engine import _Objective  # noqa: E402
+from stages.training.engine import _Objective, unused  # noqa: E402
 from stages.training.flops import peak, peak_memory, work_per_token  # noqa: E402
+from stages.training.objective import chunk_of  # noqa: E402
 
 DAY_S, PART_S = 1500.0, 540.0
 KILLED = 9
@@ -128,6 +129,8 @@ class Stepper:
             entropy, trained_on = self.objective(ids_BT)
         with self._timed("backward"):
             trained_on.backward()
+        if self.day.device == "cuda" and not self.seconds["optimizer"]:  # as the engine does it
+            self.objective.chunk = chunk_of(unused(torch.device("cuda")))
         with self._timed("optimizer"):
             self.optimizer.step()
             self.optimizer.zero_grad()

@@ -23,8 +23,9 @@ from stages.common.runs import STATE
 from stages.common.runs import root as runs_root
 
 FOLDER = "finished"
-RECORDS = ("metrics.jsonl", "log.jsonl", "sources.json", "tensorboard")
-"""Of a run's folder: what people look at afterwards."""
+MILESTONES = "milestones"
+RECORDS = ("metrics.jsonl", "log.jsonl", "sources.json", "tensorboard", MILESTONES)
+"""Of a run's folder: what people look at afterwards, and weights that were kept to branch from."""
 BROUGHT_BACK = "made before from the same params and inputs: its outs come back from the cache"
 
 

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from pipeline import git
 from pipeline.checkout import remove_worktree, saved
+from pipeline.finished import FOLDER, MILESTONES
 from pipeline.graph import read_graph
 from pipeline.heal import KEPT
 from pipeline.remote import kept
@@ -64,6 +65,12 @@ def leftovers(main: Path, days: float) -> Iterator[Leftover]:
             why = f"worktree: unfinished, not used for {_idle_days(folder):.0f} days"
             yield Leftover(folder, why, size(folder))
     yield from _of_a_cluster(runs, days)
+    for folder in sorted((runs / FOLDER).glob(f"*/*/{MILESTONES}")):
+        if (idle := _idle_days(folder)) >= days:
+            label = folder.parents[1].name
+            yield Leftover(
+                folder, f"milestones of {label}, not used for {idle:.0f} days", size(folder)
+            )
     for folder in sorted(path for path in (runs / "logs").glob("*") if path.is_dir()):
         if _LOGS.fullmatch(folder.name) and _idle_days(folder) >= days:
             yield Leftover(folder, f"logs of {_idle_days(folder):.0f} days ago", size(folder))

@@ -8,6 +8,8 @@ disagree, the misspelt one is what the checkpoint was trained with.
 import logging
 from typing import Any
 
+import torch
+
 from .families import family_of
 from .position_types import layer_types
 
@@ -25,6 +27,7 @@ def read_config(raw: dict[str, Any]) -> Any:
     model_type = raw.get("model_type")
     family = family_of(model_type)
     _check_trainable(raw)
+    raw = _with_known_dtype(raw)
     if model_type == family.config.model_type:
         return family.config.from_dict(dict(raw))
     stock = {
@@ -38,6 +41,17 @@ def read_config(raw: dict[str, Any]) -> Any:
         else "rope"
     )
     return family.config.from_dict({**stock, "positions": positions})
+
+
+def _with_known_dtype(raw: dict[str, Any]) -> dict[str, Any]:
+    """Without a dtype that torch does not know by that name; `torch.bfloat16` is bfloat16."""
+    raw = dict(raw)
+    for key in ("dtype", "torch_dtype"):
+        if isinstance(name := raw.get(key), str):
+            raw[key] = name.removeprefix("torch.")
+            if not isinstance(getattr(torch, raw[key], None), torch.dtype):
+                del raw[key]
+    return raw
 
 
 def _check_trainable(raw: dict[str, Any]) -> None:

@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedConfig
 
+from .attention import PositionMap
 from .families import family_of
+from .family_classes import MAP_INIT_STD
 from .formats import read_config
 from .position_types import layer_types
 from .stored import common_dtype, stored_dtypes
@@ -29,6 +32,7 @@ def load(
     layers: Iterable[int] | None = None,
     *,
     yarn_factor: float | None = None,
+    map_std: float = MAP_INIT_STD,
     **from_pretrained: Any,
 ) -> Any:
     """Load an own, official RePo or plain backbone checkpoint as a RePo model in eval mode.
@@ -39,6 +43,7 @@ def load(
             get freshly initialised maps (seed torch first). Default: what the checkpoint says, and
             `rope` for a plain backbone.
         start_layer, layers: with `positions="repo"` only.
+        map_std: standard deviation of freshly initialised maps, cut at three of it; the paper's 0.02.
         yarn_factor: another factor for an extended checkpoint; 1 loads it unextended.
         **from_pretrained: for transformers' `from_pretrained` (dtype, device_map, revision, ...).
             Default dtype: that of the stored weights (fp32 if several), whatever config.json says.
@@ -86,7 +91,17 @@ def load(
         if new == "repo" != old
     }
     _check_complete(path_or_id, info, fresh)
+    if map_std != MAP_INIT_STD:
+        _scale_maps(model, fresh, map_std / MAP_INIT_STD)
     return model
+
+
+@torch.no_grad()
+def _scale_maps(model: Any, layers: set[int], factor: float) -> None:
+    for i in layers:
+        for module in model.model.layers[i].self_attn.modules():
+            if isinstance(module, PositionMap):
+                module.weight.mul_(factor)
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def _out_of_bounds(name: str, seen: Seen) -> Iterator[Finding]:
         yield from bounds.check(name, section.model_dump())
     for variant in seen.params.variants if name in ("train", "evaluate") else ():
         field, own = f"definitions.{variant}", getattr(seen.params.definitions[variant], name)
-        content = own.model_dump()
+        content = own.model_dump(by_alias=True)
         overrides = content.pop("overrides", {})
         yield from bounds.check(f"{field}.{name}", content)
         yield from bounds.check("train", overrides, said_as=f"{field}.train.overrides")

@@ -124,6 +124,7 @@ def layout(described: ClusterFile, params: TrainingParams, muon: bool) -> Layout
         offload=flag("REPO_OFFLOAD", environment=settings),
         compiled=flag("REPO_COMPILE", compiled, settings),
         checkpoints=whole("REPO_CHECKPOINT_KEEP", environment=settings),
+        milestone_steps=whole("REPO_CHECKPOINT_MILESTONES", environment=settings),
     )
 
 

@@ -47,6 +47,8 @@ class Layout:
     """Blocks are compiled (``REPO_COMPILE``)."""
     checkpoints: int = 2
     """Kept on disk (``REPO_CHECKPOINT_KEEP``)."""
+    milestone_steps: int = 1000
+    """The weights after every so many steps stay on disk (``REPO_CHECKPOINT_MILESTONES``); 0: none."""
     on_cpu: bool = False
     """Workers are processes on CPU cores, one core each."""
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from stages.common.errors import UserError
-from stages.common.schema import Count, Positive, Section
+from stages.common.schema import Count, Positive, Section, new
 
 PATTERNS: Mapping[str, tuple[str, ...]] = {
     "rope": ("rope",),
@@ -31,6 +31,18 @@ NAME = r"^[a-z][a-z0-9_]{0,31}$"
 """Names of variants: they become paths, names of DVC stages and parts of a command."""
 
 
+class Origin(Section):
+    """A model that is there already: a kept milestone, or the model of another item."""
+
+    folder: Annotated[str, Field(min_length=1)]
+    """Absolute, or from the project's folder."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Over the folder's names and contents: ``python -m stages.train.origins FOLDER`` tells it. It is
+    what DVC knows of the model, so another model under this name cannot go unnoticed."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    """The item that it is for, where there are several seeds; none: all."""
+
+
 class TrainDefinition(Section):
     """What makes a variant in training; tracked by its own ``train`` alone."""
 
@@ -43,6 +55,12 @@ class TrainDefinition(Section):
     """Layers below it keep RoPE. Without one: ``train.start_layer`` for ``repo``, else 0."""
     overrides: dict[str, Any] = Field(default_factory=dict)
     """Values of ``train`` that this variant has of its own, e.g. ``{lr: 1e-3}``."""
+    origins: Annotated[tuple[Origin, ...], Field(strict=False)] = new((), alias="from")
+    """Nothing is trained: the variant is this model (a branch of a run), or the mean of several."""
+
+    def origins_of(self, seed: int) -> tuple[Origin, ...]:
+        """Those of the item with ``seed``."""
+        return tuple(one for one in self.origins if one.seed in (None, seed))
 
     @field_validator("positions")
     @classmethod
@@ -88,6 +106,11 @@ class Definition(Section):
 
 def refuse_undefined(name: str, defined: TrainDefinition) -> None:
     """Raise ``ValueError`` for a name that nothing says what it is, or a preset that is redefined."""
+    if defined.origins and defined.overrides:
+        raise ValueError(
+            f"definitions.{name}.train.overrides: nothing is trained where there is a 'from'; remove "
+            "one of them"
+        )
     if name in PATTERNS:
         if defined.positions not in (None, name):
             raise ValueError(

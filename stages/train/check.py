@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from stages.common import recipe
+from stages.common import paths, recipe
 from stages.common.errors import UserError
 from stages.common.findings import Finding, told, warn
 from stages.common.seen import Seen
+from stages.train import origins
 from stages.train.params import TrainParams
 from stages.training import check as training
 
@@ -25,6 +26,7 @@ def check(seen: Seen) -> Iterator[Finding]:
             yield from _rate(seen, field, params)
     if layers is not None:
         yield from _positions(seen, layers)
+    yield from _origins(seen)
 
 
 def _trainings(seen: Seen) -> dict[str, TrainParams]:
@@ -43,6 +45,24 @@ def _positions(seen: Seen, layers: int) -> Iterator[Finding]:
             seen.params.positions(name, layers)
         except UserError as error:
             yield told(str(error))
+
+
+def _origins(seen: Seen) -> Iterator[Finding]:
+    """Models that a ``from`` names and that are not there, or are others; what is made is made."""
+    for name in seen.params.variants:
+        defined, field = seen.params.definitions[name].train, f"definitions.{name}.train.from"
+        for seed in seen.params.seeds if defined.origins else ():
+            if (seen.root / paths.model(f"{name}-{seed}")).is_dir():
+                continue
+            chosen = [
+                one.model_copy(update={"folder": str(seen.path(one.folder))})
+                for one in defined.origins_of(seed)
+            ]
+            try:
+                origins.verify(chosen, field)
+            except UserError as error:
+                found = told(str(error))
+                yield warn(field, name, str(error), "make it there") if seen.elsewhere else found
 
 
 def _rate(seen: Seen, field: str, params: TrainParams) -> Iterator[Finding]:

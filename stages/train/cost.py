@@ -15,6 +15,9 @@ def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
     if shape is None:
         return unknown(params)
     layers = learned_layers(params, variant, shape)
+    if variant and params.definitions[variant].train.origins:  # it is there already
+        parameters = shape.parameters + shape.map_parameters(layers)
+        return Cost(parameters=parameters, disk_bytes=2.0 * parameters)
     return training.cost(
         params.train_of(variant) if variant else params.train, shape, layers, layout
     )

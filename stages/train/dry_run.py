@@ -47,7 +47,8 @@ def rehearsal(params: Params, variant: str, seed: int) -> None:
     if config.is_file():
         vocabulary = read_json(config)["vocab_size"]
         layers = read_json(config)["num_hidden_layers"]
-        build = functools.partial(start, base, params.positions(variant, layers), seed)
+        positions, std = params.positions(variant, layers), params.train_of(variant).map_std
+        build = functools.partial(start, base, positions, seed, std)
     elif params.base.architecture is not None:
         vocabulary = params.tokenizer.vocab_size or OLMO2_VOCABULARY
         shape = params.base.architecture

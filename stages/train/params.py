@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
+from stages.common.schema import Positive, new
 from stages.common.variants import StartLayer
 from stages.training.params import TrainingParams
 
@@ -14,6 +15,9 @@ class TrainParams(TrainingParams):
 
     start_layer: StartLayer
     """First layer with learned positions, 0-based (PAPER.md section 1: 5 of 16, 10 of 32)."""
+    map_std: Positive = new(0.02)
+    """Standard deviation of fresh maps' weights; the paper's 0.02 is meant for a width of 2,048. z
+    grows with its third power: with a little more, a narrow model begins further from NoPE."""
 
     def with_overrides(self, overrides: Mapping[str, Any], field: str) -> Self:
         """These params with some values of a variant's own; ``ValueError`` names ``field``."""

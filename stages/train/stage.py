@@ -23,6 +23,7 @@ from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
 from stages.common.tokens import TokenStore
 from stages.common.variants import TrainDefinition, positions_of
+from stages.train import origins
 from stages.train.version import VERSION
 from stages.training import record
 from stages.training.launch import launch
@@ -39,10 +40,14 @@ def run(job: Job) -> None:
         defined.overrides, f"definitions.{job.variant}.train.overrides"
     )
     base = paths.BASE.absolute()
-    check_tokenizer(base, TokenStore(paths.TOKENS))
+    if not defined.origins:
+        check_tokenizer(base, TokenStore(paths.TOKENS))
     layers = read_json(base / "config.json")["num_hidden_layers"]
     positions = positions_of(job.variant, defined, layers, params.start_layer)
-    build = functools.partial(start, base, positions, job.seed)
+    if defined.origins:
+        _take(job, defined, positions, params.longest)
+        return
+    build = functools.partial(start, base, positions, job.seed, params.map_std)
     with workspace(job, [paths.BASE, paths.TOKENS]) as folder:
         result = launch(
             job.label,
@@ -66,10 +71,25 @@ def run(job: Job) -> None:
             copy_tokenizer(base, out)
 
 
-def start(base: Path, positions: list[str], seed: int) -> nn.Module:
+def _take(job: Job, defined: TrainDefinition, positions: list[str], longest: int) -> None:
+    """The model that ``from`` names becomes the item's; nothing is trained, so the curve is empty."""
+    assert job.seed is not None
+    chosen, field = defined.origins_of(job.seed), f"definitions.{job.variant}.train.from"
+    origins.verify(chosen, field)
+    model = origins.model_of(chosen, positions, field)
+    known = trained.of_folder(Path(chosen[0].folder))
+    with building(paths.model(job.item)) as out:
+        model.save_pretrained(out)
+        trained.record(out, known.length if known.recorded else longest)
+        copy_tokenizer(paths.BASE, out)
+    write_curve(paths.curve(job.item), [])
+    print(f"{job.label}: {' + '.join(one.folder for one in chosen)}", flush=True)
+
+
+def start(base: Path, positions: list[str], seed: int, map_std: float) -> nn.Module:
     """The base model with a position type per layer; new maps are drawn from ``seed``."""
     torch.manual_seed(seed)
-    model: nn.Module = load_model(base, "models/base", positions=positions)
+    model: nn.Module = load_model(base, "models/base", positions=positions, map_std=map_std)
     return model
 
 

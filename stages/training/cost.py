@@ -8,7 +8,8 @@ from stages.common.shape import FORWARD, TRAINING, Shape
 from stages.training.params import TrainingParams
 
 LOGITS = 2**25
-"""Logits that the loss holds at once (``objective.CHUNK_LOGITS``), with their gradient."""
+"""Logits that the loss holds at once (``objective.CHUNK_LOGITS``), with their gradient; it takes more
+of a GPU's memory only where that is free."""
 
 PROCESS = 1.4e9
 """Bytes of a worker's process on CPU besides: Python, torch, DeepSpeed, Ray, the model in fp32 while it
@@ -25,13 +26,14 @@ def cost(params: TrainingParams, shape: Shape, map_layers: int, layout: Layout) 
         tokens += part
         flops += part * _flops(shape, phase.length, map_layers, part_of)
     size = _bytes_each(params)
+    kept = 1 + (params.steps // layout.milestone_steps if layout.milestone_steps else 0)
     return Cost(
         tokens=tokens,
         steps=params.steps,
         flops=flops,
         parameters=parameters,
         memory=memory(params, shape, map_layers, layout),
-        disk_bytes=parameters * size + part_of.weights * layout.checkpoints * 12,
+        disk_bytes=kept * parameters * size + part_of.weights * layout.checkpoints * 12,
         core_flops=core_flops(shape.width, params.precision == "bf16"),
         cores=layout.workers,
     )
@@ -91,7 +93,7 @@ def memory(params: TrainingParams, shape: Shape, map_layers: int, layout: Layout
         saved = shape.layers * shape.width * size + saved / shape.layers
     return Memory(
         weights=shared(count * size, 3),
-        gradients=shared(part_of.weights * size, 2),
+        gradients=shared(part_of.weights * (4 if params.wide_gradients else size), 2),
         optimizer=0.0 if layout.offload else shared(moments, 1),
         activations=micro * saved,
         logits=2 * 4 * min(LOGITS, micro * shape.vocabulary),

@@ -10,7 +10,13 @@ from repo_model.packing import document_position_ids
 from stages.training import attention, named_state, optimizer, zero
 from stages.training.execution import Execution, zero_stage
 from stages.training.named_state import Fragments, State
-from stages.training.objective import Kernel, next_token_loss, token_scores
+from stages.training.objective import (
+    CHUNK_LOGITS,
+    Kernel,
+    chunk_of,
+    next_token_loss,
+    token_scores,
+)
 from stages.training.params import TrainingParams
 from stages.training.trainable import trained
 
@@ -52,8 +58,11 @@ class Engine:
                 layer.compile()
         self.model, self.shapes = model, named_state.shapes_of(model)
         masked_after = eos_id if params.document_mask else None
-        objective = _Objective(model, params.z_loss, masked_after, execution.loss)
+        objective = _Objective(
+            model, params.z_loss, masked_after, execution.loss, params.wide_gradients
+        )
         chosen = optimizer.build(model, params, fused=execution.use_gpu and not execution.offload)
+        self._objective, self._longest_part = objective, 0
         self._guard = _FiniteOnly(chosen) if self.zero_stage == 0 else None
         self._engine, *_ = deepspeed.initialize(
             model=objective,
@@ -104,8 +113,13 @@ class Engine:
         """
         if keep_B is not None:
             keep_B = keep_B.to(self.device, non_blocking=True)
+        larger = ids_BT.numel() > self._longest_part
+        if larger:  # nobody knows yet what it leaves free
+            self._longest_part, self._objective.chunk = ids_BT.numel(), CHUNK_LOGITS
         entropy, objective = self._engine(ids_BT.to(self.device, non_blocking=True), keep_B)
         self._engine.backward(objective)
+        if larger and self.device.type == "cuda":
+            self._objective.chunk = chunk_of(unused(self.device))
         if before_step is not None and self._engine.is_gradient_accumulation_boundary():
             before_step()
         self._engine.step()
@@ -135,12 +149,17 @@ def _config(params: TrainingParams, execution: Execution, parts: int, stage: int
     settings: dict[str, Any] = {"stage": stage}
     if execution.offload:
         settings["offload_optimizer"] = {"device": "cpu", "pin_memory": execution.use_gpu}
+    wide: dict[str, Any] = {}
+    if params.wide_gradients:
+        wide = {"data_types": {"grad_accum_dtype": "fp32"}, "communication_data_type": "fp32"}
     return {
         # Rows per pass vary with the length schedule; DeepSpeed only divides by the parts.
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": parts,
         "gradient_clipping": params.grad_clip,
-        "bf16": {"enabled": params.precision == "bf16"},
+        # Where sums are wide, each weight's own gradient goes as soon as it is added to them.
+        "bf16": {"enabled": params.precision == "bf16", "immediate_grad_update": bool(wide)},
+        **wide,
         "zero_optimization": settings,
         "zero_allow_untested_optimizer": True,
         # Its own Adam for the CPU is compiled for four minutes at first use.
@@ -149,15 +168,27 @@ def _config(params: TrainingParams, execution: Execution, parts: int, stage: int
     }
 
 
+def unused(device: torch.device) -> float:
+    """Bytes of a GPU that the passes so far never used."""
+    outside, _ = torch.cuda.mem_get_info(device)
+    return outside + torch.cuda.memory_reserved(device) - torch.cuda.max_memory_allocated(device)
+
+
 class _Objective(nn.Module):
     """The model with its loss, so that one forward pass of the engine covers both."""
 
     def __init__(
-        self, model: nn.Module, z_loss: float, masked_after: int | None, kernel: Kernel
+        self,
+        model: nn.Module,
+        z_loss: float,
+        masked_after: int | None,
+        kernel: Kernel,
+        wide: bool = False,
     ) -> None:
         super().__init__()
         self.model, self.z_loss, self.masked_after = model, z_loss, masked_after
         self.kernel: Kernel = kernel
+        self.wide, self.chunk = wide, CHUNK_LOGITS
 
     def forward(
         self, ids_BT: Tensor, keep_B: Tensor | None = None, each: bool = False
@@ -177,7 +208,8 @@ class _Objective(nn.Module):
         cap = getattr(config, "final_logit_softcapping", None)
         if each:
             return token_scores(hidden_BTD, head_VD, ids_BT, cap)
-        return next_token_loss(hidden_BTD, head_VD, ids_BT, self.z_loss, keep_B, self.kernel, cap)
+        how = (self.kernel, cap, self.chunk, self.wide)
+        return next_token_loss(hidden_BTD, head_VD, ids_BT, self.z_loss, keep_B, *how)
 
 
 def scores_of(model: nn.Module) -> Callable[[Tensor], tuple[Tensor, Tensor]]:

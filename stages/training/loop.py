@@ -243,12 +243,21 @@ class Loop:
     def _read(self) -> held_out.Figures:
         """Held-out loss and the probe of the model as it is; every rank calls it."""
         assert self.samples
-        self.watchdog.beat(f"reading held-out text after step {self.step}")
-        started = time.monotonic()
-        found = held_out.look(self.samples.rows, self.engine.scores, self.engine.device)
+        started, doing = time.monotonic(), f"reading held-out text after step {self.step}"
+        found = self._look(self.engine.scores, doing)
         if self.eyes:
             self.eyes.record.looks_s += time.monotonic() - started
         return found
+
+    def _look(self, scores: held_out.Scores, doing: str) -> held_out.Figures:
+        """Figures of all rows; each row is a sign of life."""
+        assert self.samples
+
+        def alive(ids_1T: Tensor) -> tuple[Tensor, Tensor]:
+            self.watchdog.beat(doing)
+            return scores(ids_1T)
+
+        return held_out.look(self.samples.rows, alive, self.engine.device)
 
     def _read_base(self) -> held_out.Figures:
         """The same of the base model, once, before the first step."""
@@ -259,7 +268,7 @@ class Loop:
             base = load_model(self.run.base, self.run.base.name)
         dtype = torch.bfloat16 if self.run.params.precision == "bf16" else torch.float32
         base.to(self.engine.device, dtype)
-        found = held_out.look(self.samples.rows, scores_of(base), self.engine.device)
+        found = self._look(scores_of(base), "reading held-out text with the base")
         if self.rank == 0:
             probed = f", the probe {found[held_out.PROBE]:.0%}" if held_out.PROBE in found else ""
             losses = [v for name, v in found.items() if name != held_out.PROBE]

@@ -35,7 +35,11 @@ def prime(zero: Any, step: int) -> None:
     DeepSpeed links its fragments to the optimizer's state once; torch makes that state lazily.
     """
     flat = getattr(zero, "fp32_partitioned_groups_flat", None)  # ZeRO 3
-    for partition in flat or zero.single_partition_of_fp32_groups:
+    if not flat and hasattr(zero, "single_partition_of_fp32_groups"):  # ZeRO 1 and 2
+        partitions = zero.single_partition_of_fp32_groups
+    else:  # ZeRO 1 with gradients in fp32 is a class of its own
+        partitions = flat or zero.fp32_groups_flat_partition
+    for partition in partitions:
         zero.optimizer.state[partition] = {
             "step": step_count(zero.optimizer, partition, float(step)),
             **{moment: torch.zeros_like(partition) for moment in MOMENTS},

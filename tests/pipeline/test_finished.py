@@ -63,6 +63,7 @@ def test_the_resumable_state_of_a_finished_stage_goes(runs: Path) -> None:
         (folder / "checkpoints").mkdir(parents=True)
         (folder / "checkpoints/weights").write_bytes(bytes(1000))
         (folder / "metrics.jsonl").write_text("{}\n")
+        (folder / "milestones/step-00001000").mkdir(parents=True)
         write_json(folder / "state.json", {"label": label, "finished": done})
         return folder
 
@@ -74,7 +75,9 @@ def test_the_resumable_state_of_a_finished_stage_goes(runs: Path) -> None:
     finished.clear("train@repo-1", since)
     assert not own.exists()
     assert all((other / "checkpoints/weights").is_file() for other in others)
-    assert (runs / "finished/train@repo-1/d/metrics.jsonl").read_text() == "{}\n"
+    kept = runs / "finished/train@repo-1/d"
+    assert (kept / "metrics.jsonl").read_text() == "{}\n"
+    assert (kept / "milestones/step-00001000").is_dir()
 
 
 def test_a_lock_that_cannot_be_read_keeps_nothing_and_ends_nothing(

@@ -76,6 +76,15 @@ def test_what_others_keep_beside_stays(project: Path, runs: Path, content: str) 
     assert list(leftovers(project, days=30)) == []
 
 
+def test_old_milestones_of_finished_runs_can_go(project: Path, runs: Path) -> None:
+    old, new = (runs / f"finished/train@repo-1/{key}/milestones" for key in "ab")
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    (found,) = leftovers(project, days=30)
+    assert found.path == old and found.why.startswith("milestones of train@repo-1, not used for ")
+
+
 def test_old_logs_can_go(project: Path, runs: Path) -> None:
     folder = runs / "logs" / "20200101-000000"
     folder.mkdir(parents=True)

@@ -55,6 +55,31 @@ def test_rope_is_the_stock_model_to_the_bit(
         assert torch.equal(a.grad, b.grad), name
 
 
+def test_fresh_maps_may_be_larger_and_stored_ones_stay(tmp_path: Path) -> None:
+    save_stock("llama", tmp_path / "base")
+    made = []
+    for std in (0.02, 0.05):
+        torch.manual_seed(3)
+        made.append(repo_model.load(tmp_path / "base", positions="repo", map_std=std))
+    usual, larger = (dict(model.named_parameters()) for model in made)
+    for name, weight in usual.items():
+        factor = 2.5 if "_map." in name else 1.0
+        torch.testing.assert_close(larger[name], weight * factor)
+    made[0].save_pretrained(tmp_path / "repo")
+    again = repo_model.load(tmp_path / "repo", map_std=0.05)
+    assert all(w.equal(usual[name]) for name, w in again.named_parameters())
+
+
+@pytest.mark.parametrize("name", ["torch.bfloat16", "float8_whatever"])
+def test_a_dtype_that_torch_does_not_know_by_that_name(name: str, tmp_path: Path) -> None:
+    stock = save_stock("llama", tmp_path)
+    content = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**content, "dtype": name}))
+    model = repo_model.load(tmp_path)
+    assert model.dtype == torch.float32  # the weights' own
+    assert torch.equal(model.lm_head.weight, stock.lm_head.weight)
+
+
 @pytest.mark.parametrize("family", STOCK)
 def test_a_base_model_made_ready_for_repo(family: str, tmp_path: Path) -> None:
     stock = save_stock(family, tmp_path, num_key_value_heads=2)

@@ -68,7 +68,7 @@ def test_training_of_the_paper(paper: Params) -> None:
     whole = train.cost(paper, "rope", ALONE).memory
     assert whole is not None and cost.memory is not None
     assert whole.weights == pytest.approx(3.0e9, rel=0.02)
-    assert whole.gradients == pytest.approx(3.0e9, rel=0.02)
+    assert whole.gradients == pytest.approx(6.0e9, rel=0.02)  # summed in fp32
     assert whole.optimizer == pytest.approx(18.0e9, rel=0.02)
     assert cost.memory.optimizer == pytest.approx(18.0e9 / 8, rel=0.02)
     assert cost.memory.weights > whole.weights  # the maps; ZeRO 1 does not share weights

@@ -1,7 +1,7 @@
 """Runs in vLLM's own environment, without this project: `python engine.py REQUEST.json ANSWER.json`.
 
-The request has `folders` (name to path), `prompts` (lists of token ids), `tokens` (how many to
-make) and `dtype`. The answer has, by name: `tokens` and `logprobs` of each prompt, and `positions`:
+The request has `folders` (name to path and dtype), `prompts` (lists of token ids) and `tokens` (how
+many to make). The answer has, by name: `tokens` and `logprobs` of each prompt, and `positions`:
 by layer, z of every token that passed, [T][K], in the order of the engine's steps; or `error`.
 """
 
@@ -33,7 +33,7 @@ def probe(model: Any, found: dict[int, list[Any]]) -> None:
             module.register_forward_hook(keep)
 
 
-def run(folder: str, request: dict[str, Any]) -> dict[str, Any]:
+def run(folder: str, dtype: str, request: dict[str, Any]) -> dict[str, Any]:
     """One folder through one engine."""
     from vllm import LLM, SamplingParams
 
@@ -42,7 +42,7 @@ def run(folder: str, request: dict[str, Any]) -> dict[str, Any]:
         skip_tokenizer_init=True,
         trust_remote_code=True,
         model_impl="transformers",
-        dtype=request["dtype"],
+        dtype=dtype,
         enforce_eager=True,
         enable_prefix_caching=False,
         max_model_len=64,
@@ -74,9 +74,9 @@ def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:
         request = json.load(file)
     answer: dict[str, Any] = {}
-    for name, folder in request["folders"].items():
+    for name, (folder, dtype) in request["folders"].items():
         try:
-            answer[name] = run(folder, request)
+            answer[name] = run(folder, dtype, request)
         except Exception as error:
             answer[name] = {"error": f"{type(error).__name__}: {error}"}
         gc.collect()

@@ -15,7 +15,7 @@ from stages.training.named_state import MOMENTS
 from stages.training.run import STOP, Run
 from tests.stages.bytes_tokenizer import save_tokenizer
 from tests.stages.training import recipes, workers
-from tests.stages.training.recipes import MUON, SEEN, SHORT, STEPS, UPPER, Runs
+from tests.stages.training.recipes import MUON, SEEN, SHORT, STEPS, UPPER, WIDE, Runs
 from tests.stages.training.small import wider_model
 from tests.stages.training.workers import CPU
 
@@ -54,6 +54,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         (made.run("upper0", **UPPER), ZERO[0]),
         (made.run("upper3", **UPPER), replace(ZERO[3], gradient_checkpointing=True)),
         (stopping("elastic upper", 7, **UPPER), CPU),
+        *(
+            (made.run(f"wide{s}", **WIDE), replace(ZERO[s], micro_batch_tokens=16))
+            for s in (1, 2, 3)
+        ),
+        (stopping("stopped wide", 9, **WIDE), replace(CPU, micro_batch_tokens=16)),
         (made.run("muon", **MUON), CPU),
         (stopping("stopped muon", 11, **MUON), CPU),
         (made.run("drained", partial(recipes.drain_at, 9, made.folder / "drained"), **SHORT), CPU),
@@ -69,7 +74,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         (made.run("disk at the end", partial(recipes.disk_full, 16, 99), **SHORT), EVERY_STEP),
     ]
     workers.run(made.folder, [each for job in jobs for each in (job, recipes.undo)], world=2)
-    for name in ("stopped muon", "stopped sparse", "stopped seen", "elastic", "elastic upper"):
+    asked = ("stopped muon", "stopped sparse", "stopped seen", "stopped wide")
+    for name in (*asked, "elastic", "elastic upper"):
         steps = 8 if name == "stopped seen" else STEPS
         assert read_json(made.folder / name / "stopped.json")["step"] < steps
         (made.folder / name / STOP).unlink()
@@ -103,6 +109,7 @@ def resumed(runs: Runs) -> Runs:
         (runs.run("elastic"), ZERO[3]),
         (runs.run("elastic upper", **UPPER), ZERO[3]),
         (runs.run("stopped muon", **MUON), CPU),
+        (runs.run("stopped wide", **WIDE), replace(CPU, micro_batch_tokens=16)),
         (runs.run("stopped sparse", recipes.few_points, **SHORT), CPU),
         (
             replace(runs.run("stopped seen", recipes.looking, **SEEN), base=runs.folder / "base"),

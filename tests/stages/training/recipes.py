@@ -41,6 +41,7 @@ SEEN: dict[str, object] = {
     "lengths": ({"length": 256, "share": 1.0, "sources": ("a",)},),
 }
 """Long enough for a prompt of the probe."""
+WIDE: dict[str, object] = {**SHORT, "precision": "bf16", "gradients": "fp32"}
 MUON: dict[str, object] = {**SHORT, "optimizer": "muon", "muon_lr": 0.02}
 
 
