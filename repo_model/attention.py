@@ -24,8 +24,31 @@ from .rope_settings import SLIDING, WHOLE
 from .rotary import rotate
 
 
+class WideProduct(torch.autograd.Function):
+    """`x_NC @ w_PC.T` of half-precision matrices, given in fp32 without a rounding between: CUDA's
+    matrix units sum in fp32 anyway. torch has the operator (2.8 on) and no gradient for it."""
+
+    @staticmethod
+    def forward(ctx: Any, x_NC: torch.Tensor, w_PC: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """The product in fp32."""
+        ctx.save_for_backward(x_NC, w_PC)
+        return torch.mm(x_NC, w_PC.t(), out_dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, grad_NP: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+        """As `F.linear`'s, in the inputs' dtype."""
+        x_NC, w_PC = ctx.saved_tensors
+        half_NP = grad_NP.to(x_NC.dtype)
+        return half_NP @ w_PC, half_NP.t() @ x_NC
+
+
+def _has_wide_product(x: torch.Tensor) -> bool:
+    half = x.dtype in (torch.bfloat16, torch.float16)
+    return half and x.is_cuda and torch.version.hip is None and hasattr(torch.ops.aten.mm, "dtype")
+
+
 class PositionMap(nn.Module):
-    """A bias-free linear of the position maps: products in its input's dtype, given in fp32.
+    """A bias-free linear of the position maps: products of its input's dtype, given in fp32.
 
     Called as a module, never by its weight, so that ZeRO-3, FSDP and adapters see the call. No
     subclass of `nn.Linear`: engines and quantisers replace those by their own, and positions that
@@ -45,7 +68,11 @@ class PositionMap(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`x @ weight.T`: computed in x's dtype, returned in fp32 (fp64 stays)."""
-        y = F.linear(x, self.weight.to(x.dtype))
+        weight = self.weight.to(x.dtype)
+        if _has_wide_product(x):
+            y_NP = WideProduct.apply(x.reshape(-1, x.shape[-1]), weight)
+            return y_NP.view(*x.shape[:-1], self.out_features)
+        y = F.linear(x, weight)
         return y.to(torch.promote_types(x.dtype, torch.float32))
 
     def extra_repr(self) -> str:
@@ -134,7 +161,8 @@ class RepoAttentionMixin(nn.Module):
         """`z = final_map(silu(gate_map(h)) * content_map(h))` as z_BTK, fp32 whatever the dtype.
 
         On CPU all three maps run in fp32. Elsewhere gate and content are half-precision matrix
-        products (fp32 costs 6 % of a step on an H200), the rest is fp32. fp64 stays fp64.
+        products (in fp32 they would cost 6 % of a step on an H200: calculated), on CUDA with an fp32
+        result; the rest is fp32. fp64 stays fp64.
         """
         device = hidden_BTC.device.type
         exact = torch.promote_types(hidden_BTC.dtype, torch.float32)
