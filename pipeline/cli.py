@@ -19,22 +19,28 @@ from pipeline.remote import commands as remote
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, UserError
 from stages.common.findings import stop
 
+GROUPS = {
+    "Run on this machine": ("run", "plan", "use", "serve", "doctor", "gc"),
+    "Look at results": ("report", "sample", "export"),
+    "Measure any model, without a run": ("evaluate", "samples", "score", "reproduce"),
+    "Run on a cluster": ("submit", "status", "logs", "cancel", "fetch"),
+}
+"""Every command, in the order of the help."""
 
-class _Whole(TyperGroup):
-    """Help that shows each command's line whole; plain help would cut it at the terminal's edge."""
+
+class _Grouped(TyperGroup):
+    """Help by group, each command's line whole; plain help would cut it at the terminal's edge."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        rows = [
-            (name, command.get_short_help_str(limit=500))
-            for name in self.list_commands(ctx)
-            if (command := self.get_command(ctx, name)) is not None
-        ]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, self.commands[name].get_short_help_str(limit=500)) for name in names]
+                )
 
 
 app = typer.Typer(
-    cls=_Whole,
+    cls=_Grouped,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: rich and its Markdown would double the time of `--help`

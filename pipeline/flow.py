@@ -18,7 +18,7 @@ from prefect.futures import wait
 from prefect.states import Completed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from pipeline import mirrored, page
+from pipeline import local, mirrored, page
 from pipeline.checkout import save_experiment
 from pipeline.cluster import shared_ray
 from pipeline.console import Console, mode_of
@@ -147,18 +147,19 @@ def repo_pipeline(
 
 def _run(ready: Ready) -> None:
     page.show_plan(ready.decisions)
-    for name, decision in ready.decisions.items():
-        emit(name, "planned", f"{decision.action}: {decision.reason}")
-    run_graph(ready)
+    logs = runs_root() / "logs" / datetime.now().strftime("%Y%m%d-%H%M%S")
+    with local.recorded(logs, _run_name()):
+        for name, decision in ready.decisions.items():
+            emit(name, "planned", f"{decision.action}: {decision.reason}")
+        run_graph(ready, logs)
     if ready.here.experiment:
         save_experiment(ready.here, ready.names)
     if "report" in ready.names:
         page.show_results(ready.here.root)
 
 
-def run_graph(ready: Ready) -> None:
+def run_graph(ready: Ready, logs: Path) -> None:
     """Submit every stage when its turn has come, and raise the first failure at the end."""
-    logs = runs_root() / "logs" / datetime.now().strftime("%Y%m%d-%H%M%S")
     shown = sum(decision.action != "fresh" for decision in ready.decisions.values())
     console = Console(mode_of(), shown)
     with shared_ray(wanted=shown > 0) as ray, console.live():

@@ -1,88 +1,108 @@
 """A plan with its estimate as a table for people, and the reasons behind its figures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pipeline.estimate.estimate import Estimate, Row
+from pipeline.estimate.grid import (
+    BYTES,
+    COUNTS,
+    EACH,
+    FLOPS,
+    Column,
+    Range,
+    aligned,
+    hours,
+    in_unit,
+)
 from pipeline.estimate.machines import NETWORK_BYTES_PER_S
 from stages.training.planned import Data
 
-_HEAD = ("stage", "does", "tokens", "steps", "FLOPs", "params", "GB/GPU", "hours", "cost", "disk")
-
-_HEAD_ON_CPU = tuple("GB/worker" if name == "GB/GPU" else name for name in _HEAD)
-
 
 def table(found: Estimate) -> str:
-    """Aligned columns, a line of totals, then machine, reasons and what does not fit."""
-    head = _HEAD if found.machine.gpus else _HEAD_ON_CPU
-    lines = _aligned([head, *(_cells(row) for row in found.rows), _totals(found)], names=2)
-    lines[1:-1] = [f"{line}  {row.why}" for line, row in zip(lines[1:-1], found.rows, strict=True)]
-    data = [*_data(found.data), ""] if found.data and found.data.there else []
-    return "\n".join([*(line.rstrip() for line in lines), "", *data, *_reasons(found)])
+    """Aligned columns, what would run in all, then machine, reasons and what does not fit.
 
-
-def _aligned(rows: Sequence[Sequence[str]], names: int) -> list[str]:
-    """Rows as lines; the first ``names`` columns begin at the left, the others end at the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < names else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-
-
-def _data(found: Data) -> Iterator[str]:
-    """A line for each source: its tokens, and by training what is taken, its share and the passes."""
-    head = ["source", "tokens there"]
-    for field in found.trainings:
-        head += [f"{field} takes", "share", "passes"]
-    rows = [head]
-    for name, there in found.there.items():
-        size = f"{'' if name in found.exact else '~'}{_count(there)}" if there else "?"
-        row = [name, size]
-        for parts in found.trainings.values():
-            part = parts.get(name)
-            if part is None:
-                row += ["", "", ""] if parts else ["?", "?", "?"]
-            else:
-                passes = "?" if part.passes is None else f"{part.passes:.2f}"
-                row += [_count(part.tokens), f"{part.share:.1%}", passes]
-        rows.append(row)
-    yield from (line.rstrip() for line in _aligned(rows, names=1))
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    cost = row.cost
-    return (
-        row.name,
-        row.action,
-        _count(cost.tokens),
-        f"{cost.steps:,}" if cost.steps else "",
-        f"{cost.flops:.3g}" if cost.flops else "",
-        _count(cost.parameters),
-        f"{cost.memory.total / 1e9:.3g}" if cost.memory else "",
-        _hours(row.hours),
-        "" if row.money is None else f"{row.money:,.2f}",
-        _bytes(cost.disk_bytes),
-    )
-
-
-def _totals(found: Estimate) -> tuple[str, ...]:
+    Seeds of a variant that take the same stand in one line, whose figures are those of each.
+    """
+    groups = list(_groups(found))
+    costs = [group[0].cost for group in groups]
     sums = found.totals()
-    hours = (sums["hours_low"], sums["hours"], sums["hours_high"])
-    return (
-        "total",
-        f"{sums['run']} run",
-        _count(sums["tokens"]),
-        f"{sums['steps']:,}",
-        f"{sums['flops']:.3g}",
-        "",
-        "",
-        _hours(hours),
-        "" if sums["cost"] is None else f"{sums['cost']:,.2f}",
-        _bytes(sums["disk_bytes"]),
+    memory = [cost.memory.total if cost.memory else None for cost in costs]
+    money = [group[0].money for group in groups]
+    device = "GPU" if found.machine.gpus else "worker"
+    starts = [_start(found, group) for group in groups]
+    whole = (sums["hours_low"], sums["hours"], sums["hours_high"])
+    columns = [
+        ("stage", [_name(group) for group in groups], "total"),
+        ("does", [_does(group) for group in groups], f"{sums['run']} run"),
+        hours("starts, {unit}", starts),
+        hours("takes, {unit}", [group[0].hours for group in groups], whole),
+        in_unit("tokens, {unit}", COUNTS, [cost.tokens for cost in costs]),
+        in_unit("steps", EACH, [cost.steps for cost in costs], sums["steps"], places=0),
+        in_unit("{unit}", FLOPS, [cost.flops for cost in costs], sums["flops"]),
+        in_unit("params, {unit}", COUNTS, [cost.parameters for cost in costs]),
+        in_unit(f"{{unit}}/{device}", BYTES, memory),
+        in_unit("cost", EACH, money, sums["cost"], places=2),
+        in_unit("disk, {unit}", BYTES, [cost.disk_bytes for cost in costs], sums["disk_bytes"]),
+        ("why", [group[0].why for group in groups], ""),
+    ]
+    lines = aligned([column for column in columns if any(column[1])], ("stage", "does", "why"))
+    data = [*_data(found.data), ""] if found.data and found.data.there else []
+    return "\n".join([*lines, "", *data, *_reasons(found)])
+
+
+def _groups(found: Estimate) -> Iterator[list[Row]]:
+    """Rows that differ in their seed alone, together."""
+    groups: dict[object, list[Row]] = {}
+    for row in found.rows:
+        variant, _, seed = row.name.rpartition("-")
+        stem = variant if "@" in variant and seed.isdecimal() else row.name
+        same = (stem, row.action, row.why, str(row.cost), row.hours, row.money)
+        groups.setdefault(same, []).append(row)
+    yield from groups.values()
+
+
+def _name(group: list[Row]) -> str:
+    """``train@repo-{42,43}``, as a shell expands it."""
+    if len(group) == 1:
+        return group[0].name
+    seeds = ",".join(row.name.rpartition("-")[2] for row in group)
+    return f"{group[0].name.rpartition('-')[0]}-{{{seeds}}}"
+
+
+def _does(group: list[Row]) -> str:
+    return group[0].action + (f" x {len(group)}" if len(group) > 1 else "")
+
+
+def _start(found: Estimate, group: list[Row]) -> Range | None:
+    """Hours from now until the first of them starts."""
+    times = [found.times[row.name][0] for row in group if row.name in found.times]
+    return (min(times),) * 3 if times else None
+
+
+def _data(found: Data) -> list[str]:
+    """A line for each source: its tokens, and by training what is taken, its share and the passes."""
+    exact = [f"{'' if name in found.exact else '~'}" for name in found.there]
+    places = 3 if any((size or 0) >= 1e9 for size in found.there.values()) else 1
+    head, sizes, _ = in_unit(
+        "tokens there, {unit}", COUNTS, list(found.there.values()), places=places
     )
+    there = [mark + size if size else "?" for mark, size in zip(exact, sizes, strict=True)]
+    columns: list[Column] = [("source", list(found.there), ""), (head, there, "")]
+    for field, by_source in found.trainings.items():
+        parts = [by_source.get(name) for name in found.there]
+        none = "" if by_source else "?"
+        tokens = [part.tokens if part else None for part in parts]
+        taken = in_unit(f"{field} takes, {{unit}}", COUNTS, tokens, places=places)
+        columns += [
+            (taken[0], [cell or none for cell in taken[1]], ""),
+            ("share", [f"{p.share:.1%}" if p else none for p in parts], ""),
+            ("passes", [_passes(p.passes) if p else none for p in parts], ""),
+        ]
+    return aligned(columns, ("source",))[:-1]
+
+
+def _passes(passes: float | None) -> str:
+    return "?" if passes is None else f"{passes:.2f}"
 
 
 def _reasons(found: Estimate) -> Iterator[str]:
@@ -153,19 +173,11 @@ def _unknown(found: Estimate) -> Iterator[str]:
 
 
 def _order(found: Estimate) -> Iterator[str]:
-    """What runs when, those that begin together in one step, and when there is something to see."""
-    steps: dict[float, list[str]] = {}
-    for name, (start, _) in found.times.items():
-        steps.setdefault(start, []).append(name)
-    if not steps:
-        return
-    yield "order: " + "; ".join(
-        f"at {_clock(start)} {', '.join(names)}" for start, names in sorted(steps.items())
-    )
-    end = max(end for _, end in found.times.values())
+    """When there is something to see."""
+    end = max((end for _, end in found.times.values()), default=0.0)
     if found.first_score:
-        name, hours = found.first_score
-        yield f"first score after {_clock(hours)} ({name}), all after {_clock(end)}"
+        name, first = found.first_score
+        yield f"first score after {_clock(first)} ({name}), all after {_clock(end)}"
 
 
 def _clock(hours: float) -> str:

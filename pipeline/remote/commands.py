@@ -88,10 +88,20 @@ def submit(
 
 
 def status(run: Run = None, address: Address = None, cluster: Cluster = None) -> None:
-    """Where a run stands; without one, also what else runs on the cluster."""
+    """Where a run stands; without one, the last run on this machine and all of the cluster's."""
+    from pipeline import local
     from pipeline.remote.submission import LABEL
+    from stages.common.runs import root
 
-    jobs, job = _job(run, address, cluster, must_be_known=False)
+    here = [] if run or address or cluster else local.lines(root())
+    for line in here:
+        print(line, flush=True)
+    try:
+        jobs, job = _job(run, address, cluster, must_be_known=False)
+    except UserError:
+        if here:
+            return  # nothing was sent from here
+        raise
     for info in jobs.list():
         if LABEL in info.metadata and (run is None or info.id == job):
             mark = "*" if info.id == job else " "

@@ -126,7 +126,9 @@ def known(run: str | None) -> Submission:
     if run is None:
         found = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime)
         if not found:
-            raise UserError("no run was submitted from here; name one: `repo-pipeline status`")
+            raise UserError(
+                "no run was submitted from here and none was started; name one: `repo-pipeline status`"
+            )
         return _read(found[-1])
     for name in (run, run.rpartition("-")[0]):
         if name and (folder / f"{name}.json").is_file():

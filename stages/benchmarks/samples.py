@@ -44,8 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--tokenizer", required=True, type=Path, help="folder of tokenizer.json")
     parser.add_argument("--out", required=True, type=Path, help="JSONL file to write, or folder")
     parser.add_argument("--num", type=int, help="samples (nvidia: 500, repo-paper: 100)")
-    parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--protocol", choices=official.PROTOCOLS, default="nvidia")
+    parser.add_argument("--seed", type=int, default=42, help="of the samples")
+    parser.add_argument(
+        "--protocol", choices=official.PROTOCOLS, default="nvidia", help="whose rules"
+    )
     parser.add_argument(
         "--exact", action="store_true", help="byte for byte NVIDIA's generators (vt, cwe, fwe)"
     )
@@ -90,9 +92,7 @@ def add_sources(parser: Parser) -> None:
         ("hotpotqa", "HotpotQA JSON for qa_2, or: download"),
     ):
         default = os.environ.get(f"REPO_{option.upper()}", "generated")
-        parser.add_argument(
-            f"--{option}", default=default, help=f"{meaning}; {_ADDRESS}; default: generated"
-        )
+        parser.add_argument(f"--{option}", default=default, help=f"{meaning}; {_ADDRESS}")
 
 
 def sources(options: Any) -> dict[str, str]:

@@ -50,12 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with the code that says how it ended."""
     parser = Parser(prog="repo-pipeline evaluate", description=__doc__)
     parser.add_argument("model", help="folder, or hub id, of a causal model")
-    parser.add_argument("--suite", choices=SUITES, default=ruler.SUITE)
+    parser.add_argument("--suite", choices=SUITES, default=ruler.SUITE, help="what is asked")
     parser.add_argument("--lengths", help="tokens, with commas; default: the trained length")
     parser.add_argument("--tasks", help="with commas; default: all of the suite")
     parser.add_argument("--num", type=int, help="samples a cell (nvidia: 500, repo-paper: 100)")
-    parser.add_argument("--protocol", choices=official.PROTOCOLS, default="nvidia")
-    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument(
+        "--protocol", choices=official.PROTOCOLS, default="nvidia", help="whose rules"
+    )
+    parser.add_argument("--seed", type=int, default=42, help="of the samples")
     parser.add_argument(
         "--data",
         help="folder of RULER's own files, LongBench, NLGraph, HybridQA; or a FILE.jsonl of token ids",

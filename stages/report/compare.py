@@ -7,14 +7,13 @@ Each folder is one in which ``repo-pipeline run`` ended (a checkout, or the work
 both were asked the same: by the rule of all comparisons (``stages.evaluate.significance``).
 """
 
-import argparse
-import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.common.errors import USER_MISTAKE, UserError
+from stages.common.command import Parser, ended
+from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, replacing
 from stages.evaluate import significance
 from stages.evaluate.significance import Cell, Comparison, Runs
@@ -153,7 +152,7 @@ def _told(name: str, folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="repo-pipeline report",
         description="Two finished runs on one page. (The report of one run is made by "
         "`repo-pipeline run report`.)",
@@ -162,16 +161,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--compare", nargs=2, type=Path, required=True, metavar=("A", "B"),
         help="folders in which a run has ended: checkouts, or worktrees of experiments",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, default=OUT, help=f"the page (default: {OUT})")
+    parser.add_argument("--out", type=Path, default=OUT, help="the page")
     options = parser.parse_args(arguments)
-    try:
+
+    def write() -> None:
         text = page(*options.compare)
         with replacing(options.out) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    except UserError as error:
-        print(f"repo-pipeline report: {error}", file=sys.stderr)
-        sys.exit(USER_MISTAKE)
-    print(f"report: {options.out}")
+        print(f"report: {options.out}")
+
+    ended(write)
 
 
 if __name__ == "__main__":

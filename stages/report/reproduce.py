@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument(
         "--row", choices=TABLE_1.rows, default="1B RePo", help="the paper's row to compare with"
     )
-    parser.add_argument("--length", type=int, default=LENGTH, help="tokens; the paper's: 4096")
+    parser.add_argument("--length", type=int, default=LENGTH, help="tokens")
     parser.add_argument("--num", type=int, default=PAPER_SAMPLES, help="samples a task")
     parser.add_argument(
         "--out", type=Path, default=Path("reproduced"), help="folder of the records"

@@ -6,16 +6,15 @@
 Needs the outs data/benchmarks and results (``dvc pull`` brings them).
 """
 
-import argparse
 import difflib
 import json
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stages.common import paths
-from stages.common.errors import USER_MISTAKE, UserError
+from stages.common.command import Parser, ended
+from stages.common.errors import UserError
 from stages.common.printable import printable
 
 ID = re.compile(r"(?P<task>.+)-(?P<length>\d+)-(?P<index>\d+)")
@@ -80,7 +79,7 @@ def shown(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="repo-pipeline sample",
         description="Show a benchmark sample whole, and what every model of the last run answered.",
     )
@@ -88,12 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--variant", help="answers of this variant alone")
     parser.add_argument("--tokens", action="store_true", help="token ids and ranges as well")
     options = parser.parse_args(arguments)
-    try:
+
+    def show() -> None:
         for line in shown(find(options.id), options.variant, options.tokens):
             print(printable(line))
-    except UserError as error:
-        print(f"repo-pipeline sample: {error}", file=sys.stderr)
-        sys.exit(USER_MISTAKE)
+
+    ended(show)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Exit codes and one-line errors of the command, as a process sees them."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.use import profiles
+from pipeline.work import COMMANDS
 
 
 def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +48,36 @@ def test_a_folder_without_a_project(tmp_path: Path) -> None:
     done = call(tmp_path, "plan")
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_every_command_stands_in_one_group_of_the_help() -> None:
+    from pipeline.cli import GROUPS, app
+
+    named = [name for names in GROUPS.values() for name in names]
+    there = [one.name or one.callback.__name__ for one in app.registered_commands if one.callback]
+    assert sorted(named) == sorted(there)
+
+
+def test_plan_and_the_modules_of_stages_have_one_look(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Choices and defaults are listed, and no line is wider than 80 columns."""
+    from pipeline.cli import app
+
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("plan", *COMMANDS):
+        if name in COMMANDS:
+            with pytest.raises(SystemExit) as end:
+                importlib.import_module(COMMANDS[name][0]).main(["--help"])
+            assert end.value.code == 0
+        else:
+            app([name, "--help"], prog_name="repo-pipeline", standalone_mode=False)
+        text = capsys.readouterr().out
+        assert text.startswith(f"Usage: repo-pipeline {name} [OPTIONS]")
+        assert "\nOptions:\n  --" in text
+        assert max(map(len, text.splitlines())) <= 80
+        if name == "evaluate":
+            assert "[one of: nvidia, repo-paper] [default: nvidia]" in " ".join(text.split())
 
 
 def test_the_version_names_the_commit(project_root: Path, tmp_path: Path) -> None:

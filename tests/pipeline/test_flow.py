@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import local
+
 pytestmark = pytest.mark.ray
 
 ENDS = """
@@ -29,15 +31,23 @@ prepare(Path.cwd())
 from pipeline.services import own_server
 with own_server(print):
     from prefect import flow
+    from pipeline import local
     from pipeline.checkout import Checkout
+    from pipeline.ended import StageFailed
     from pipeline.flow import run_graph
     from pipeline.graph import read_graph
     from pipeline.plan import plan
     from pipeline.ready import Ready
+    from stages.common import runs
     graph = read_graph(Path.cwd())
     names = graph.select([])
     ready = Ready(Checkout(Path.cwd()), graph, names, set(), plan(graph, names))
-    error = flow(run_graph)(ready, return_state=True).result(raise_on_failure=False)
+    logs = runs.root() / "logs" / "1"
+    try:
+        with local.recorded(logs, "asked"):
+            flow(run_graph)(ready, logs)
+    except StageFailed as failed:
+        error = failed
 json.dump([error.code, str(error)], open("error.json", "w"))
 """
 
@@ -66,6 +76,15 @@ def shown(project: Path, ray_session: str, tmp_path: Path) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def test_the_status_of_a_run_that_ended(shown: str, tmp_path: Path) -> None:
+    first, *rows, logs = local.lines(tmp_path / "runs")
+    assert first.startswith("on this machine: asked: failed after ")
+    assert first.endswith("said by a")
+    told = {row.split()[0]: row.split()[1] for row in rows}
+    assert told == {"one": "completed", "two@a": "failed", "two@b": "completed", "three": "stopped"}
+    assert logs == f"  logs: {tmp_path / 'runs/logs/1'}"
 
 
 def test_only_try_again_is_tried_again_and_only_dependants_wait(

@@ -7,6 +7,7 @@ import pytest
 from stages.common.files import read_jsonl, write_jsonl
 from stages.report.compare import main
 from stages.report.stage import run
+from tests.stages.command import done
 from tests.stages.report.fabricated_results import job, params, write_run
 from tests.stages.report.test_report_page import Page
 
@@ -31,7 +32,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_differences_are_those_of_the_records(runs, capsys, tmp_path):
     out = tmp_path / "both.html"
-    main(["--compare", str(runs / "a"), str(runs / "b"), "--out", str(out)])
+    done(main, ["--compare", str(runs / "a"), str(runs / "b"), "--out", str(out)])
     assert str(out) in capsys.readouterr().out
     page = Page(out.read_text())
     assert page.open == []
@@ -48,13 +49,16 @@ def test_other_samples_are_not_compared(runs, tmp_path, capsys):
     """The same numbers, other questions."""
     for file in (runs / "b/results").glob("*/samples/*.jsonl"):
         write_jsonl(file, [{**row, "outputs": ["other"]} for row in read_jsonl(file)])
-    main(["--compare", str(runs / "a"), str(runs / "b"), "--out", str(tmp_path / "both.html")])
+    done(
+        main, ["--compare", str(runs / "a"), str(runs / "b"), "--out", str(tmp_path / "both.html")]
+    )
     text = (tmp_path / "both.html").read_text()
     assert text.count("no sample that both were asked") == len(VARIANTS)
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "told"), [("a", "nowhere", "no report/figures.json"), ("a", None, "A B")]
+    ("a", "b", "told"),
+    [("a", "nowhere", "no report/figures.json"), ("a", None, "expected 2")],
 )
 def test_a_mistake_is_told(runs, capsys, a, b, told):
     with pytest.raises(SystemExit) as end:

@@ -3,6 +3,7 @@
 import pytest
 
 from stages.report.sample import main
+from tests.stages.command import done
 from tests.stages.report.fabricated_results import write_run
 
 
@@ -12,13 +13,13 @@ def run_here(folder):
 
 
 def test_a_sample_is_shown_whole_with_every_answer(run_here, capsys):
-    main(["niah_multikey_1-256-0007"])
+    done(main, ["niah_multikey_1-256-0007"])
     said = capsys.readouterr().out
     assert "wanted: 1007" in said
     assert said.count("straw ") == 150
     assert "What is the <b>number</b>? The number is" in said
     assert "rope-1: score" in said and "' 1007, said repo-1'" in said
-    main(["niah_multikey_1-256-0007", "--variant", "repo", "--tokens"])
+    done(main, ["niah_multikey_1-256-0007", "--variant", "repo", "--tokens"])
     said = capsys.readouterr().out
     assert "rope-1: score" not in said
     assert "needle, token ranges: [[4, 6]]" in said
