@@ -6,7 +6,7 @@ from typing import Any
 
 from stages.benchmarks.cutting import fitted
 from stages.common.encoder import Encoder
-from stages.common.errors import UserError
+from stages.common.errors import DoesNotFit
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,11 @@ def record(
     """The sample as it is stored, cut in the middle where it is too long (then ``truncated``)."""
     room = place.length - style.max_new_tokens - place.reserved
     if room < 2:
-        raise UserError(
+        raise DoesNotFit(
             f"benchmarks.lengths: {place.length} is too short for {place.task}: its answer alone "
-            f"takes {style.max_new_tokens} tokens; set benchmarks.{place.suite}.new_tokens lower"
+            f"takes {style.max_new_tokens} tokens; set benchmarks.{place.suite}.new_tokens lower",
+            place.task,
+            place.length,
         )
     prompt, ids, truncated = fitted(asked.prompt, room, encoder)
     kept = len(prompt) - len(asked.question) if prompt.endswith(asked.question) else 0

@@ -72,7 +72,7 @@ def rows() -> Iterator[Row]:
     yield Row(
         "all",
         "a length that a task does not fit gives prompts that are too long, or does not end",
-        "refused, the task's least length named",
+        "left out and named with its least length (`--strict`, and in a run's params: refused)",
         "no number where NVIDIA's would be of other lengths",
     )
     yield Row(

@@ -79,6 +79,8 @@ class Cell:
 
 def styled(cell: Cell, draft: Draft) -> Draft:
     """The draft as the cell's protocol joins it: the paper sets its answer prefix on a new line."""
+    if not cell.params.answer_prefix:
+        return replace(draft, prefix="")
     if cell.params.protocol == "repo-paper":
         return replace(draft, prefix="\n" + draft.prefix.removeprefix(" "))
     return draft

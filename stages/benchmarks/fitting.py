@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache
 
 from stages.benchmarks.draft import Cell, Draft, Task, styled
-from stages.common.errors import UserError
+from stages.common.errors import DoesNotFit
 
 _DRAWS = 6
 """Samples of a size that are measured: one alone may be short or long by luck."""
@@ -57,9 +57,11 @@ def fit(task: Task, cell: Cell) -> int:
             raise too_short(cell, shortest + cell.budget)
         return least  # some samples fit: those are drawn until they do
     if safe == most:
-        raise UserError(
+        raise DoesNotFit(
             f"benchmarks.lengths: {cell.length} is too long for {cell.task}: its source has only "
-            f"{most} words; give a longer text (ruler.prose) or more words (ruler.word_tokens)"
+            f"{most} words; give a longer text (ruler.prose) or more words (ruler.word_tokens)",
+            cell.task,
+            cell.length,
         )
     hopeful = largest(lambda units: min(measure(units)), cell.room, safe, most)
     return hopeful if hopeful and hopeful - task.step(cell) >= safe else safe
@@ -82,9 +84,11 @@ def fitted(task: Task, cell: Cell, units: int, index: int) -> Draft:
     raise too_short(cell, shortest + cell.budget)
 
 
-def too_short(cell: Cell, minimum: int) -> UserError:
+def too_short(cell: Cell, minimum: int) -> DoesNotFit:
     """The refusal of a length."""
-    return UserError(
+    return DoesNotFit(
         f"benchmarks.lengths: {cell.length} is too short for {cell.task}: its shortest prompt and "
-        f"its {cell.budget} new tokens need about {minimum}; take a longer length"
+        f"its {cell.budget} new tokens need about {minimum}; take a longer length",
+        cell.task,
+        cell.length,
     )

@@ -45,7 +45,7 @@ class Prose:
         """``source`` is what ``corpora`` knows: plain text, or JSON with a key ``text``."""
         self._words = words
         self.file = corpora.local("prose", source)
-        self._text = _read(self.file) if self.file else None
+        self._text = read(self.file).split() if self.file else None
         content = "\n".join(_FRAMES) if self._text is None else " ".join(self._text)
         self.sha256 = hashlib.sha256(content.encode()).hexdigest()
 
@@ -57,12 +57,13 @@ class Prose:
     def sentences(self, count: int, rng: Random) -> list[str]:
         """The sentences of ``count`` words: the file's first ones, or words drawn from ``rng``."""
         if self._text is None:
-            text = list(islice(self._generated(rng), count))
+            text = list(islice(self.generated(rng), count))
         else:
             text = self._text[:count]
-        return _SENTENCE_END.split(" ".join(text))
+        return split_sentences(" ".join(text))
 
-    def _generated(self, rng: Random) -> Iterator[str]:
+    def generated(self, rng: Random) -> Iterator[str]:
+        """Words of a text without end."""
         while True:
             frame = rng.choice(_FRAMES)
             while "{" in frame:
@@ -71,7 +72,13 @@ class Prose:
             yield from frame.split(" ")
 
 
-def _read(file: Path) -> list[str]:
+def split_sentences(text: str) -> list[str]:
+    """The sentences of a text, by a rule that needs no download."""
+    return _SENTENCE_END.split(text)
+
+
+def read(file: Path) -> str:
+    """The text of a file; ``UserError`` where there is none."""
     field = f"benchmarks.ruler.prose is {str(file)!r}"
     if not file.is_file():
         raise UserError(f"{field}: no such file")
@@ -87,7 +94,6 @@ def _read(file: Path) -> list[str]:
         if not isinstance(content, str):
             raise UserError(f"{field}: not JSON with a text under the key 'text'")
         text = content
-    words = text.split()
-    if not words:
+    if not text.split():
         raise UserError(f"{field}: no words in it")
-    return words
+    return text

@@ -13,7 +13,7 @@ from typing import Any
 from stages.benchmarks.cutting import fitted
 from stages.benchmarks.params import LongBenchParams
 from stages.common.encoder import Encoder
-from stages.common.errors import UserError
+from stages.common.errors import DoesNotFit, UserError
 from stages.common.files import read_json
 from stages.common.jsonl import objects, text, texts
 
@@ -153,9 +153,11 @@ def samples(
     style = source.format(task)
     room = length - style.max_new_tokens - reserved
     if room < 2:
-        raise UserError(
+        raise DoesNotFit(
             f"benchmarks.lengths: {length} is too short for {task}: its answer alone takes "
-            f"{style.max_new_tokens} tokens"
+            f"{style.max_new_tokens} tokens",
+            task,
+            length,
         )
     if source.max_length is not None and source.max_length > room:
         raise UserError(

@@ -11,7 +11,7 @@ from stages.benchmarks.templates import NEEDLE, NIAH, NIAH_SINGULAR, NOISE
 from stages.benchmarks.words import distinct, identifier, number
 
 Kind = Literal["words", "numbers", "uuids"]
-_DEPTHS = tuple(round(100 * i / 39) for i in range(40))
+DEPTHS = tuple(round(100 * i / 39) for i in range(40))
 """Places of needles in prose, percent of its sentences."""
 
 
@@ -63,7 +63,7 @@ class Niah:
             for old, new in NIAH_SINGULAR:
                 prompt, prefix = prompt.replace(old, new), prefix.replace(old, new)
         head, tail = prompt.split("{context}")
-        fields = {"type_needle_v": thing, "query": _query(asked)}
+        fields = {"type_needle_v": thing, "query": asked_for(asked)}
         return Draft(
             head=head.format(**fields),
             context=context,
@@ -81,7 +81,8 @@ def _draw(kind: Kind, cell: Cell, rng: Random) -> str:
     return identifier(rng) if kind == "uuids" else cell.words.key(rng)
 
 
-def _query(keys: Sequence[str]) -> str:
+def asked_for(keys: Sequence[str]) -> str:
+    """Keys as the question names them."""
     return ", ".join(keys[:-1]) + ", and " + keys[-1] if len(keys) > 1 else keys[0]
 
 
@@ -94,7 +95,7 @@ def _among_lines(needles: Sequence[str], haystack: Sequence[str], rng: Random) -
 
 
 def _among_sentences(needles: Sequence[str], sentences: Sequence[str], rng: Random) -> str:
-    depths = rng.sample(_DEPTHS, len(needles))
+    depths = rng.sample(DEPTHS, len(needles))
     places = [0, *sorted(len(sentences) * depth // 100 for depth in depths)]
     parts: list[str] = []
     for start, end, needle in zip(places, places[1:], needles, strict=False):

@@ -39,6 +39,7 @@ def ruler(
     tasks: Sequence[str],
     samples: int | None = None,
     new_tokens: int | None = None,
+    answer_prefix: bool = True,
     **sources: str | None,
 ) -> RulerParams:
     """A protocol's settings for ``tasks``; ``new_tokens`` is another budget.
@@ -49,6 +50,7 @@ def ruler(
         {
             **_RULER,
             **sources,
+            "answer_prefix": answer_prefix,
             "protocol": protocol,
             "tasks": list(tasks),
             "samples": samples or SAMPLES[protocol],

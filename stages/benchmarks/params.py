@@ -128,6 +128,8 @@ class RulerParams(Section):
     """
     data: str | None = new(None)
     """Folder of RULER's own files, which are read as they are; none: samples are built here."""
+    answer_prefix: bool = new(True)
+    """Whether the prompt ends with the words that begin the answer; reasoning models do without."""
     steps: Steps
     vt: TrackingParams
     cwe: WordsParams

@@ -13,7 +13,7 @@ from stages.benchmarks.documents import Documents, Question, load
 from stages.benchmarks.draft import Cell, Draft, styled
 from stages.benchmarks.fitting import too_short
 from stages.benchmarks.templates import DOCUMENT, QUESTIONS
-from stages.common.errors import UserError
+from stages.common.errors import DoesNotFit, UserError
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,11 @@ def _fitted(
             break
         chosen.append(index)
     else:
-        raise UserError(
+        raise DoesNotFit(
             f"benchmarks.lengths: {cell.length} is too long for {cell.task}: {found.name} has only "
-            f"{len(found.texts)} documents; give a larger file (ruler.{found.name})"
+            f"{len(found.texts)} documents; give a larger file (ruler.{found.name})",
+            cell.task,
+            cell.length,
         )
     while len(chosen) > len(question.gold):
         draft = _draft(cell, found, question, chosen, rng)

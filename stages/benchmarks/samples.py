@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         "--protocol", choices=official.PROTOCOLS, default="nvidia", help="whose rules"
     )
     parser.add_argument(
-        "--exact", action="store_true", help="byte for byte NVIDIA's generators (vt, cwe, fwe)"
+        "--exact", action="store_true", help="byte for byte as NVIDIA's generators write"
     )
     parser.add_argument("--full", action="store_true", help="token ids, depth and metric as well")
     add_sources(parser)
@@ -140,8 +140,14 @@ def _write_exact(options: Any, files: Mapping[str, Path], encoder: Encoder) -> N
     words, count = Words(encoder.count, None), options.num or official.SAMPLES["nvidia"]
     for task, file in files.items():
         budget = official.ruler("nvidia", [task]).new_tokens[task]  # type: ignore[index]
-        calls = exact.Calls(task, options.length, budget, count, options.seed, encoder, words)
-        with replacing(file) as temporary, temporary.open("w", encoding="utf-8") as out:
+        calls = exact.Calls(
+            task, options.length, budget, count, options.seed, encoder, words, sources(options)
+        )
+        with (
+            options_named(),
+            replacing(file) as temporary,
+            temporary.open("w", encoding="utf-8") as out,
+        ):
             out.writelines(json.dumps(row) + "\n" for row in exact.rows(calls))
         print(f"{file}: {count} samples of {task}, as NVIDIA/RULER writes them")
 

@@ -31,6 +31,7 @@ from stages.common.progress import Progress
 from stages.common.ray_session import session
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
+from stages.common.variables import flag
 
 _IN_PROCESS_TOKENS = 5_000_000
 """Up to here one process is done (about 0.7 M tokens/s) before Ray's workers have imported."""
@@ -173,7 +174,8 @@ def build(orders: Sequence[Order], tokenizer: Path, done: Callable[[float], None
     """
     missing = [(order, part) for order in orders for part in order.missing]
     built = sum(len(order.wanted) for order in orders) - len(missing)
-    if len(missing) == 1 or sum(order.tokens() for order in orders) <= _IN_PROCESS_TOKENS:
+    little = sum(order.tokens() for order in orders) <= _IN_PROCESS_TOKENS
+    if len(missing) == 1 or little or not flag("REPO_EVAL_RAY", True):
         for count, (order, part) in enumerate(missing, start=built + 1):
             _write_part(order.params, tokenizer, part, order.folder)
             done(count)

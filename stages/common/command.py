@@ -11,7 +11,15 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, TryAgain, UserError
+from stages.common.errors import (
+    DONE,
+    FAILED,
+    TRY_AGAIN,
+    USER_MISTAKE,
+    TryAgain,
+    UserError,
+    one_line,
+)
 
 WIDTH, LEFT = 80, 24
 """Columns of the help at most, and of its names."""
@@ -84,7 +92,7 @@ def _code(work: Callable[[], None]) -> int:
     try:
         work()
     except UserError as error:
-        return _say(USER_MISTAKE, str(error))
+        return _say(USER_MISTAKE, one_line(str(error)))
     except (TryAgain, KeyboardInterrupt) as error:
         return _say(TRY_AGAIN, str(error) or "interrupted; run again to go on from here")
     except BrokenPipeError:

@@ -16,7 +16,15 @@ from typing import NoReturn
 
 from stages.checks import findings
 from stages.common import guard
-from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, TryAgain, UserError
+from stages.common.errors import (
+    DONE,
+    FAILED,
+    TRY_AGAIN,
+    USER_MISTAKE,
+    TryAgain,
+    UserError,
+    one_line,
+)
 from stages.common.findings import stop
 from stages.common.seen import Seen, this_machine
 from stages.common.stage import Job, Stage
@@ -57,7 +65,7 @@ def attempt(stage: Stage, variant: str | None = None, seed: int | None = None) -
             print(f"{stage.name}: warning: {warning.line}", file=sys.stderr, flush=True)
         stage.run(job_of(stage, params, variant, seed))
     except UserError as error:
-        return Status(USER_MISTAKE, str(error))
+        return Status(USER_MISTAKE, one_line(str(error)))
     except (TryAgain, KeyboardInterrupt) as error:
         return Status(TRY_AGAIN, str(error) or "interrupted; run again to go on from here")
     except OSError as error:

@@ -1,13 +1,14 @@
 """Documents of the user's own files or of a hub dataset, each with the place to go on from."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from stages.common import paths
-from stages.common.errors import UserError
+from stages.common.errors import UserError, one_line
 from stages.corpus.params import CorpusParams
 from stages.corpus.reading.found import DataFile, data_files
 from stages.corpus.reading.rows import rows
@@ -79,7 +80,7 @@ def listing(params: CorpusParams) -> str:
         one = reading(params, name)
         for file in _files(one) if one.kind == "local" and name not in params.generated else ():
             found = file.path.stat()
-            digest.update(f"{file.path} {found.st_size} {found.st_mtime_ns}\n".encode())
+            digest.update(os.fsencode(f"{file.path} {found.st_size} {found.st_mtime_ns}\n"))
     return digest.hexdigest()[:16]
 
 
@@ -118,7 +119,7 @@ def _bad(params: Reading, path: Path, place: str, problem: str) -> str:
         )
     root = Path(params.path or "")
     name = path.relative_to(root) if path != root else Path(path.name)
-    return f"{name.as_posix()} {place}: {problem}"
+    return one_line(f"{name.as_posix()} {place}: {problem}")
 
 
 def _hub(params: Reading, cursor: Cursor) -> Iterator[Taken]:

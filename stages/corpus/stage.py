@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from stages.common import paths
-from stages.common.errors import UserError
+from stages.common.errors import TryAgain, UserError
 from stages.common.files import link, read_json, replacing, sha256, write_json
 from stages.common.outs import building
 from stages.common.progress import Progress
@@ -33,6 +33,7 @@ SHARD_BYTES = 64 << 20
 SPLIT_BLOCK = 100_000
 """Documents whose splits come from one generator of random numbers."""
 SPLITS = ("train", "validation")
+_LISTING = "listing.json"
 
 
 def run(job: Job) -> None:
@@ -43,6 +44,10 @@ def run(job: Job) -> None:
         ready.fetch_listed(params)
         for source in _sources(params):
             collect(params, source, folder)
+        if external.listing(params) != read_json(folder / _LISTING):
+            raise TryAgain(
+                "corpus: files changed while they were read; run again to read them anew"
+            )
         plans = ready.plans(params, runs_root())
         out.mkdir()
         read = {f"{ready.FOLDER}/{source}.json": plan for source, plan in plans.items()}
@@ -100,7 +105,7 @@ def _first_skipped(counts: list[dict[str, Any]]) -> str:
 
 def _forget_other_files(params: CorpusParams, folder: Path) -> None:
     """Begin anew where the user's files are not those that the shards were read from."""
-    listing, known = external.listing(params), folder / "listing.json"
+    listing, known = external.listing(params), folder / _LISTING
     if known.is_file() and read_json(known) != listing:
         for file in (*folder.glob("*.done.json"), *folder.rglob("*.jsonl")):
             file.unlink()

@@ -34,7 +34,7 @@ from stages.evaluate import (
     table,
     vllm_engine,
 )
-from stages.evaluate.chosen import chosen, lengths_of_data
+from stages.evaluate.chosen import chosen, lengths_of_data, samples_that_fit
 from stages.evaluate.extras import require
 from stages.evaluate.hub import model_folder, tokenizer_folder
 from stages.evaluate.models import extension, identified, settings, trained_window, window
@@ -78,6 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         default="none",
         help="none; auto: the tokenizer's chat template; or a file (Jinja, or with {task_template})",
     )
+    parser.add_argument(
+        "--no-prefix", action="store_true", help="RULER's prompts without their answer prefix"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse a task that does not fit a length"
+    )
     parser.add_argument("--full", action="store_true", help="write on after all answers are found")
     parser.add_argument(
         "--engine",
@@ -103,6 +109,8 @@ def _evaluate(options: Any) -> None:
         raise UserError(f"--num is {options.num}: give a whole number from 1 up")
     if options.new_tokens is not None and options.new_tokens < 1:
         raise UserError(f"--new-tokens is {options.new_tokens}: give a whole number from 1 up")
+    if options.no_prefix and options.suite != ruler.SUITE:
+        raise UserError("--no-prefix is for --suite ruler; the others have no answer prefix")
     if given.wanted(options):
         given.evaluate(options)
         return
@@ -131,7 +139,7 @@ def _evaluate(options: Any) -> None:
     eos_ids = ends.of_folder(folder, encoder.eos_id())
     against = None if options.against is None else measured.read(options.against)
     with options_named():
-        found = kept.samples(chosen(options, lengths), tokenizer)
+        found, left_out = samples_that_fit(chosen(options, lengths), tokenizer, options.strict)
     root = kept.root()
     how = Cutting(root, eos_ids, pool.batch_tokens(), not options.full, options.engine)
     if remote is not None:  # a sample a request; the server ends the answers
@@ -160,6 +168,8 @@ def _evaluate(options: Any) -> None:
             "eos_ids": list(how.eos_ids),
             **({} if options.new_tokens is None else {"new_tokens": options.new_tokens}),
             **({} if options.max_length is None else {"max_length": options.max_length}),
+            **({"answer_prefix": False} if options.no_prefix else {}),
+            **({"left_out": left_out} if left_out else {}),
             "trained": _trained(config),
             "corpora": made.corpora(
                 [(root / one.file).parents[1] / "manifest.json" for one in found]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import hybridqa, longbench, nlgraph, official, ruler, ruler_files
+from stages.benchmarks import hybridqa, kept, longbench, nlgraph, official, ruler, ruler_files
 from stages.benchmarks.params import (
     NLGRAPH_TASKS,
     BenchmarksParams,
@@ -13,7 +13,7 @@ from stages.benchmarks.params import (
     NLGraphParams,
 )
 from stages.benchmarks.samples import known_task, sources
-from stages.common.errors import UserError
+from stages.common.errors import DoesNotFit, UserError
 
 _FOLDERS = {
     longbench.SUITE: "LongBench's <task>.jsonl files",
@@ -31,6 +31,32 @@ def chosen(options: Any, lengths: Sequence[int]) -> list[BenchmarksParams]:
         for task in dict.fromkeys(name.strip() for name in names)
         for length in lengths
     ]
+
+
+def samples_that_fit(
+    cells: Sequence[BenchmarksParams], tokenizer: Path, strict: bool
+) -> tuple[list[kept.Kept], list[str]]:
+    """The samples of the tasks that fit their lengths, and why the others are left out.
+
+    ``strict`` refuses instead, as is done where nothing is left.
+    """
+    left_out: list[str] = []
+    while True:
+        try:
+            return kept.samples(cells, tokenizer), left_out
+        except DoesNotFit as error:
+            cells = [cell for cell in cells if not _is_of(cell, error)]
+            if strict or not cells:
+                raise
+            left_out.append(str(error).removeprefix("benchmarks.lengths: "))
+
+
+def _is_of(cell: BenchmarksParams, error: DoesNotFit) -> bool:
+    """Whether it is this cell that does not fit; NLGraph's speak of a task's level."""
+    tasks = [*cell.ruler.tasks, *cell.longbench.tasks]
+    tasks += nlgraph.cells(cell.nlgraph) if cell.nlgraph else []
+    tasks += [hybridqa.TASK] if cell.hybridqa else []
+    return cell.lengths == (error.length,) and error.task in tasks
 
 
 def _cell(options: Any, task: str, length: int) -> BenchmarksParams:
@@ -55,6 +81,7 @@ def _cell(options: Any, task: str, length: int) -> BenchmarksParams:
             [task] if suite == ruler.SUITE else [],
             options.num,
             options.new_tokens,
+            not options.no_prefix,
             data=options.data if suite == ruler.SUITE else None,
             **sources(options),
         ),

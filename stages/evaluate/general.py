@@ -33,7 +33,10 @@ TASKS = {
 """lm_eval's tasks and the figure of each that is shown: metric and filter."""
 _NEW_TOKENS = {"coqa": 256, "drop": 256, "mmlu_pro": 2048, "triviaqa": 256}
 """lm_eval's budgets; it asserts that the window is wider."""
-_NOT_HERE = ("lengths", "data", "against", "yarn", "full", "new_tokens", "template", "protocol")
+_NOT_HERE = (
+    *("lengths", "data", "against", "yarn", "full", "new_tokens", "template", "protocol"),
+    *("no_prefix", "strict"),
+)
 """Options that lm_eval's tasks leave no room for."""
 _UNGIVEN = (None, False, "none", "nvidia")
 

@@ -17,7 +17,10 @@ from stages.evaluate.hub import model_folder
 from stages.evaluate.models import identified
 
 LOSS, ANSWERS = "held_out", "probe"
-_NOT_HERE = ("lengths", "tasks", "num", "against", "yarn", "full", "new_tokens", "max_length")
+_NOT_HERE = (
+    *("lengths", "tasks", "num", "against", "yarn", "full", "new_tokens", "max_length"),
+    *("no_prefix", "strict"),
+)
 
 
 def wanted(options: Any) -> bool:

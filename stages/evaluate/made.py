@@ -85,14 +85,15 @@ def versions() -> dict[str, str]:
 
 def title(metrics: Mapping[str, Any]) -> str:
     """``ruler (nvidia)`` of the official texts alone; otherwise what the text is."""
+    bare = "" if metrics.get("answer_prefix", True) else ", without answer prefix"
     for kind, said in ((made_of.GENERATED, "generated text"), (made_of.OWN, "text of your own")):
         others = [task for task in metrics["corpora"][kind] if task in metrics["cells"]]
         if others:
             return (
                 f"RULER rules ({metrics['protocol']}), {said} in {len(others)} of "
-                f"{len(metrics['cells'])} tasks"
+                f"{len(metrics['cells'])} tasks{bare}"
             )
-    text = f"{metrics['suite']} ({metrics['protocol']})"
+    text = f"{metrics['suite']} ({metrics['protocol']}){bare}"
     return f"{text}, samples read from files" if "ruler" in metrics["corpora"] else text
 
 
@@ -100,6 +101,7 @@ def is_official(metrics: Mapping[str, Any]) -> bool:
     """Whether an effective length may be told: RULER's own rules and no other text."""
     others = metrics["corpora"]
     plain = metrics.get("suite") == ruler.SUITE and metrics.get("protocol") == "nvidia"
+    plain = plain and metrics.get("answer_prefix", True)
     return plain and not others[made_of.GENERATED] and not others[made_of.OWN]
 
 

@@ -41,7 +41,8 @@ def finish(
     place = next((kind for kind in kinds if not _missing(kind, shards)), None)
     if place is None:
         place = folder / kind()
-        _compute(_missing(place, shards), place, worker, arguments)
+        compute = _compute if flag("REPO_EVAL_RAY", True) else _compute_here
+        compute(_missing(place, shards), place, worker, arguments)
     return {shard: read_json(_file(place, shard)) for shard in shards}
 
 
@@ -58,7 +59,7 @@ def kind() -> str:
 
 def _gpus() -> float:
     """GPUs of the Ray that is joined, or of this machine."""
-    if not os.environ.get("RAY_ADDRESS"):
+    if not os.environ.get("RAY_ADDRESS") or not flag("REPO_EVAL_RAY", True):
         return len(list(_LOCAL_GPUS.glob("*")))
     with session():
         import ray  # after `session`: Ray reads its environment when it is imported
@@ -162,6 +163,18 @@ def _compute(
         finally:
             for actor in crew:
                 ray.kill(actor)
+
+
+def _compute_here(
+    missing: Sequence[Shard], folder: Path, worker: type[Any], arguments: Sequence[Any]
+) -> None:
+    """One after the other in this process, on its first GPU where it has some."""
+    progress = Progress("evaluate", sum(len(shard.rows) for shard in missing), "rows")
+    maker, done = worker(*arguments), 0
+    for shard in missing:
+        write_json(_file(folder, shard), maker.run(shard))
+        done += len(shard.rows)
+        progress.update(done)
 
 
 def _use_gpu(gpus: Callable[[], float]) -> bool:

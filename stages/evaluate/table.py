@@ -31,6 +31,7 @@ def lines(outcome: Measured, against: Measured | None = None) -> Iterator[str]:
     yield from _over_lengths(outcome, lengths)
     yield from _buckets(outcome)
     yield from _odd(outcome)
+    yield from (f"left out: {line}" for line in metrics.get("left_out", []))
     if against is not None:
         yield from _compared(outcome, against)
 

@@ -17,7 +17,7 @@ from stages.common.ray_session import session
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
 from stages.common.token_files import home
-from stages.tokenize import ready
+from stages.tokenize import again, ready
 from stages.tokenize.encode import encode_file
 from stages.tokenize.version import VERSION
 
@@ -33,8 +33,13 @@ def run(job: Job) -> None:
     for source, plan in plans.items():
         ready.check_tokenizer(source, plan, paths.TOKENIZER)
     with workspace(job, [paths.CORPUS, paths.TOKENIZER]) as folder:
+        keys = _keys(files, tokenizer, job)
+        for file, key in keys.items():
+            again.bring(key, folder / file.with_suffix(""), paths.TOKENS / file.parent)
         tasks = [*_of_text(files, folder, tokenizer, job), *_of_ready(plans, folder, tokenizer)]
         entries = _all(tasks, len(files))
+        for file, key in keys.items():
+            again.remember(key, entries[str(file)])
         with building(paths.TOKENS) as out:
             shards = []
             for file in files:
@@ -70,6 +75,12 @@ def run(job: Job) -> None:
     print(f"tokenize: {sum(shard['tokens'] for shard in shards):,} tokens", flush=True)
     if found := sum(shard["control_strings"] for shard in shards):
         print(f"tokenize: {found:,} strings of control tokens were kept as text", flush=True)
+
+
+def _keys(files: list[Path], tokenizer: dict[str, Any], job: Job) -> dict[Path, str]:
+    """What decides the shards of each file."""
+    given = (fingerprint(paths.TOKENIZER), tokenizer["eos_id"], job.params.tokenize.shard_tokens)
+    return {file: again.key(paths.CORPUS / file, *given) for file in files}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from stages.common.errors import UserError
 from stages.corpus.reading.rows import first_has_text
@@ -58,13 +59,18 @@ def data_files(path: Path, field: str, key: str = "corpus") -> list[DataFile]:
     data, a second name of the same file. ``key``: the section that names ``path``. Raises
     ``UserError`` where no file is left, or two kinds.
     """
-    if not path.exists():
+    if not _exists(path):
         raise UserError(f"{key}.path is {str(path)!r}: no such file or folder")
     if path.is_file():
         kind = kind_of(path)
         if kind is None:
             raise UserError(f"{key}.path is {str(path)!r}: not a file of documents; {ACCEPTED}")
         return [DataFile(path, kind)]
+    if (path / "blobs").is_dir() and len(several := sorted(path.glob("snapshots/*/"))) > 1:
+        raise UserError(
+            f"{key}.path is {str(path)!r}, a hub's cache with {len(several)} revisions; name the "
+            f"folder of one, such as {several[-1]}"
+        )
     files = walk(path, lambda file: is_data(file) or packed_otherwise(file))
     found = [DataFile(file, kind) for file in files if (kind := kind_of(file))]
     kinds = {file.kind for file in found}
@@ -94,11 +100,23 @@ def is_data(path: Path) -> bool:
     return kind_of(path) is not None
 
 
+def _unreadable(error: OSError) -> NoReturn:
+    """A folder that cannot be listed: ``os.walk`` would leave it out unsaid."""
+    raise UserError(f"{error.filename}: {error.strerror}; make it readable, or move it away")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError as error:
+        _unreadable(error)
+
+
 def walk(root: Path, wanted: Callable[[Path], bool]) -> list[Path]:
     """Wanted files below ``root`` that are nobody's leftovers, each once; links are followed."""
     entered: set[Path] = set()
     names: dict[Path, Path] = {}  # the file itself -> the name it is read by
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=_unreadable, followlinks=True):
         here = Path(folder)
         if here.resolve() in entered:
             folders.clear()
@@ -115,9 +133,10 @@ def walk(root: Path, wanted: Callable[[Path], bool]) -> list[Path]:
                 continue
             if not wanted(file):  # also a blob of a hub's cache: its link's name has the kind
                 continue
-            if file.exists() and not file.is_file():
+            there = _exists(file)
+            if there and not file.is_file():
                 continue  # a pipe or a socket: reading it would wait for ever
-            if not file.exists():
+            if not there:
                 raise UserError(f"{file}: a link to a file that is not there; fetch it again")
             known = names.get(file.resolve())
             if known is None or (known.is_symlink() and not file.is_symlink()):

@@ -68,6 +68,8 @@ def _packing(head: bytes, file: Path) -> str | None:
 def _named(file: Path) -> Iterator[None]:
     try:
         yield
+    except PermissionError as error:
+        raise UserError(f"{file}: {error.strerror}; make it readable") from None
     except (OSError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         if "too much memory" in reason:

@@ -6,7 +6,8 @@ import io
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from stages.common.errors import UserError
+from stages.common.errors import UserError, one_line
+from stages.corpus import external
 from stages.corpus.external import documents
 from stages.corpus.params import CorpusParams
 
@@ -154,6 +156,9 @@ def test_what_a_folder_holds_besides(tmp_path: Path) -> None:
     (snapshot / ".ipynb_checkpoints").mkdir()
     (snapshot / ".ipynb_checkpoints" / "x.jsonl").write_bytes(lines())
     assert read(data) == TEXTS
+    (data / "snapshots" / "newer").mkdir()
+    with pytest.raises(UserError, match="a hub's cache with 2 revisions; name the folder of one"):
+        read(data)
 
 
 GOOD = b'{"text": "good"}\n'
@@ -257,6 +262,75 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines())
     os.mkfifo(tmp_path / "b.jsonl")
     assert read(tmp_path) == TEXTS
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400])
+def test_a_folder_that_cannot_be_read_is_not_left_out_unsaid(mode: int, tmp_path: Path) -> None:
+    """Root reads all, so the reading is done by another user."""
+    (tmp_path / "a.jsonl").write_bytes(lines())
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "b.jsonl").write_bytes(lines())
+    (tmp_path / "more").chmod(mode)
+    try:
+        with (
+            as_nobody(tmp_path),
+            pytest.raises(UserError, match=r"more.*: Permission denied; make"),
+        ):
+            read(tmp_path)
+    finally:
+        (tmp_path / "more").chmod(0o700)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines())
+    (tmp_path / "a.jsonl").chmod(0)
+    with (
+        as_nobody(tmp_path),
+        pytest.raises(UserError, match=r"a\.jsonl: Permission denied; make it readable"),
+    ):
+        read(tmp_path)
+
+
+@contextmanager
+def as_nobody(folder: Path) -> Iterator[None]:
+    """Another user than root, who owns the folder and can reach it."""
+    if os.geteuid() != 0:
+        yield
+        return
+    opened = [path for path in folder.parents if not path.stat().st_mode & 0o001]
+    modes = [path.stat().st_mode for path in opened]
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, 65534, 65534)
+    for path, mode in zip(opened, modes, strict=True):
+        path.chmod(mode | 0o001)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        for path, mode in zip(opened, modes, strict=True):
+            path.chmod(mode)
+
+
+@pytest.mark.parametrize("name", [b"two\nlines.jsonl", b"caf\xe9.jsonl", b"esc\x1b[1m.jsonl"])
+def test_names_of_any_bytes(name: bytes, tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(name)
+    file.write_bytes(GOOD + b'{"text": 1}\n')
+    assert external.listing(params(tmp_path))
+    rows = list(documents(params(tmp_path, on_bad_row="skip")))
+    assert rows[0].text == "good"
+    assert rows[1].problem.isprintable() and rows[1].problem.encode()
+    with pytest.raises(UserError) as error:
+        read(tmp_path)
+    assert one_line(str(error.value)).isprintable()
+
+
+@pytest.mark.parametrize("behind", [b"\x00" * 512, b"\x00", b"trailing garbage"])
+def test_what_stands_behind_a_gzip_member(behind: bytes, tmp_path: Path) -> None:
+    """Padding of tapes and garbage: one line, never fewer documents unsaid."""
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines()) + behind)
+    with pytest.raises(UserError, match=r"a\.jsonl\.gz: damaged or cut short"):
+        read(tmp_path)
 
 
 def test_two_columns_of_one_name(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Tokenizer and token shards: digits alone, text comes back, Ray or not."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,15 @@ def test_the_stage_on_ray(
         for s in read_json(paths.TOKENS / "manifest.json")["shards"]
         if s["split"] == "train"
     )
+    before = {file: file.stat() for file in paths.TOKENS.rglob("*.npy")}
+    shutil.rmtree("runs/tokenize")  # as the conductor does once DVC has the outs
+    write_jsonl(paths.CORPUS / "train" / "new-00000.jsonl", ({"text": odd} for _ in range(9)))
+    write_json(paths.CORPUS / "manifest.json", {"one": "more source"})
+    assert entry.attempt(STAGE).code == 0
+    assert TokenStore(paths.TOKENS).sources("train") == ["new", "odd", "web"]
+    for file in paths.TOKENS.rglob("*.npy"):  # the very same files: nothing was encoded twice
+        known = before.get(file, file.stat())
+        assert (known.st_ino, known.st_mtime_ns) == (file.stat().st_ino, file.stat().st_mtime_ns)
     (paths.CORPUS / "train" / "web-00000.jsonl").write_text('{"txt": 1}')
     write_json(paths.CORPUS / "manifest.json", {"other": 1})
     status = entry.attempt(STAGE)
