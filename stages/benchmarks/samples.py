@@ -157,7 +157,7 @@ def _cell(options: Any, task: str) -> BenchmarksParams:
     return BenchmarksParams(
         seed=options.seed,
         lengths=(options.length,),
-        ruler=official.ruler(options.protocol, [task], options.num, None, **sources(options)),
+        ruler=official.ruler(options.protocol, [task], options.num, None, True, **sources(options)),
         longbench=LongBenchParams(tasks=(), protocol=options.protocol, samples=options.num),
     )
 

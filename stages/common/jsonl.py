@@ -14,7 +14,7 @@ def objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises ``UserError`` for a file that cannot be read, and for a line that is no JSON object.
     """
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = file.read_text(encoding="utf-8-sig").split("\n")  # Windows' editors set a mark
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise UserError(f"{file}: {reason}; give a JSONL file") from None

@@ -75,7 +75,11 @@ def endpoint(options: Any) -> Endpoint | None:
             f"--template is {options.template!r}: a server has a template of its own; give none "
             "(plain completions) or auto (chat)"
         )
-    parts = urlsplit(options.endpoint)
+    try:
+        parts = urlsplit(options.endpoint)
+        _ = parts.port, httpx.URL(options.endpoint)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise UserError(f"--endpoint is {options.endpoint!r}: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UserError(
             f"--endpoint is {options.endpoint!r}: give an address such as https://host/v1"
@@ -137,6 +141,7 @@ def _result(
         choice = found["choices"][0]
         text = (choice["message"]["content"] or "") if asked.chat else choice["text"]
         ended = choice.get("finish_reason") == "stop"
+        text = text.encode("utf-8", "replace").decode()  # half of a pair, where an answer is cut
         ids = encoder.ids(text)
     except (KeyError, IndexError, TypeError, AttributeError):
         raise UserError(
@@ -159,7 +164,7 @@ def _post(client: httpx.Client, asked: Endpoint, url: str, body: Mapping[str, An
     for wait in (*_WAITS_S, None):
         try:
             answer = client.post(url, json=body)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:  # also an answer that cannot be unpacked
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         else:
             if answer.status_code not in _BUSY:
@@ -182,7 +187,7 @@ def _read(answer: httpx.Response, asked: Endpoint) -> Any:
         )
     try:
         return answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UserError(
             f"--endpoint is {asked.url!r}: its answer is not JSON; is the address the one that ends "
             "in /v1?"

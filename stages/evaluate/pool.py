@@ -1,8 +1,10 @@
 """Shards on Ray actors: what is finished is on disk, what is lost is computed again."""
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +174,9 @@ def _compute_here(
     progress = Progress("evaluate", sum(len(shard.rows) for shard in missing), "rows")
     maker, done = worker(*arguments), 0
     for shard in missing:
-        write_json(_file(folder, shard), maker.run(shard))
+        with redirect_stdout(sys.stderr):  # what would stand in an actor's log
+            found = maker.run(shard)
+        write_json(_file(folder, shard), found)
         done += len(shard.rows)
         progress.update(done)
 

@@ -87,7 +87,7 @@ def is_known(task: str) -> bool:
 
 def _own(rows: Sequence[Row], task: str | None) -> FileScore:
     """This project's records: each names its metric and what the metric needs."""
-    names = {str(row["task"]) for _, _, row in rows}
+    names = {text(file, number, row, "task") for file, number, row in rows}
     if len(names) > 1 or (task is not None and {task} != names):
         raise UserError(
             f"--task is {task!r}, but {rows[0][0]} has records of {', '.join(sorted(names))}; leave "
@@ -95,8 +95,16 @@ def _own(rows: Sequence[Row], task: str | None) -> FileScore:
         )
     values = []
     for file, number, row in rows:
+        text(file, number, row, "prediction")
+        metric = text(file, number, row, "metric")
         sample = {**row, "outputs": texts(file, number, row, "outputs")}
-        values.append(_scored(file, number, {"pred": row["prediction"]}, sample))
+        try:
+            values.append(_scored(file, number, {"pred": row["prediction"]}, sample))
+        except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise UserError(
+                f"{file} line {number}: no whole record of ours: {metric!r} cannot be computed from "
+                f"it ({type(error).__name__}: {error})"
+            ) from None
     words = [row.get("words") for _, _, row in rows]
     in_buckets = rows[0][2].get("suite") == longbench.SUITE_E
     renamed = [(f, n, {"pred": row["prediction"]}) for f, n, row in rows]

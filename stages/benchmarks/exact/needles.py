@@ -25,8 +25,10 @@ def rows(calls: Calls, task: Niah) -> Iterator[dict[str, Any]]:
     for index in range(calls.count):
         text, answers = fitted(calls, drawn.prompt, units, step)
         found = row(calls, index, text, answers, NIAH.prefix)
-        before = found["input"][: found["input"].find(answers[0])]
-        yield found | {"token_position_answer": calls.encoder.count(before)}
+        place = found["input"].find(answers[0])
+        before = calls.encoder.count(found["input"][:place])
+        # Their variable of the row's number is the answer's place by then.
+        yield found | {"index": place, "token_position_answer": before}
 
 
 @cache

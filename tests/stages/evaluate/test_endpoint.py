@@ -44,6 +44,7 @@ class Server:
             def log_message(self, *arguments: Any) -> None:
                 pass
 
+        self.handler: Any = Handler
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
@@ -153,6 +154,10 @@ def test_a_template_is_the_server_s_own(capsys, llama: Path, folder: Path, serve
         (200, b"<html>", 2, "its answer is not JSON"),
         (200, {"choices": []}, 2, "no answer of an OpenAI-compatible server"),
         (200, {"choices": [{"text": None}]}, 2, "no answer of an OpenAI-compatible server"),
+        (200, {"choices": [{"text": 3}]}, 2, "no answer of an OpenAI-compatible server"),
+        (200, b"[" * 100_000, 2, "its answer is not JSON"),
+        (200, {"error": {"message": "no"}}, 2, "no answer of an OpenAI-compatible server"),
+        (500, b"down", 75, r"does not answer \(status 500\)"),
         (429, {}, 75, r"does not answer \(status 429\); run again: what was answered is kept"),
     ],
 )
@@ -180,6 +185,35 @@ def test_a_busy_server_is_asked_again(capsys, llama: Path, folder: Path, server:
     assert len(server.asked) == 8
 
 
+@pytest.mark.parametrize("sent", [b"\x1f\x8bno gzip", b'{"choices": [{"te'])
+def test_an_answer_cut_or_packed_wrongly(
+    capsys, llama: Path, folder: Path, server: Server, sent: bytes
+) -> None:
+    """A proxy that ends in the middle: the connection says more bytes than come, or packs wrongly."""
+    send = server.handler.send_header
+
+    def header(self: Any, name: str, value: str) -> None:
+        if name == "content-length" and not sent.startswith(b"\x1f"):
+            value = "99999"
+        send(self, name, value)
+        if name == "content-length" and sent.startswith(b"\x1f"):
+            send(self, "content-encoding", "gzip")
+
+    server.handler.send_header = header
+    server.answer = lambda path, body, headers: (200, sent)
+    code, text = call(capsys, llama, *ASKED, "--endpoint", server.url, "--model", "tiny")
+    assert code == 75, text
+    assert "does not answer" in text
+    assert "Traceback" not in text
+
+
+def test_half_of_a_pair_in_an_answer(capsys, llama: Path, folder: Path, server: Server) -> None:
+    cut = {"text": "a\ud83d", "finish_reason": "length"}
+    server.answer = lambda path, body, headers: (200, {"choices": [cut]})
+    code, text = call(capsys, llama, *ASKED, "--endpoint", server.url, "--model", "tiny")
+    assert code == 0, text
+
+
 def test_nobody_there(capsys, llama: Path, folder: Path) -> None:
     asked = ("--endpoint", "http://127.0.0.1:1/v1", "--model", "tiny")
     code, text = call(capsys, llama, *ASKED, *asked)
@@ -191,6 +225,8 @@ def test_nobody_there(capsys, llama: Path, folder: Path) -> None:
     ("more", "key", "message"),
     [
         (("--endpoint", "http://far:8000/v1"), "k", "REPO_ENDPOINT_KEY would go in clear"),
+        (("--endpoint", "http://far:99999/v1"), None, "--endpoint is 'http://far:99999/v1': "),
+        (("--endpoint", "http://[far/v1"), None, "--endpoint is 'http://[far/v1': "),
         (("--endpoint", "ftp://far/v1"), None, "give an address such as https://host/v1"),
         (("--endpoint", "https://me:pw@far/v1"), None, "put the key into REPO_ENDPOINT_KEY"),
         (("--endpoint", "https://far/v1?key=pw"), None, "put the key into REPO_ENDPOINT_KEY"),

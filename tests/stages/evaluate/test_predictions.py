@@ -85,6 +85,13 @@ def test_rounding_is_to_two_decimals(tmp_path: Path) -> None:
     assert (found.score, found.n, found.empty) == (33.33, 3, 2)
 
 
+def test_a_mark_and_other_line_ends_change_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "vt.jsonl"
+    lines = (json.dumps({"outputs": ["a"], "pred": pred}) for pred in ("a", "", "\ud800 a"))
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n\r\n".join(lines).encode())
+    assert (score_file(file, "vt").score, score_file(file, "vt").n) == (66.67, 3)
+
+
 def test_no_answers_score_nothing(tmp_path: Path) -> None:
     row = {"pred": "x", "answers": [], "all_classes": None}
     assert score_file(write(tmp_path, row), "hotpotqa").score == 0.0
@@ -113,6 +120,15 @@ GOOD = {"outputs": ["a"], "pred": "a"}
         ),
         ("vt", "[" * 100_000, r"predictions.jsonl line 1: not JSON \(maximum recursion depth"),
         ("vt", '{"n": ' + "9" * 5000 + "}", r"predictions.jsonl line 1: not JSON \(Exceeds"),
+        (None, '{"prediction": "a", "metric": "qa_f1"}', r"line 1: no text 'task'"),
+        (None, '{"prediction": "a", "metric": 1, "task": "vt"}', r"line 1: no text 'metric'"),
+        (None, '{"prediction": null, "metric": "qa_f1", "task": "vt"}', r"no text 'prediction'"),
+        (None, '{"prediction": "a", "metric": "x", "task": "vt", "outputs": ["a"]}', r"'x' cannot"),
+        (
+            None,
+            '{"prediction": "a", "metric": "string_match_all", "task": "vt", "outputs": []}',
+            r"line 1: no whole record of ours: 'string_match_all' cannot be computed",
+        ),
         ("passage_retrieval_en", '{"pred": "3", "answers": ["3"]}', r"line 1: the answer '3' is"),
     ],
 )
