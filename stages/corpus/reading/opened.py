@@ -1,5 +1,6 @@
 """Bytes of a file, unpacked by what the file is and not by what its name says."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +20,15 @@ LFS = b"version https://git-lfs.github.com/spec/"
 READ_BYTES = 1 << 20
 
 
+def opened(file: Path) -> pa.OSFile:
+    """The file as it is; its name may be in any encoding."""
+    return pa.OSFile(os.fsencode(file))
+
+
 @contextmanager
 def unpacked(file: Path) -> Iterator[Any]:
     """Yield a stream (``read(n) -> bytes``); an archive that ends too early is a ``UserError``."""
-    with _named(file), pa.OSFile(str(file)) as raw:
+    with _named(file), opened(file) as raw:
         head = raw.read(len(LFS))
         if head == LFS:
             raise UserError(f"{file}: a pointer of Git LFS, not the data; run `git lfs pull` there")
@@ -68,8 +74,8 @@ def _packing(head: bytes, file: Path) -> str | None:
 def _named(file: Path) -> Iterator[None]:
     try:
         yield
-    except PermissionError as error:
-        raise UserError(f"{file}: {error.strerror}; make it readable") from None
+    except PermissionError:
+        raise UserError(f"{file}: Permission denied; make it readable") from None
     except (OSError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         if "too much memory" in reason:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.common.errors import UserError
-from stages.corpus.reading.opened import READ_BYTES, lines, unpacked
+from stages.corpus.reading.opened import READ_BYTES, lines, opened, unpacked
 
 ARRAY_BYTES = 1 << 30
 """Largest JSON array that is read: it must stand in memory as a whole."""
@@ -163,7 +163,7 @@ def _parquet(file: Path, field: str, skip: int) -> Iterator[Row]:
     with unpacked(file):
         pass  # a pointer of Git LFS in its place is named here
     try:
-        with pq.ParquetFile(file) as parquet:
+        with opened(file) as raw, pq.ParquetFile(raw) as parquet:
             parts = _column(file, parquet.schema_arrow, field)
             counts = [parquet.metadata.row_group(g).num_rows for g in range(parquet.num_row_groups)]
             number = group = 0

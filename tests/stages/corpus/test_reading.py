@@ -297,12 +297,13 @@ def as_nobody(folder: Path) -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
-    opened = [path for path in folder.parents if not path.stat().st_mode & 0o001]
+    # Others, and the group: root's own is kept.
+    opened = [path for path in folder.parents if path.stat().st_mode & 0o011 != 0o011]
     modes = [path.stat().st_mode for path in opened]
     for path in (folder, *folder.rglob("*")):
         os.chown(path, 65534, 65534)
     for path, mode in zip(opened, modes, strict=True):
-        path.chmod(mode | 0o001)
+        path.chmod(mode | 0o011)
     os.seteuid(65534)
     try:
         yield
