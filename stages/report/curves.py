@@ -1,4 +1,4 @@
-"""Training: the loss of every variant, and each one's distance from the reference at equal steps."""
+"""Training: the loss of every variant, its distance from the reference, and what was seen beside it."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,6 +10,8 @@ from stages.report import chart
 from stages.report.figures import legend
 from stages.report.formats import label
 from stages.report.inputs import Item
+
+HELD_OUT = "held_out."
 
 
 def losses(items: Sequence[Item]) -> Markup:
@@ -55,6 +57,46 @@ def differences(items: Sequence[Item], reference: str) -> Markup | None:
     return chart.chart(
         lines, chart.Axes("tokens", f"nats, minus {label(reference)}", zero=True), text
     )
+
+
+def looks(items: Sequence[Item]) -> list[tuple[str, Markup]]:
+    """A panel for each figure that trainings looked at: title and chart, the base's value dotted.
+
+    Held-out loss by source, the probe, the gradient's norm, std(z); none for what nobody looked at.
+    """
+    columns = {name for item in items for point in item.curve for name in point.seen}
+    held_out = sorted(name for name in columns if name.startswith(HELD_OUT))
+    panels = [(f"Held-out loss, {name.removeprefix(HELD_OUT)}", name, "nats") for name in held_out]
+    panels += [
+        ("Probe: prompts that are answered", "probe", "share"),
+        ("Gradient norm, before clipping", "gradient_norm", "norm"),
+        ("Positions: std(z), mean over layers", "z.std", "tokens"),
+    ]
+    return [
+        (title, _look(items, column, unit, title))
+        for title, column, unit in panels
+        if column in columns
+    ]
+
+
+def _look(items: Sequence[Item], column: str, unit: str, title: str) -> Markup:
+    entries = {entry.key: entry for entry in legend([item.variant for item in items])}
+    lines = []
+    before: list[tuple[float, float]] = []
+    for item in items:
+        points = [(float(p.tokens), p.seen[column]) for p in item.curve if column in p.seen]
+        before = before or [
+            (float(p.tokens), p.seen[f"base.{column}"])
+            for p in item.curve
+            if f"base.{column}" in p.seen
+        ]
+        entry = entries[item.variant]
+        if points:
+            name = f"{label(item.variant)}, seed {item.seed}"
+            lines.append(chart.Line(name, points, entry.color, entry.dash))
+    if before:
+        lines.append(chart.Line("the base", before, "var(--faint)", "1 3"))
+    return chart.chart(lines, chart.Axes("tokens", unit), f"{title}, over tokens", chart.SMALL)
 
 
 def smooth(points: Sequence[tuple[float, float]], reach: int = 2) -> list[tuple[float, float]]:

@@ -1,8 +1,9 @@
 """What the report is made of: results, analysis and loss curve of every variant and seed."""
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ class Point:
     step: int
     tokens: int
     loss: float
+    seen: dict[str, float] = field(default_factory=dict)
+    """What else was seen there, by column (``stages.training.eyes``); figures that are finite."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,24 @@ def read_curve(file: Path) -> list[Point]:
     with file.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     try:
-        curve = [Point(int(r["step"]), int(r["tokens"]), float(r["loss"])) for r in rows]
+        curve = [
+            Point(int(row["step"]), int(row["tokens"]), float(row["loss"]), dict(_seen(row)))
+            for row in rows
+        ]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file}: not a loss curve of step,tokens,loss ({error})") from None
     if not curve:
         raise UserError(f"{file}: a loss curve without a point; run the stage train")
     return curve
+
+
+def _seen(row: dict[str, str]) -> Iterator[tuple[str, float]]:
+    """The other columns; the list of ringing alarms is none, what was not looked at is empty."""
+    for name, text in row.items():
+        if name in ("step", "tokens", "loss", "lr", "ringing") or not text:
+            continue
+        if math.isfinite(value := float(text)):
+            yield name, value
 
 
 def _measured(item: Item) -> dict[tuple[str, str, str], tuple[int, float | None]]:

@@ -234,7 +234,18 @@ def _training(group: list[Item]) -> dict[str, Any]:
         "spread": round(stdev(point.loss for point in last), 6) if len(last) > 1 else None,
         "steps": last[0].step,
         "tokens": last[0].tokens,
+        "seen": _last_seen(group),
     }
+
+
+def _last_seen(group: list[Item]) -> dict[str, float]:
+    """What the trainings saw last, by column of the curve: the mean of those that looked."""
+    ends = [
+        {name: value for point in item.curve for name, value in point.seen.items()}
+        for item in group
+    ]
+    names = sorted({name for end in ends for name in end})
+    return {name: _mean(end[name] for end in ends if name in end) for name in names}
 
 
 def _attention(group: list[Item]) -> dict[str, Any] | None:

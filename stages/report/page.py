@@ -57,6 +57,7 @@ def render(
         score_panels=figures.scores(metrics),
         loss_panel=curves.losses(items),
         change_panel=curves.differences(items, metrics["reference"]),
+        look_panels=curves.looks(items),
         layers=positions.layers(learned) if learned else [],
         looked_at=(learned.analysis.get("sample") or {}).get("id") if learned else None,
         learned=f"{label(learned.variant)}, seed {learned.seed}" if learned else "",

@@ -138,10 +138,19 @@ def write_item(variant: str, seed: int, heads: int = 4) -> None:
     write_json(Path(f"analysis/{item}/analysis.json"), _analysis(variant, seed, heads, rng))
     with Path(f"results/{item}/loss.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["step", "tokens", "loss", "lr"])
+        seen = ["held_out.long", "base.held_out.long", "probe", "gradient_norm", "z.std", "ringing"]
+        writer.writerow(["step", "tokens", "loss", "lr", *seen])
         for step in range(1, 101):
             loss = round(2 + 2 * math.exp(-step / 30) + 0.05 * rng.random(), 6)
-            writer.writerow([step, step * 2048, loss, 1e-3])
+            looked = (
+                step % 25 == 0
+            )  # a look at held-out text; NoPE has no positions, one norm is inf
+            norm = "inf" if step == 50 else 0.5
+            learned = step / 100 if variant == "repo" else ""
+            read = (
+                [loss + 0.1, 3.5, step / 100, norm, learned] if looked else ["", "", "", norm, ""]
+            )
+            writer.writerow([step, step * 2048, loss, 1e-3, *read, ""])
 
 
 def _write_windows(item: str, validation: dict[str, Any], rng: random.Random) -> None:

@@ -14,6 +14,7 @@ import pytest
 from stages.common.files import read_json, read_jsonl
 from stages.report.browser import MOST_TEXTS
 from stages.report.depth import BINS
+from stages.report.formats import label
 from stages.report.paper import LABELS
 from stages.report.stage import run
 from tests.stages.report.fabricated_results import LENGTHS, job, params, write_run
@@ -310,3 +311,22 @@ def test_drawings_take_the_pages_colours(text):
 def test_no_time_host_or_path_is_inside(text, metrics):
     assert str(Path.cwd()) not in text
     assert not re.search(r"\d\d:\d\d:\d\d", text)
+
+
+def test_what_was_seen_while_it_trained(text: str, metrics: dict[str, Any]) -> None:
+    """Held-out loss beside the base's, the probe, norms and positions; what is not finite is left out."""
+    drawn = text[text.index("Seen while it trained") :].partition("</details>")[0]
+    panels = re.findall(r'<p class="note">(.*?)</p>\s*<svg.*?>(.*?)</svg>', drawn, re.S)
+    names = {title: re.findall(r'data-name="(.*?)"', svg) for title, svg in panels}
+    all_of_them = [f"{label(variant)}, seed 42" for variant in VARIANTS]
+    assert names == {
+        "Held-out loss, long": [*all_of_them, "the base"],
+        "Probe: prompts that are answered": all_of_them,
+        "Gradient norm, before clipping": all_of_them,
+        "Positions: std(z), mean over layers": ["RePo, seed 42"],
+    }
+    seen = metrics["training"]["repo"]["seen"]
+    assert seen["base.held_out.long"] == 3.5
+    assert seen["gradient_norm"] == 0.5
+    assert seen["z.std"] == 1.0
+    assert "z.std" not in metrics["training"]["rope"]["seen"]
