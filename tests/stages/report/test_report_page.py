@@ -314,7 +314,7 @@ def test_no_time_host_or_path_is_inside(text, metrics):
 
 
 def test_what_was_seen_while_it_trained(text: str, metrics: dict[str, Any]) -> None:
-    """Held-out loss beside the base's, the probe, norms and positions; what is not finite is left out."""
+    """Held-out loss beside the base's, the probe, norms, positions; what is not finite is left out."""
     drawn = text[text.index("Seen while it trained") :].partition("</details>")[0]
     panels = re.findall(r'<p class="note">(.*?)</p>\s*<svg.*?>(.*?)</svg>', drawn, re.S)
     names = {title: re.findall(r'data-name="(.*?)"', svg) for title, svg in panels}
