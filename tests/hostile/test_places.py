@@ -11,6 +11,7 @@ import pytest
 from pipeline import checkout as module
 from pipeline import git, place
 from pipeline.checkout import checkout
+from pipeline.cluster import shared_ray
 from pipeline.graph import read_graph
 from pipeline.overrides import read_profile
 from pipeline.plan import plan
@@ -420,3 +421,11 @@ def test_a_setting_of_prefect_s_that_cannot_be_is_one_line(
     last = done.stderr.splitlines()[-1]
     assert last.startswith("stages.common.errors.UserError") and name in last, done.stderr
     assert repr(value) in last
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "nonsense", "x.invalid:1"])
+def test_a_ray_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(UserError, match="RAY_ADDRESS") as raised, shared_ray():
+        pass
+    assert len(str(raised.value).splitlines()) == 1
