@@ -83,9 +83,9 @@ def say(warnings: Iterable[Finding]) -> None:
 
 
 def tell(notes: Iterable[str]) -> None:
-    """Print what was changed to fit the base model (``pipeline.recipe``), each once in a process."""
+    """Print what followed from what was set (``pipeline.overrides``), each once in a process."""
     for text in notes:
-        _say(f"to fit the base model: {text}")
+        _say(f"to fit what was set: {text}")
 
 
 @cache

@@ -11,11 +11,12 @@ from ruamel.yaml.error import YAMLError
 from pipeline.recipe import follow
 from pipeline.use import PARAMS, profiles
 from stages.common.errors import UserError
-from stages.common.migration import complete, migrate
+from stages.common.migration import complete, migrate, reference_of
 from stages.common.needs import NAMED, watched
 from stages.common.reading import parse
 from stages.params import Params
 
+FROM_LENGTH = "benchmarks.ruler.from_length"
 OF_CODE = "stages/{stage}/version.py"
 """What a section's ``needs`` names when DVC has no file of the user's to watch."""
 
@@ -41,10 +42,12 @@ def compose(
     yaml = YAML()
     yaml.width = 4096
     document = migrate(yaml.load(text))
-    before = (document.get("corpus") or {}).get("source")
+    before = _section(document, "corpus").get("source")
+    measured = _section(document, "benchmarks").get("lengths")
+    measured = list(measured) if isinstance(measured, list) else None
     for key, value in changes.items():
         _put(document, key, value)
-    said = _settle(document, changes, root, before)
+    said = _settle(document, changes, root, before, measured)
     if notes is not None:
         notes += said
     complete(document)
@@ -85,7 +88,7 @@ def _put(document: Any, key: str, value: Any) -> None:
             inside = document[part]
         document = inside
     if isinstance(document, list):
-        if not last.isdigit() or int(last) >= len(document):
+        if not last.isdecimal() or int(last) >= len(document):
             raise UserError(f"--set {key}: the list has no item {last!r}; count from 0")
         document[int(last)] = value
     elif isinstance(document, dict):
@@ -94,20 +97,29 @@ def _put(document: Any, key: str, value: Any) -> None:
         raise UserError(f"--set {key}: {'.'.join(path)} is a value and has no key {last!r}")
 
 
+def _section(document: Any, key: str) -> Any:
+    """A mapping of the document; what is none is left to the schema to name."""
+    inside = document.get(key) if isinstance(document, dict) else None
+    return inside if isinstance(inside, dict) else {}
+
+
 def _item(document: Any, part: str) -> Any:
     if isinstance(document, list):
-        return document[int(part)] if part.isdigit() and int(part) < len(document) else None
+        return document[int(part)] if part.isdecimal() and int(part) < len(document) else None
     return document.get(part) if isinstance(document, dict) else None
 
 
-def _settle(document: Any, changes: Mapping[str, Any], root: Path, before: Any) -> list[str]:
+def _settle(
+    document: Any, changes: Mapping[str, Any], root: Path, before: Any, measured: Any
+) -> list[str]:
     """Bring along what follows from a changed source, unless it was set as well.
 
     One's own model and documents are three changed values (README): what DVC watches, the kind of
     the source, the shape, the recipe and the name of the documents in the training phases follow
-    from them. ``before``: the corpus's source without the changes. Returns what the recipe changed.
+    from them. ``before``, ``measured``: the corpus's source and the measured lengths without the
+    changes. Returns what was changed beside, one text each.
     """
-    base, corpus = document.get("base") or {}, document.get("corpus") or {}
+    base, corpus = _section(document, "base"), _section(document, "corpus")
     notes: list[str] = []
     scratch = bool(base.get("training"))
     if "base.source" in changes:
@@ -121,6 +133,8 @@ def _settle(document: Any, changes: Mapping[str, Any], root: Path, before: Any) 
             base.pop("revision", None)
     if "tokenizer.source" in changes and "tokenizer.revision" not in changes:
         document["tokenizer"].pop("revision", None)
+    if "variants" in changes and "reference" not in changes:
+        notes += _refer(document)
     named = any(key.startswith("corpus.sources") for key in changes)
     if "corpus.path" in changes and "corpus.source" not in changes:
         corpus["source"] = "local"
@@ -132,12 +146,11 @@ def _settle(document: Any, changes: Mapping[str, Any], root: Path, before: Any) 
     if (named or {"corpus.path", "corpus.source"} & set(changes)) and "corpus.needs" not in changes:
         corpus["needs"] = _watched(corpus)
     if corpus.get("source") != before:
-        for training in (document.get("train") or {}, base.get("training") or {}):
+        for training in (_section(document, "train"), _section(base, "training")):
             for phase in training.get("lengths") or []:
-                if isinstance(phase.get("sources"), list):
-                    own = (
-                        list(corpus["sources"]) if corpus["source"] == NAMED else [corpus["source"]]
-                    )
+                if isinstance(phase, dict) and isinstance(phase.get("sources"), list):
+                    named_ones = list(corpus.get("sources") or {})
+                    own = named_ones if corpus.get("source") == NAMED else [corpus.get("source")]
                     phase["sources"] = [
                         new
                         for name in phase["sources"]
@@ -145,7 +158,32 @@ def _settle(document: Any, changes: Mapping[str, Any], root: Path, before: Any) 
                     ]
     if "base.source" in changes and base["source"] != "scratch":
         notes += follow(document, changes, root, scratch)
-    return notes
+    return notes + _measured(document, changes, measured)
+
+
+def _measured(document: Any, changes: Mapping[str, Any], before: Any) -> list[str]:
+    """RULER's tasks without those that begin beyond the lengths, where these were changed."""
+    benchmarks = _section(document, "benchmarks")
+    ruler, lengths = _section(benchmarks, "ruler"), benchmarks.get("lengths")
+    asked = [key for key in changes if key.startswith(("benchmarks.ruler.tasks", FROM_LENGTH))]
+    tasks, first = ruler.get("tasks"), _section(ruler, "from_length")
+    numbers = [*(lengths or ["none"]), *first.values()] if isinstance(lengths, list) else ["none"]
+    if lengths == before or asked or not all(isinstance(one, int) for one in numbers):
+        return []
+    beyond = [task for task in tasks or [] if first.get(task, 0) > max(lengths)]
+    if not beyond or not isinstance(tasks, list):
+        return []
+    ruler["tasks"] = [task for task in tasks if task not in beyond]
+    return [f"benchmarks.ruler.tasks without {', '.join(beyond)} (they begin at longer lengths)"]
+
+
+def _refer(document: Any) -> list[str]:
+    """A reference among the variants where they were changed and it is none of them any more."""
+    variants, before = document["variants"], document.get("reference")
+    if not isinstance(variants, list) or not variants or before in variants:
+        return []
+    document["reference"] = reference_of(variants)
+    return [f"reference {document['reference']} (was {before})"]
 
 
 def _watched(corpus: Any) -> str:

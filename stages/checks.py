@@ -7,7 +7,7 @@ No ``stage.py`` imports a check: a new one leaves every stage's fingerprint as i
 import importlib
 from collections.abc import Iterable, Iterator
 
-from stages.common import bounds, variables
+from stages.common import bounds, run_folder, variables
 from stages.common.findings import Finding
 from stages.common.seen import Seen
 
@@ -23,15 +23,15 @@ def findings(seen: Seen, stages: Iterable[str]) -> Iterator[Finding]:
 
 def _all(seen: Seen, stages: Iterable[str]) -> Iterator[Finding]:
     yield from variables.check(seen.environment)
+    yield from run_folder.check(seen)
     for name in dict.fromkeys(stage.partition("@")[0] for stage in stages):
         yield from _of(name, seen)
 
 
 def _of(name: str, seen: Seen) -> Iterator[Finding]:
     outside = list(_out_of_bounds(name, seen))
-    yield from outside
-    told = {one.field for one in outside}
-    yield from (one for one in _own(name, seen) if one.field not in told)
+    # A number beyond all sense is no ground for further questions.
+    yield from outside or _own(name, seen)
 
 
 def _out_of_bounds(name: str, seen: Seen) -> Iterator[Finding]:
@@ -40,11 +40,8 @@ def _out_of_bounds(name: str, seen: Seen) -> Iterator[Finding]:
     if section is not None:
         yield from bounds.check(name, section.model_dump())
     for variant in seen.params.variants if name in ("train", "evaluate") else ():
-        field, own = f"definitions.{variant}", getattr(seen.params.definitions[variant], name)
-        content = own.model_dump(by_alias=True)
-        overrides = content.pop("overrides", {})
-        yield from bounds.check(f"{field}.{name}", content)
-        yield from bounds.check("train", overrides, said_as=f"{field}.train.overrides")
+        own = getattr(seen.params.definitions[variant], name)
+        yield from bounds.check(f"definitions.{variant}.{name}", own.model_dump(by_alias=True))
 
 
 def _own(name: str, seen: Seen) -> Iterator[Finding]:

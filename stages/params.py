@@ -10,8 +10,8 @@ from stages.base.params import BaseParams
 from stages.benchmarks.params import BenchmarksParams
 from stages.common.migration import migrate
 from stages.common.reading import parse, read_yaml
-from stages.common.schema import Section
-from stages.common.variants import NAME, PATTERNS, Definition, positions_of, refuse_undefined
+from stages.common.schema import NAME, Section
+from stages.common.variants import Definition, positions_of, refuse_undefined
 from stages.corpus.params import CorpusParams
 from stages.evaluate.params import EvaluateParams
 from stages.extend.params import ExtendParams
@@ -55,12 +55,15 @@ class Params(Section):
         if shape is not None:
             for name in self.variants:
                 self.positions(name, shape.num_hidden_layers)
-        window = self.train.longest * self.extend.factor
-        if max(self.benchmarks.lengths) > window:
-            raise ValueError(
-                f"benchmarks.lengths has {max(self.benchmarks.lengths)}, beyond the extended "
-                f"window of {window:g} (the longest of train.lengths x extend.factor)"
-            )
+        for name in self.variants:
+            window = self.train_of(name).longest * self.extend.factor
+            if max(self.benchmarks.lengths) > window:
+                own = "lengths" in self.definitions[name].train.overrides
+                of = f"definitions.{name}.train.overrides" if own else "train"
+                raise ValueError(
+                    f"benchmarks.lengths has {max(self.benchmarks.lengths)}, beyond the extended "
+                    f"window of {window:g} (the longest of {of}.lengths x extend.factor)"
+                )
         return self
 
     def _variants_are_defined(self) -> None:
@@ -78,10 +81,10 @@ class Params(Section):
                         f"definitions.{name}.evaluate.softmax_scale has length {entry.length}, "
                         f"but benchmarks.lengths are {list(self.benchmarks.lengths)}"
                     )
-        if self.reference not in (*self.variants, *self.definitions, *PATTERNS):
+        if self.reference not in self.variants:
             raise ValueError(
-                f"reference is {self.reference!r}, which is no variant; "
-                f"there are {', '.join(self.variants)}"
+                f"reference is {self.reference!r}, which is not in variants; "
+                f"name one of {', '.join(self.variants)}"
             )
 
     def positions(self, variant: str, layers: int) -> list[str]:

@@ -75,7 +75,7 @@ class Estimate:
     positions: tuple[str, ...] = ()
     """How far each variant's schedule lets its position maps travel."""
     notes: tuple[str, ...] = ()
-    """What was changed to fit the base model (``pipeline.recipe``)."""
+    """What followed from what was set (``pipeline.overrides``)."""
 
     def as_json(self) -> dict[str, Any]:
         """``{stages, totals, machine, details}``; totals are of what would run.

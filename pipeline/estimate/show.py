@@ -153,7 +153,7 @@ def _reasons(found: Estimate) -> Iterator[str]:
     yield from _unknown(found)
     yield from found.positions
     for text in found.notes:
-        yield f"to fit the base model: {text}"
+        yield f"to fit what was set: {text}"
     yield from _order(found)
     for one in found.warnings:
         yield f"warning: {one.line}"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.base.params import Architecture
+from stages.base.params import Architecture, BaseParams
 from stages.common.config_numbers import odd_number
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen
@@ -30,6 +30,7 @@ def check(seen: Seen) -> Iterator[Finding]:
             assert base.architecture is not None
             window = base.architecture.max_position_embeddings
             yield from training.check(seen, "base.training", base.training, window)
+        yield from _of_scratch(base)
         if base.needs != "data/tokens":
             yield refuse(
                 "base.needs",
@@ -65,6 +66,21 @@ def check(seen: Seen) -> Iterator[Finding]:
         )
     if base.architecture is not None and seen.base.config is not None:
         yield from _as_said(base.architecture, seen.base.config)
+
+
+def _of_scratch(base: BaseParams) -> Iterator[Finding]:
+    """What only a model that is there already can have."""
+    for key, value in (("revision", base.revision), ("moments", base.moments or None)):
+        if value is not None:
+            yield refuse(f"base.{key}", value, "a base from scratch has none", "leave it out")
+    shape, start = base.architecture, base.start
+    if shape is not None and shape.tie_word_embeddings and start is not None and start.head_scale:
+        yield refuse(
+            "base.architecture.tie_word_embeddings",
+            True,
+            f"base.start.head_scale {start.head_scale:g} gives the head weights of its own",
+            "set one of them to false or 0",
+        )
 
 
 def _watched(seen: Seen) -> Iterator[Finding]:

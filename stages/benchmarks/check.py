@@ -2,15 +2,33 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
-from stages.benchmarks import template_files
+from stages.benchmarks import (
+    check_room,
+    documents,
+    haystack,
+    hybridqa,
+    longbench,
+    nlgraph,
+    ruler_files,
+    template_files,
+)
+from stages.benchmarks.params import HybridQAParams, LongBenchParams, NLGraphParams
+from stages.benchmarks.questions import Questions
+from stages.benchmarks.ruler import TASKS
+from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen, model_folder
+from stages.corpus.kinds import kind_of
 
 ADDRESS = re.compile(r"https?://[^/\s#]+/[^\s#]*#sha256=[0-9a-f]{64}")
+FOLDER = "benchmarks.longbench.path"
+QUESTIONS = {name: row for name, row in TASKS.items() if isinstance(row, Questions)}
+Suite = TypeVar("Suite", NLGraphParams, HybridQAParams)
 SET = Path(str(files("stages.benchmarks") / "data" / "generated"))
 SHIPPED = "longbench"
 """Where the profiles that ship expect LongBench's files: a plan of them only says so."""
@@ -20,37 +38,20 @@ def check(seen: Seen) -> Iterator[Finding]:
     """Findings of ``benchmarks``."""
     yield from _tasks(seen)
     yield from _longbench(seen)
-    yield from _files(seen)
-    yield from _budgets(seen)
+    files = list(_files(seen))
+    yield from files
+    if not any(one.field.startswith("benchmarks.ruler.") for one in files):
+        yield from check_room.check(seen)
     yield from _template(seen)
 
 
 def _tasks(seen: Seen) -> Iterator[Finding]:
-    """Something to measure, and words that are more common than others."""
+    """Something to measure."""
     wanted = seen.params.benchmarks
     if not (wanted.ruler.tasks or wanted.longbench.tasks or wanted.nlgraph or wanted.hybridqa):
         yield refuse(
             "benchmarks.ruler.tasks", [], "no suite has a task", "name one, e.g. niah_single_1"
         )
-    for field, words in _word_lists(seen):
-        if words[0] <= words[1]:
-            yield refuse(
-                f"benchmarks.ruler.{field}",
-                list(words),
-                "the common words stand there no more often than the others",
-                "the official are [30, 3]",
-            )
-
-
-def _word_lists(seen: Seen) -> Iterator[tuple[str, tuple[int, int]]]:
-    ruler = seen.params.benchmarks.ruler
-    if "cwe" not in ruler.tasks:
-        return
-    lists = {"cwe": ruler.cwe} | ({"short.cwe": ruler.short.cwe} if ruler.short else {})
-    for field, words in lists.items():
-        yield f"{field}.repeats", words.repeats
-        if words.example:
-            yield f"{field}.example.repeats", words.example.repeats
 
 
 def _longbench(seen: Seen) -> Iterator[Finding]:
@@ -58,14 +59,6 @@ def _longbench(seen: Seen) -> Iterator[Finding]:
     if len(set(wanted.tasks)) < len(wanted.tasks):
         tasks = list(wanted.tasks)
         yield refuse("benchmarks.longbench.tasks", tasks, "one task twice", "name each once")
-    shortest = seen.params.benchmarks.lengths[0]
-    if wanted.new_tokens is not None and wanted.new_tokens >= shortest:
-        yield refuse(
-            "benchmarks.longbench.new_tokens",
-            wanted.new_tokens,
-            f"no room for a prompt at the length {shortest}",
-            "lower it",
-        )
     if wanted.path is None:
         known = sorted(json.loads((SET / "tasks.json").read_text(encoding="utf-8")))
         if unknown := [task for task in wanted.tasks if task not in known]:
@@ -75,9 +68,12 @@ def _longbench(seen: Seen) -> Iterator[Finding]:
                 "the set that ships has no such task",
                 f"it has {', '.join(known)}; others need benchmarks.longbench.path",
             )
+            return
+    if wanted.path is None:
+        yield from _rows(seen, wanted, None)
     if wanted.path is None or not wanted.tasks:
         return
-    field, folder = "benchmarks.longbench.path", seen.path(wanted.path)
+    field, folder = FOLDER, seen.path(wanted.path)
     level = warn if seen.planning and wanted.path == SHIPPED else seen.absent(wanted.path)
     if not folder.is_dir():
         yield level(
@@ -96,59 +92,116 @@ def _longbench(seen: Seen) -> Iterator[Finding]:
             f"{missing[0]}.jsonl is not in it",
             "put it there, or leave the task out of benchmarks.longbench.tasks",
         )
+        return
+    yield from _rows(seen, wanted.model_copy(update={"path": str(folder)}), wanted.path)
+
+
+def _rows(seen: Seen, wanted: LongBenchParams, named: str | None) -> Iterator[Finding]:
+    """Each task's first row, and room for its prompt at the shortest length."""
+    source, shortest = longbench.Source(wanted), seen.params.benchmarks.lengths[0]
+    for task in wanted.tasks:
+        odd = list(_looked(FOLDER, named, lambda task=task: next(source.rows(task))))
+        odd = odd or list(_room(source, task, shortest))
+        yield from odd
+        if odd:
+            return  # one task stands for all
+
+
+def _room(source: longbench.Source, task: str, shortest: int) -> Iterator[Finding]:
+    budget, own = source.format(task).max_new_tokens, source.new_tokens is not None
+    room = shortest - budget
+    if room < 2:
+        yield refuse(
+            "benchmarks.longbench.new_tokens" if own else "benchmarks.longbench.tasks",
+            budget if own else task,
+            f"its answer of {budget} tokens leaves no room for a prompt at the length {shortest}",
+            "lower it" if own else "leave it out, or give benchmarks.longbench.new_tokens",
+        )
+    elif source.max_length is not None and source.max_length > room:
+        yield refuse(
+            "benchmarks.longbench.max_length",
+            source.max_length,
+            f"{task} has room for {room} tokens of prompt at the length {shortest}",
+            f"give {room} at most, or a longer length",
+        )
 
 
 def _files(seen: Seen) -> Iterator[Finding]:
-    benchmarks = seen.params.benchmarks
-    if benchmarks.ruler.data is not None and not seen.path(benchmarks.ruler.data).is_dir():
-        level = seen.absent(benchmarks.ruler.data)
-        yield level(
+    """Other people's files: there, and of the layout that the stage reads."""
+    benchmarks, ruler = seen.params.benchmarks, seen.params.benchmarks.ruler
+    if ruler.data is not None:
+        cells = [(t, n) for t in ruler.tasks for n in benchmarks.lengths if ruler.samples_at(t, n)]
+        data = str(seen.path(ruler.data))
+        yield from _folder(
+            seen,
             "benchmarks.ruler.data",
-            benchmarks.ruler.data,
-            "no such folder",
+            ruler.data,
             "put RULER's files there",
+            lambda: [ruler_files.file_of(data, task, length) for task, length in cells],
         )
     for kind in ("prose", "squad", "hotpotqa"):
-        named = getattr(benchmarks.ruler, kind)
-        if named.startswith(("http://", "https://")):
-            if not ADDRESS.fullmatch(named):
-                yield refuse(
-                    f"benchmarks.ruler.{kind}",
-                    named,
-                    "nothing says which file that is",
-                    "write https://HOST/FILE#sha256= and its 64 hexadecimal digits",
-                )
-            continue
-        if named == "generated" or (named == "download" and kind != "prose"):
-            continue
-        if not seen.path(named).is_file():
-            level = seen.absent(named)
-            yield level(
-                f"benchmarks.ruler.{kind}", named, "no such file", "name the file, or `generated`"
-            )
-    for suite in ("nlgraph", "hybridqa"):
-        params = getattr(benchmarks, suite)
-        if params is not None and not seen.path(params.path).is_dir():
-            level = seen.absent(params.path)
-            yield level(
-                f"benchmarks.{suite}.path", params.path, "no such folder", "put its files there"
-            )
+        yield from _source(seen, kind, getattr(ruler, kind))
+    graphs, tables = benchmarks.nlgraph, benchmarks.hybridqa
+    fix = "put its files there"
+    if graphs is not None:
+        field, there = "benchmarks.nlgraph.path", _here(seen, graphs)
+        yield from _folder(
+            seen, field, graphs.path, fix, lambda: [nlgraph.file(there, t) for t in there.tasks]
+        )
+    if tables is not None:
+        field, those = "benchmarks.hybridqa.path", _here(seen, tables)
+        yield from _folder(seen, field, tables.path, fix, lambda: hybridqa.files(those))
 
 
-def _budgets(seen: Seen) -> Iterator[Finding]:
-    """An answer's budget counts towards the length: a prompt must be left."""
-    ruler, lengths = seen.params.benchmarks.ruler, seen.params.benchmarks.lengths
-    for task in ruler.tasks:
-        built = [length for length in lengths if ruler.samples_at(task, length)]
-        budget = ruler.new_tokens[task]
-        if built and budget >= built[0]:
+def _here(seen: Seen, suite: Suite) -> Suite:
+    return suite.model_copy(update={"path": str(seen.path(suite.path))})
+
+
+def _folder(
+    seen: Seen, field: str, path: str, fix: str, look: Callable[[], object]
+) -> Iterator[Finding]:
+    """A folder, and what ``look`` finds in it."""
+    if seen.path(path).is_dir():
+        yield from _looked(field, path, look)
+    else:
+        yield seen.absent(path)(field, path, "no such folder", fix)
+
+
+def _source(seen: Seen, kind: str, named: str) -> Iterator[Finding]:
+    """A file of text or of documents, an address, or a word of ours."""
+    field, file = f"benchmarks.ruler.{kind}", seen.path(named)
+    if named == "generated" or (named == "download" and kind != "prose"):
+        return
+    if named.startswith(("http://", "https://")):
+        if not ADDRESS.fullmatch(named):
             yield refuse(
-                f"benchmarks.ruler.new_tokens.{task}",
-                budget,
-                f"no room for a prompt at the length {built[0]}",
-                "lower it, or measure at longer lengths",
+                field,
+                named,
+                "nothing says which file that is",
+                "write https://HOST/FILE#sha256= and its 64 hexadecimal digits",
             )
-            return  # one task stands for all
+    elif not file.is_file():
+        yield seen.absent(named)(field, named, "no such file", "name the file, or `generated`")
+    elif kind == "prose" and kind_of(file) in ("lines", "parquet"):
+        yield refuse(
+            field, named, "documents, no prose", "name a file of plain text, or `generated`"
+        )
+    elif kind == "prose":
+        yield from _looked(field, named, lambda: haystack.read(file))
+    elif kind in [
+        task.kind for t in seen.params.benchmarks.ruler.tasks if (task := QUESTIONS.get(t))
+    ]:
+        yield from _looked(field, named, lambda: documents.load(kind, str(file)))
+
+
+def _looked(field: str, value: str | None, look: Callable[[], object]) -> Iterator[Finding]:
+    """What the stage's own reading refuses."""
+    try:
+        look()
+    except UserError as error:
+        line = str(error)
+        why, _, fix = (line.partition(": ")[2] if line.startswith(field) else line).partition("; ")
+        yield refuse(field, value, why, fix or "correct it")
 
 
 def _template(seen: Seen) -> Iterator[Finding]:

@@ -15,8 +15,6 @@ import re
 from pathlib import Path
 from urllib.parse import urldefrag, urlsplit
 
-import httpx
-
 from stages.common import runs
 from stages.common.errors import UserError
 from stages.common.files import replacing
@@ -68,6 +66,8 @@ def local(kind: str, source: str) -> Path | None:
 
 
 def _fetch(field: str, address: str, digest: str, kept: Path) -> None:
+    import httpx  # half of this module's start: only where something is fetched
+
     found = hashlib.sha256()
     with replacing(kept) as temporary:
         try:

@@ -41,6 +41,14 @@ class Questions:
             yield _fitted(cell, found, question, cell.rng(index), sizes)
 
 
+def least_draft(cell: Cell, found: Documents) -> Draft:
+    """The longest of the smallest prompts that the wanted questions have."""
+    count = cell.params.samples_at(cell.task, cell.length)
+    rng = cell.rng("least")
+    drafts = (_draft(cell, found, one, one.gold, rng) for one in found.questions[:count])
+    return max(drafts, key=lambda draft: len(draft.prompt))
+
+
 def _fitted(
     cell: Cell, found: Documents, question: Question, rng: Random, sizes: dict[int, int]
 ) -> Draft:

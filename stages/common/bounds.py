@@ -7,6 +7,7 @@ after hours. The bounds are wide: whoever has a reason to pass one changes the t
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,8 +16,10 @@ from typing import Any
 
 from stages.common.findings import Finding, refuse
 
-TRAININGS = ("base.training", "train", "extend.training")
-"""Sections that the rows ``training.*`` are for."""
+TRAINING = re.compile(
+    r"^(?:base\.training|train|extend\.training|definitions\.\w+\.train\.overrides)\."
+)
+"""Starts of the fields that the rows ``training.*`` are for."""
 ANY = "*"
 """In a row: any one key, or any item of a list."""
 
@@ -44,25 +47,23 @@ def table() -> dict[tuple[str, ...], Bound]:
 
 def bound_of(field: str) -> Bound | None:
     """The row for ``field``, with the keys of dicts and the places of items in it."""
-    for section in TRAININGS:
-        if field.startswith(f"{section}."):
-            field = f"training.{field.removeprefix(f'{section}.')}"
-            break
-    keys = tuple(field.split("."))
+    keys = tuple(TRAINING.sub("training.", field).split("."))
     for row, bound in table().items():
         if len(row) == len(keys) and all(a in (b, ANY) for a, b in zip(row, keys, strict=True)):
             return bound
     return None
 
 
-def check(field: str, content: Any, said_as: str | None = None) -> Iterator[Finding]:
-    """Numbers below ``field`` that are out of bounds; ``said_as``: the name that the user gave them."""
+def check(field: str, content: Any) -> Iterator[Finding]:
+    """Numbers below ``field`` that are out of bounds; of a list of numbers the first."""
+    lists: set[str] = set()
     for name, value in numbers(content, field):
-        bound = bound_of(name)
-        if bound is not None and not bound.holds(value):
-            shown = name if said_as is None else said_as + name.removeprefix(field)
+        bound, (inside, _, last) = bound_of(name), name.rpartition(".")
+        if bound is not None and not bound.holds(value) and inside not in lists:
+            if last.isdecimal():
+                lists.add(inside)
             yield refuse(
-                shown,
+                name,
                 value,
                 f"outside {bound.least:g} to {bound.most:g}, where every sane value lies",
                 f"{bound.usual:g} is usual",

@@ -5,7 +5,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 from stages.common.errors import UserError
-from stages.common.variants import NAME
+from stages.common.schema import NAME
 
 SCHEMA = 2
 """Version of params.yaml; raised when a key is renamed or moves."""
@@ -47,12 +47,15 @@ def complete(document: Document) -> None:
                 definitions[name].setdefault(part, {})
 
 
+def reference_of(variants: Sequence[str]) -> str:
+    """What is compared with where nobody said it: RoPE, else the first."""
+    return "rope" if "rope" in variants else variants[0]
+
+
 def _variants_become_data(document: Document) -> None:
     """1 -> 2: what a variant is stands in ``definitions``, what is compared with in ``reference``."""
-    variants = document.get("variants") or ["rope"]
-    reference = "rope" if "rope" in variants else variants[0]
     _first(document, "schema", 2)
-    _after(document, "seeds", "reference", reference)
+    _after(document, "seeds", "reference", reference_of(document.get("variants") or ["rope"]))
     _after(document, "reference", "definitions", {})
 
 

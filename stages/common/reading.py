@@ -1,6 +1,7 @@
 """Reading of YAML and the errors of a bad params file, one line per mistake."""
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stages.common.errors import UserError
+from stages.common.schema import NAME, SOURCE_NAME
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -32,30 +34,133 @@ def parse(model: type[Model], content: Any, source: str) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        mistakes = error.errors()
-        inner = [m["loc"] for m in mistakes]
-        # A list whose item is wrong is also "too short": only the item is the user's mistake.
-        lines = [
-            _line(model, source, mistake)
-            for mistake in mistakes
-            if not any(loc != mistake["loc"] == loc[: len(mistake["loc"])] for loc in inner)
-        ]
+        lines = [_line(model, source, *one) for one in _mistakes(error, content)]
         raise UserError("\n".join(lines)) from None
 
 
-def _line(model: type[BaseModel], source: str, mistake: Any) -> str:
-    keys = [str(part) for part in mistake["loc"]]
-    where = ".".join(keys) or "(whole file)"
-    if mistake["type"] == "extra_forbidden":
+Place = tuple[str, ...]
+
+
+def _mistakes(error: ValidationError, content: Any) -> list[tuple[Place, list[Any]]]:
+    """Places of the user's mistakes, each with what pydantic says of it.
+
+    A value that may be of several kinds is refused once for each; what a kind is called is no key of
+    the user's and is left out. Of the kinds, the one that got furthest is meant.
+    """
+    found: dict[Place, dict[Place, list[tuple[Place, Any]]]] = {}
+    for one in error.errors():
+        place, kind, at = _place(one, content)
+        found.setdefault(at, {}).setdefault(kind, []).append((place, one))
+    meant: dict[Place, list[Any]] = {}
+    for at, kinds in found.items():
+        inside = [
+            rows
+            for rows in kinds.values()
+            if all(place != at or one["type"] == "value_error" for place, one in rows)
+        ]
+        for rows in inside[:1] or kinds.values():
+            for place, one in rows:
+                missing = one["type"] == "missing"
+                meant.setdefault((*place[:-1], MISSING) if missing else place, []).append(one)
+    # A list whose item is wrong is also "too short": only the item is the user's mistake.
+    return [
+        (place, ones)
+        for place, ones in meant.items()
+        if not any(other != place == other[: len(place)] for other in meant) or not place
+    ]
+
+
+MISSING = "(missing)"
+"""Stands for all keys that a section lacks: they are one line."""
+
+
+def _place(one: Any, content: Any) -> tuple[Place, Place, Place]:
+    """Keys of a mistake; the kinds of value that pydantic tried; the keys of the first such value."""
+    inside, place, kind = content, [], []
+    at: Place | None = None
+    for part in one["loc"]:
+        known = isinstance(inside, Mapping) and part in inside
+        item = isinstance(inside, list | tuple) and isinstance(part, int)
+        last = part == one["loc"][-1] and one["type"] == "missing"
+        if known or (item and part < len(inside)):
+            inside = inside[part]
+        elif not last:
+            kind.append(str(part))
+            at = tuple(place) if at is None else at
+            continue
+        place.append(str(part))
+    return tuple(place), tuple(kind), tuple(place) if at is None else at
+
+
+def _line(model: type[BaseModel], source: str, place: Place, mistakes: list[Any]) -> str:
+    first, keys = mistakes[0], list(place)
+    where = "".join(f"{part}: " for part in (source, ".".join(keys)) if part)
+    if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(keys[-1], _fields(model, keys[:-1]), n=1)
         fix = f"did you mean {near[0]!r}?" if near else "remove it"
-        return f"{source}: {where}: unknown key; {fix}"
-    if mistake["type"] == "missing":
-        return f"{source}: {where}: missing; add it"
-    message = mistake["msg"].removeprefix("Value error, ")
-    if mistake["type"] == "value_error":
-        return f"{source}: {where}: {message}"
-    return f"{source}: {where} is {mistake['input']!r}: {message[0].lower()}{message[1:]}"
+        return f"{where}unknown key; {fix}"
+    if first["type"] == "missing":
+        names = [str(one["loc"][-1]) for one in mistakes]
+        where = f"{source}: {'.'.join([*keys[:-1], names[0]])}"
+        more = f", like {', '.join(names[1:])}" if names[1:] else ""
+        return f"{where}: missing{more}; add {'them' if more else 'it'}"
+    if first["type"] == "value_error":
+        return where + first["msg"].removeprefix("Value error, ")
+    said = f"is {_shown(first['input'])}"
+    if first["loc"][-1:] == ("[key]",):
+        where, said = f"{source}: {'.'.join(keys[:-1])}", f"has the key {_shown(first['input'])}"
+    wanted = dict.fromkeys(_wanted(one) for one in mistakes)
+    return f"{where.removesuffix(': ')} {said}: give {' or '.join(wanted)}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+WANTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a text",
+    "tuple_type": "a list, [a, b]",
+    "list_type": "a list, [a, b]",
+    "dict_type": "keys with values, a: b",
+    "model_type": "keys with values, a: b",
+    "literal_error": "{expected}",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "{le:g} or less",
+    "too_short": "a list of {min_length} or more",
+    "too_long": "a list of {max_length} at most",
+    "string_too_short": "a text of {min_length} letters at least",
+    "string_too_long": "a text of {max_length} letters at most",
+}
+"""pydantic's kinds of mistakes as what the user is to give."""
+
+
+def _wanted(mistake: Any) -> str:
+    """What to give in place of a wrong value."""
+    kind, context = mistake["type"], mistake.get("ctx") or {}
+    if kind == "string_pattern_mismatch":
+        pattern = context["pattern"]
+        return NAMES.get(pattern, f"a text that matches {pattern}")
+    if kind in WANTED:
+        return WANTED[kind].format(**context)
+    message = str(mistake["msg"])
+    return message[0].lower() + message[1:]
+
+
+NAMES = {
+    NAME: "a name of small letters, digits and _, a letter first",
+    SOURCE_NAME: "a name of letters, digits, _ and full stops",
+}
+"""Patterns of names in words."""
 
 
 def _fields(model: type[BaseModel], keys: list[str]) -> list[str]:

@@ -5,6 +5,8 @@ SLOPE = 0.12
 """Through the paper's two points: 7.4487e-5 at 1.485 B and 6.1499e-5 at 7.299 B parameters."""
 FAR = 10.0
 """By how much a learning rate may differ from the recipe's before it is said."""
+ABSURD = 100.0
+"""By how much it may be above it before it is refused: 30 times wrecks a base in one step."""
 
 
 def learning_rate(parameters: float) -> float:

@@ -10,6 +10,11 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 
+NAME = r"^[a-z][a-z0-9_]{0,31}$"
+"""Names of variants: they become paths, names of DVC stages and parts of a command."""
+SOURCE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.]*$"
+"""Names of sources of documents: they become names of files."""
+
 
 def new(default: Any, **constraints: Any) -> Any:
     """A field that schema 1 did not have: at its default, state keyed by schema 1 is still found."""

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -189,5 +190,15 @@ def this_machine(environment: Mapping[str, str]) -> Place:
         cores = variables.whole("REPO_CPUS", here, environment)
     except UserError:
         cores = here
-    gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-    return Place(cores, gpus or None, float(psutil.virtual_memory().total))
+    return Place(cores, _gpus(), float(psutil.virtual_memory().total))
+
+
+DEVICES = ("nvidia[0-9]*", "kfd", "dxg", "accel*", "neuron*", "davinci*", "xpu*", "dri/render*")
+"""Files of /dev that some accelerator has; of which kind and how many, only Ray knows."""
+
+
+def _gpus() -> int | None:
+    """GPUs of this machine: NVIDIA's as its driver counts them; 0 where Linux has none of any kind."""
+    count = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+    other = any(True for name in DEVICES for _ in Path("/dev").glob(name))
+    return count or (0 if sys.platform == "linux" and not other else None)

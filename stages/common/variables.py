@@ -5,6 +5,7 @@ The table is ``data/variables.json``: a new variable changes no stage's code.
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,8 @@ from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse
 
 PREFIX = "REPO_"
+LIKE = re.compile(r"repo.?[a-z]", re.IGNORECASE)
+"""Names that may be meant for ours: small letters, another dash."""
 NEAR = 2
 """Letters by which an unknown name may differ from one of ours to be taken for a slip of the pen."""
 
@@ -74,7 +77,7 @@ def table() -> dict[str, Variable]:
 def check(environment: Mapping[str, str], where: str = "") -> Iterator[Finding]:
     """Wrong values, and names that are almost one of ours; ``where`` names a cluster file's key."""
     for name, text in sorted(environment.items()):
-        if not name.startswith(PREFIX):
+        if not LIKE.match(name):
             continue
         known = table().get(name)
         if known is None:
@@ -91,7 +94,10 @@ def unknown(environment: Mapping[str, str]) -> list[str]:
 
 
 def nearest(name: str) -> str | None:
-    """The variable that ``name`` differs from by one or two letters."""
+    """The variable that ``name`` differs from by one or two letters, or by how it is written."""
+    name = name.upper().replace("-", "_")
+    if name in table():
+        return name
     apart = {ours: _distance(name, ours) for ours in table()}
     best = min(apart, key=lambda ours: apart[ours])
     return best if 0 < apart[best] <= NEAR else None

@@ -27,9 +27,6 @@ StartLayer = Annotated[int, Field(ge=0)] | Literal["auto"]
 """First layer that a pattern is laid on, 0-based; RoPE below. ``auto``: layers // 3 (the paper's 5 of
 16 and 10 of 32)."""
 
-NAME = r"^[a-z][a-z0-9_]{0,31}$"
-"""Names of variants: they become paths, names of DVC stages and parts of a command."""
-
 
 class Origin(Section):
     """A model that is there already: a kept milestone, or the model of another item."""

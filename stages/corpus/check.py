@@ -1,5 +1,6 @@
 """The documents: there, not empty, with the text field; room for them."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from stages.common.findings import Finding, refuse, told, warn
 from stages.common.seen import Seen, is_hub_id
 from stages.common.token_files import home
 from stages.corpus import ready_check as ready
-from stages.corpus.cost import fetch_bytes, text_bytes
+from stages.corpus.cost import fetch_bytes, source_bytes, text_bytes
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -29,20 +30,72 @@ def check(seen: Seen) -> Iterator[Finding]:
                 "without one, the same params can mean other data tomorrow",
                 f"give a commit of {one.dataset}",
             )
+    yield from _unread(seen)
+    yield from _twice(seen)
     yield from ready.check(seen)
     yield from _room(seen)
     yield from _parts(seen)
     size = text_bytes(seen.params, seen.root)
     yield from _held_out(seen, size)
     if size is not None and not seen.elsewhere and not seen.planning:
-        free = shutil.disk_usage(seen.root).free
-        if 2 * size > free:  # the text, and the ids of its tokens
+        yield from _disk(seen, size)
+
+
+def _disk(seen: Seen, size: float) -> Iterator[Finding]:
+    """Room for the text and the ids of its tokens."""
+    free = shutil.disk_usage(seen.root).free
+    if 2 * size <= free:
+        return
+    sizes = source_bytes(seen.params, seen.root)
+    largest = max(sizes, key=lambda name: sizes[name] or 0.0)
+    field = (
+        f"corpus.sources.{largest}" if largest in seen.params.corpus.sources else "corpus.source"
+    )
+    if largest in seen.params.corpus.generated:
+        field = f"corpus.generated.{largest}"
+    yield refuse(
+        field,
+        f"{(sizes[largest] or 0.0) / 1e9:,.0f} GB",
+        f"text and tokens of all take {2 * size / 1e9:,.0f} GB, {free / 1e9:,.0f} GB are free",
+        "free some, or take fewer documents",
+    )
+
+
+READ_BY = {
+    "path": ("local",), "dataset": ("hub",), "revision": ("hub",), "config": ("hub",),
+    "max_documents": ("local", "hub"),
+}  # fmt: skip
+"""Keys of ``corpus`` that only some sources read."""
+
+
+def _unread(seen: Seen) -> Iterator[Finding]:
+    """Keys that nothing reads: whoever gave them expects something else."""
+    corpus = seen.params.corpus
+    for key, sources in READ_BY.items():
+        value = getattr(corpus, key)
+        if value is not None and corpus.source not in sources:
+            named = " or ".join(sources)
             yield refuse(
-                "corpus.source",
-                corpus.source,
-                f"text and tokens take {2 * size / 1e9:,.0f} GB, {free / 1e9:,.0f} GB are free",
-                "free some, or take fewer documents (corpus.max_documents)",
+                f"corpus.{key}",
+                value,
+                f"with corpus.source {corpus.source!r} nothing reads it",
+                f"leave it out, or set corpus.source={named}",
             )
+
+
+def _twice(seen: Seen) -> Iterator[Finding]:
+    """The same documents under two names would count double."""
+    corpus = seen.params.corpus
+    named = [("corpus.path", corpus.path)] if corpus.source == "local" else []
+    named += [(f"corpus.sources.{name}.path", one.path) for name, one in corpus.sources.items()]
+    known: dict[Path, str] = {}
+    for field, path in named:
+        if path is None:
+            continue
+        place = Path(os.path.normpath(seen.path(path)))
+        if place in known:
+            yield refuse(field, path, f"{known[place]} has the same documents", "drop one")
+        known.setdefault(place, field)
 
 
 def _room(seen: Seen) -> Iterator[Finding]:
@@ -124,6 +177,20 @@ def _parts(seen: Seen) -> Iterator[Finding]:
             yield refuse(
                 f"{field}.words", list(part.words), "the least is above the most", "swap the two"
             )
+        elif part.bytes * corpus.validation_share < WORD_BYTES * part.words[0] and (
+            f"{field}.bytes" not in {one for one, size in sizes.items() if size < shortest}
+        ):
+            yield refuse(
+                f"{field}.words",
+                list(part.words),
+                f"its {part.bytes:,} bytes hold too few such documents to hold one out at "
+                f"validation_share {corpus.validation_share:g}",
+                "make them shorter, or the part larger",
+            )
+
+
+WORD_BYTES = 4
+"""Of a word of a generated document, at the least."""
 
 
 def _local(seen: Seen, source: str, name: str) -> Iterator[Finding]:
@@ -137,8 +204,14 @@ def _local(seen: Seen, source: str, name: str) -> Iterator[Finding]:
         level = seen.absent(name)
         yield level(f"{key}.path", name, "no such file or folder", "name the documents")
         return
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    if not any(file.stat().st_size for file in files):
+    try:
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        sizes = [file.stat().st_size for file in files]
+    except OSError as error:
+        why = f"{error.filename} cannot be read ({error.strerror})"
+        yield refuse(f"{key}.path", name, why, "name a folder of documents alone")
+        return
+    if not any(sizes):
         yield refuse(f"{key}.path", name, "nothing in it", "name the documents")
         return
     yield from _first_row(seen, source, key, path)

@@ -1,10 +1,15 @@
 """Bytes of the raw documents, where params tell them."""
 
+import os
+import sysconfig
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.common.cost import Cost, Layout, vocabulary
 from stages.common.errors import UserError
+from stages.corpus.kinds import kind_of
+from stages.corpus.params import PYTHON_LEFT_OUT
 
 if TYPE_CHECKING:
     from stages.params import Params
@@ -75,7 +80,7 @@ def source_bytes(params: "Params", root: Path = Path()) -> dict[str, float | Non
     corpus = params.corpus
     found: dict[str, float | None] = {}
     if corpus.source == "python":
-        found["python"] = float(corpus.python.max_bytes) if corpus.python else None
+        found["python"] = min(corpus.python.max_bytes, _python()) if corpus.python else None
     elif corpus.source == "local":
         found["local"] = _of_path(corpus.path, root)
     elif corpus.source == "hub":
@@ -90,6 +95,16 @@ def source_bytes(params: "Params", root: Path = Path()) -> dict[str, float | Non
             most = float(one.max_bytes) if one.max_bytes else None
             found[name] = most if size is None else min(size, most or size)
     return found
+
+
+@cache
+def _python() -> float:
+    """About all text that the running Python has: sources, and the docstrings once more."""
+    size = 0
+    for folder, names, files in os.walk(sysconfig.get_path("stdlib")):
+        names[:] = [name for name in names if name not in PYTHON_LEFT_OUT]
+        size += sum(Path(folder, name).stat().st_size for name in files if name.endswith(".py"))
+    return 1.25 * size
 
 
 def source_tokens(params: "Params", root: Path = Path()) -> dict[str, float | None]:
@@ -112,15 +127,20 @@ def bytes_per_token(params: "Params", words: int | None = None) -> float:
 def _of_path(path: str | None, root: Path) -> float | None:
     """Bytes of local documents; none for what is not here."""
     there = path is not None and (root / path).exists()
+    if path is not None and (root / path).is_file() and kind_of(root / path) is None:
+        return None  # no documents: the check refuses it
     if path is not None and root.resolve().is_relative_to((root / path).resolve()):
         return None  # it holds the project itself: the check refuses it, and walks no disk
     return float(_bytes_at(root / path)) if there and path is not None else None
 
 
 def _bytes_at(path: Path) -> int:
-    found = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    # Text of this kind shrinks to a third under gzip and zstd.
-    return sum(f.stat().st_size * (3 if f.suffix in (".gz", ".zst") else 1) for f in found)
+    try:
+        found = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+        # Text of this kind shrinks to a third under gzip and zstd.
+        return sum(f.stat().st_size * (3 if f.suffix in (".gz", ".zst") else 1) for f in found)
+    except OSError:
+        return 0  # the stage's check says why
 
 
 def ready_tokens(params: "Params", root: Path = Path()) -> int:

@@ -6,7 +6,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from stages.common.needs import NAMED, watched
-from stages.common.schema import Count, Section, Share, new
+from stages.common.schema import SOURCE_NAME, Count, Section, Share, new
+
+PYTHON_LEFT_OUT = frozenset(
+    ("test", "tests", "idlelib", "lib2to3", "site-packages", "__pycache__", "pydoc_data")
+)
+"""Folders of the standard library that no text is taken from."""
 
 
 class PythonText(Section):
@@ -27,7 +32,7 @@ class Generated(Section):
     """Size of the part, bytes of UTF-8."""
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*$")]
+Name = Annotated[str, StringConstraints(pattern=SOURCE_NAME)]
 
 
 class NamedSource(Section):
@@ -90,7 +95,7 @@ class CorpusParams(Section):
     validation_share: Share = Field(gt=0.0, lt=0.5)
     """Share of the documents that are held out, by count."""
     python: PythonText | None = None
-    generated: dict[str, Generated] = Field(default_factory=dict)
+    generated: dict[Name, Generated] = Field(default_factory=dict)
     """Parts of generated documents by name; a training phase may ask for some of them alone."""
     sources: dict[Name, NamedSource] = new({})
     """Further sources by name; with ``source: named`` the only ones."""
@@ -117,8 +122,14 @@ class CorpusParams(Section):
         ]
         if not getattr(self, needed):
             raise ValueError(f"source {self.source!r} needs the key {needed!r}")
-        if twice := {self.source, *self.generated} & set(self.sources):
-            raise ValueError(f"sources.{min(twice)}: another source has that name; take a new one")
+        for where, taken in (
+            ("generated", {self.source}),
+            ("sources", {self.source, *self.generated}),
+        ):
+            if twice := taken & set(getattr(self, where)):
+                raise ValueError(
+                    f"{where}.{min(twice)}: another source has that name; take a new one"
+                )
         self._is_watched()
         return self
 

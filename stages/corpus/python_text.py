@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from pydoc_data.topics import topics
 
-LEFT_OUT = {"test", "tests", "idlelib", "lib2to3", "site-packages", "__pycache__", "pydoc_data"}
+from stages.corpus.params import PYTHON_LEFT_OUT
 
 
 def documents(max_bytes: int, seed: int) -> Iterator[str]:
@@ -36,7 +36,9 @@ def _reference() -> Iterator[str]:
 def _library(seed: int) -> Iterator[str]:
     root = Path(sysconfig.get_path("stdlib"))
     files = sorted(
-        file for file in root.rglob("*.py") if not LEFT_OUT & set(file.relative_to(root).parts)
+        file
+        for file in root.rglob("*.py")
+        if not PYTHON_LEFT_OUT & set(file.relative_to(root).parts)
     )
     random.Random(seed).shuffle(files)
     for file in files:

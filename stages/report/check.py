@@ -1,21 +1,37 @@
 """The report: names that tell the variants apart."""
 
+import re
 from collections.abc import Iterator
 
 from stages.common.findings import Finding, refuse
 from stages.common.seen import Seen
+from stages.report.paper import LABELS
+
+PROFILE = re.compile(r"[\w .+-]{1,64}", re.ASCII)
 
 
 def check(seen: Seen) -> Iterator[Finding]:
     """Findings of ``report``."""
-    given: dict[str, str] = {}
-    for name in seen.params.variants:
-        label = seen.params.definitions[name].report.label
+    if not PROFILE.fullmatch(seen.params.profile):
+        yield refuse(
+            "profile",
+            seen.params.profile,
+            "no name that a page can show",
+            "give letters, digits, spaces, full stops, - and _, 64 at most",
+        )
+    labels = {name: seen.params.definitions[name].report.label for name in seen.params.variants}
+    given = {"base": "the base model"}
+    given |= {
+        LABELS.get(name, name).casefold(): name for name, label in labels.items() if label is None
+    }
+    for name, label in labels.items():
         if label is None:
             continue
         field, shown = f"definitions.{name}.report.label", label.strip()
         if not shown:
             yield refuse(field, label, "nothing to see", "write a word, or leave it out")
-        elif shown in given:
-            yield refuse(field, label, f"{given[shown]} has the same", "give another")
-        given.setdefault(shown, name)
+        elif not label.isprintable():
+            yield refuse(field, label, "some of it cannot be seen", "write letters alone")
+        elif shown.casefold() in given:
+            yield refuse(field, label, f"{given[shown.casefold()]} has the same", "give another")
+        given.setdefault(shown.casefold(), name)

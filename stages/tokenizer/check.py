@@ -14,6 +14,8 @@ from stages.corpus.cost import text_bytes
 FIELD = "tokenizer.source"
 MOST_IDS = 1 << 32
 """Ids are kept as uint32."""
+BYTES_FOR_A_WORD = 20
+"""Of text for each token of a trained vocabulary, at the least."""
 FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 
 
@@ -26,6 +28,10 @@ def check(seen: Seen) -> Iterator[Finding]:
     if params.source != "train" and seen.made_here(params.source):
         yield refuse(FIELD, params.source, "made by this pipeline", "name the original, or `train`")
         return
+    local = (seen.root / params.source).is_dir()
+    if params.revision is not None and (params.source == "train" or local):
+        what = "a tokenizer that is trained here" if params.source == "train" else "a folder"
+        yield refuse("tokenizer.revision", params.revision, f"{what} has none", "leave it out")
     if params.source == "train":
         yield from _trained(seen)
     else:
@@ -38,7 +44,7 @@ def check(seen: Seen) -> Iterator[Finding]:
             return
         if params.source != seen.base.source:  # else the base's own check says it
             yield from seen.unreachable(FIELD, params.source, cached=folder is not None)
-        if (seen.root / params.source).is_dir():
+        if local:
             found = list(_files(params.source, seen.root / params.source))
             yield from found
             if found:
@@ -57,9 +63,12 @@ def _is_refused(seen: Seen) -> bool:
 def _trained(seen: Seen) -> Iterator[Finding]:
     """A merge needs a pair of tokens in the text; a vocabulary as large as the text is a mistake."""
     wanted, size = seen.params.tokenizer.vocab_size or 0, text_bytes(seen.params, seen.root)
-    if size and wanted > size:
+    if size and wanted * BYTES_FOR_A_WORD > size:
         yield refuse(
-            "tokenizer.vocab_size", wanted, f"the text has {size:,.0f} bytes", "give fewer"
+            "tokenizer.vocab_size",
+            wanted,
+            f"the text has {size:,.0f} bytes, too few to learn so many tokens from",
+            f"give {max(300, int(size / 100)):,} at most",
         )
 
 

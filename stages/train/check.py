@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from stages.common import paths, recipe
 from stages.common.errors import UserError
-from stages.common.findings import Finding, told, warn
+from stages.common.findings import Finding, refuse, told, warn
 from stages.common.seen import Seen
 from stages.train import origins
+from stages.common.variants import PATTERNS
 from stages.train.params import TrainParams
 from stages.training import check as training
 
@@ -20,13 +21,21 @@ def check(seen: Seen) -> Iterator[Finding]:
     first = seen.params.base.training
     if scratch and first and window and first.longest > window:
         window = None  # said of base.training
+    said: set[tuple[str, str]] = set()
     for field, params in _trainings(seen).items():
-        yield from training.check(seen, field, params, window)
-        if not scratch:
-            yield from _rate(seen, field, params)
+        found = list(training.check(seen, field, params, window))
+        found += [] if scratch else _rate(seen, field, params)
+        for one in found:  # a variant's own training has most values from `train`: said there
+            what = (one.field.removeprefix(f"{field}."), one.line.removeprefix(one.field))
+            if what not in said:
+                yield one
+            said.add(what)
+    yield from _overrides(seen)
     if layers is not None:
         yield from _positions(seen, layers)
     yield from _origins(seen)
+        yield from _trained(seen, layers)
+    yield from _alike(seen)
 
 
 def _trainings(seen: Seen) -> dict[str, TrainParams]:
@@ -65,6 +74,76 @@ def _origins(seen: Seen) -> Iterator[Finding]:
                 yield warn(field, name, str(error), "make it there") if seen.elsewhere else found
 
 
+def _overrides(seen: Seen) -> Iterator[Finding]:
+    """What a variant says elsewhere."""
+    for name in seen.params.variants:
+        start = seen.params.definitions[name].train.overrides.get("start_layer")
+        if start is not None:
+            yield refuse(
+                f"definitions.{name}.train.overrides.start_layer",
+                start,
+                "nothing reads it there",
+                f"set definitions.{name}.train.start_layer",
+            )
+
+
+def _trained(seen: Seen, layers: int) -> Iterator[Finding]:
+    """Something to train in every variant, where not everything is."""
+    for name in seen.params.variants:
+        params = seen.params.train_of(name)
+        if params.trainable == "all":
+            continue
+        own = "trainable" in seen.params.definitions[name].train.overrides
+        field = f"definitions.{name}.train.overrides" if own else "train"
+        first = params.trainable.from_layer
+        if first >= layers:
+            yield refuse(
+                f"{field}.trainable.from_layer",
+                first,
+                f"the model has {layers} layers: nothing would be trained",
+                f"give {layers - 1} at most",
+            )
+            return
+        try:
+            maps = "repo" in seen.params.positions(name, layers)[first:]
+        except UserError:
+            continue  # told by the positions
+        if not params.trainable.attention and not maps:
+            yield refuse(
+                f"{field}.trainable.attention",
+                [],
+                f"variant {name!r} has no position maps from layer {first} on: nothing would be "
+                "trained",
+                "name projections, e.g. [q, k]",
+            )
+            return
+
+
+def _alike(seen: Seen) -> Iterator[Finding]:
+    """The same thing under two names would be paid for twice."""
+    known: dict[str, str] = {}
+    for name in seen.params.variants:
+        one = seen.params.definitions[name]
+        what = one.train.model_dump(exclude={"overrides"}), one.evaluate.model_dump()
+        what[0]["positions"] = _pattern(one.train.positions or name)
+        key = repr((what, seen.params.train_of(name).model_dump()))
+        if key in known:
+            yield refuse(
+                "variants",
+                list(seen.params.variants),
+                f"{known[key]} and {name} are the same model, trained and measured alike",
+                "drop one, or give several seeds",
+            )
+        known.setdefault(key, name)
+
+
+def _pattern(positions: str | tuple[str, ...]) -> tuple[str, ...]:
+    """A preset's or a list's types, without what only repeats them."""
+    types = PATTERNS.get(positions, ()) if isinstance(positions, str) else positions
+    every = next(n for n in range(1, len(types) + 1) if types == types[:n] * (len(types) // n))
+    return types[:every]
+
+
 def _rate(seen: Seen, field: str, params: TrainParams) -> Iterator[Finding]:
     """A pre-trained base is wrecked by one step of a toy's learning rate."""
     shape = seen.base.shape
@@ -75,7 +154,8 @@ def _rate(seen: Seen, field: str, params: TrainParams) -> Iterator[Finding]:
     sane = wanted / recipe.FAR <= params.lr <= wanted * recipe.FAR
     if not sane:
         much = "much" if params.lr > wanted else "little"
-        yield warn(
+        level = refuse if params.lr > wanted * recipe.ABSURD else warn
+        yield level(
             f"{field}.lr",
             params.lr,
             f"very {much} for a pre-trained base of {shape.parameters / 1e6:,.0f} M parameters",

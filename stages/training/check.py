@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Iterator
 
-from stages.common import bounds
+from stages.common import variables
 from stages.common.cpu import EMULATED, fast_bf16
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen
@@ -11,6 +11,8 @@ from stages.corpus.cost import bytes_per_token, ready_tokens, source_tokens, tex
 from stages.training.params import TrainingParams
 from stages.training.realised import MANY_PASSES, expected
 
+LONGEST_WARMUP = 0.5
+"""Of the steps: beyond, the learning rate is hardly ever what was asked for."""
 ABSURD_DECAY = 0.01
 """Of a weight, in one step: the paper's decay takes 7e-6."""
 TOO_MANY_PASSES = 100.0
@@ -27,12 +29,12 @@ def check(seen: Seen, field: str, params: TrainingParams, window: int | None) ->
             f"beyond the model's window of {window} tokens (max_position_embeddings)",
             f"train at {window} at most",
         )
-    if 0 < params.steps <= params.warmup_steps:
+    if params.warmup_steps > LONGEST_WARMUP * params.steps > 0:
         yield refuse(
             f"{field}.warmup_steps",
             params.warmup_steps,
-            f"the run has {params.steps} steps, so the learning rate never reaches its peak",
-            "lower it, or raise tokens",
+            f"the run has {params.steps} steps, so most of them would be warm-up",
+            f"give {params.steps // 10}, or raise tokens",
         )
     for number, phase in enumerate(params.lengths):
         if params.steps_of(phase) < 1:
@@ -56,24 +58,61 @@ def check(seen: Seen, field: str, params: TrainingParams, window: int | None) ->
 
 def _optimizer(field: str, params: TrainingParams) -> Iterator[Finding]:
     """Numbers that make sense alone and none together."""
-    if params.grad_clip <= params.eps and not any(bounds.check(f"{field}.eps", params.eps)):
+    if params.grad_clip <= params.eps:
         yield refuse(
             f"{field}.grad_clip",
             params.grad_clip,
             f"every gradient would vanish beside eps {params.eps:g}",
             "the paper's is 1",
         )
-    decays = params.lr * params.weight_decay >= ABSURD_DECAY
-    if decays and not any(bounds.check(f"{field}.lr", params.lr)):
+    if params.lr * params.weight_decay >= ABSURD_DECAY:
         yield refuse(
             f"{field}.weight_decay",
             params.weight_decay,
             f"each step would take {params.lr * params.weight_decay:.0%} off every weight",
             "the paper's is 0.1",
         )
+    first, second = params.betas
+    if first**2 >= second:
+        yield refuse(
+            f"{field}.betas",
+            list(params.betas),
+            "Adam does not converge where the first squared is not below the second",
+            "the paper's are [0.9, 0.95]",
+        )
+    if params.repetition is not None:
+        asked, longest = params.repetition, params.longest
+        if asked.max_period * 2 > longest:
+            yield refuse(
+                f"{field}.repetition.max_period",
+                asked.max_period,
+                f"a sequence of {longest} tokens holds no such piece twice",
+                "OLMo's is 13",
+            )
+        elif asked.max_count > longest:
+            yield refuse(
+                f"{field}.repetition.max_count",
+                asked.max_count,
+                f"a sequence has {longest} tokens",
+                "OLMo's is 32",
+            )
+    frozen_maps = params.trainable != "all" and not params.trainable.maps
+    if frozen_maps and params.map_lr is not None:
+        yield refuse(
+            f"{field}.map_lr", params.map_lr, "trainable.maps is false", "drop one of the two"
+        )
 
 
 def _sources(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding]:
+    for number, phase in enumerate(params.lengths):
+        names = list(phase.sources) if isinstance(phase.sources, tuple) else None
+        if names is not None and (not names or len(set(names)) < len(names)):
+            yield refuse(
+                f"{field}.lengths.{number}.sources",
+                names,
+                "one source twice" if names else "no source at all",
+                "name each once, or leave the key out for all of them",
+            )
     there = sources(seen)
     asked = dict.fromkeys(name for phase in params.lengths for name in phase.sources or ())
     if unknown := [name for name in asked if name not in there]:
@@ -128,9 +167,9 @@ def _of_sources(seen: Seen, field: str, params: TrainingParams) -> Iterator[Find
         over = most is not None and part.passes is not None and part.passes > most
         if part.passes is None or not (part.many or over):
             continue
-        # A size that is estimated from bytes refuses nothing.
-        exact = name in seen.params.corpus.ready and most is not None
-        refused = exact and most is not None and part.passes > most * 1.01
+        # A size that is estimated from bytes may be wrong by so much.
+        exact = 1.01 if name in seen.params.corpus.ready else 4.0
+        refused = most is not None and part.passes > most * exact
         yield (refuse if refused else warn)(
             f"{field}.lengths",
             f"{name}: {part.share:.1%}",
@@ -212,7 +251,7 @@ def _machine(seen: Seen, params: TrainingParams) -> Iterator[Finding]:
         )
     if use_gpu == "0" and gpus:
         yield warn("REPO_USE_GPU", "0", f"the {gpus} GPUs there would stand idle", "unset it")
-    if not low.isdecimal():
+    if not low or variables.table()["REPO_WORKERS"].wrong(text):
         return
     workers = int(low)
     if gpus and use_gpu != "0" and workers > gpus:

@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from stages.common.errors import UserError
+from stages.corpus.kinds import COMPRESSED, KINDS, kind_of
 from stages.corpus.reading.rows import first_has_text
 
-KINDS = {
-    ".jsonl": "lines", ".ndjson": "lines", ".jsonlines": "lines", ".jl": "lines",
-    ".json": "json", ".parquet": "parquet", ".pq": "parquet", ".txt": "text", ".text": "text",
-}  # fmt: skip
-COMPRESSED = (".gz", ".gzip", ".zst", ".zstd", ".bz2")
 NOT_READ = (".xz", ".lzma", ".lz4", ".br", ".zip", ".7z", ".rar", ".sz", ".snappy", ".lzo", ".z")
 """Packings that are not read: documents in one beside others would be left out unsaid."""
 ACCEPTED = (
@@ -35,14 +31,6 @@ class DataFile:
     path: Path
     kind: str
     """``lines`` (JSONL), ``json`` (an array, or lines), ``parquet`` or ``text`` (one document)."""
-
-
-def kind_of(path: Path) -> str | None:
-    """Kind by the name, upper or lower case; none for what is no data."""
-    name = path.name.lower()
-    packed = next((end for end in COMPRESSED if name.endswith(end)), "")
-    kind = KINDS.get(Path(name[: len(name) - len(packed)]).suffix)
-    return None if kind == "parquet" and packed else kind
 
 
 def packed_otherwise(path: Path) -> bool:
