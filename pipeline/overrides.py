@@ -1,6 +1,7 @@
 """``--set a.b=c``: params composed from a profile or ``params.yaml`` and a few changed values."""
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from stages.common.errors import UserError
 from stages.common.migration import complete, migrate, reference_of
 from stages.common.needs import NAMED, watched
 from stages.common.reading import parse
+from stages.common.schema import NAME
+from stages.corpus.params import READ_BY
 from stages.params import Params
 
 FROM_LENGTH = "benchmarks.ruler.from_length"
@@ -146,6 +149,9 @@ def _settle(
     if (named or {"corpus.path", "corpus.source"} & set(changes)) and "corpus.needs" not in changes:
         corpus["needs"] = _watched(corpus)
     if corpus.get("source") != before:
+        for key, sources in READ_BY.items():
+            if corpus["source"] not in sources and f"corpus.{key}" not in changes:
+                corpus.pop(key, None)
         for training in (_section(document, "train"), _section(base, "training")):
             for phase in training.get("lengths") or []:
                 if isinstance(phase, dict) and isinstance(phase.get("sources"), list):
@@ -180,7 +186,8 @@ def _measured(document: Any, changes: Mapping[str, Any], before: Any) -> list[st
 def _refer(document: Any) -> list[str]:
     """A reference among the variants where they were changed and it is none of them any more."""
     variants, before = document["variants"], document.get("reference")
-    if not isinstance(variants, list) or not variants or before in variants:
+    well_named = isinstance(variants, list) and all(re.match(NAME, str(one)) for one in variants)
+    if not well_named or not variants or before in variants:
         return []
     document["reference"] = reference_of(variants)
     return [f"reference {document['reference']} (was {before})"]

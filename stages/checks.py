@@ -7,7 +7,7 @@ No ``stage.py`` imports a check: a new one leaves every stage's fingerprint as i
 import importlib
 from collections.abc import Iterable, Iterator
 
-from stages.common import bounds, run_folder, variables
+from stages.common import bounds, place, variables
 from stages.common.findings import Finding
 from stages.common.seen import Seen
 
@@ -23,7 +23,7 @@ def findings(seen: Seen, stages: Iterable[str]) -> Iterator[Finding]:
 
 def _all(seen: Seen, stages: Iterable[str]) -> Iterator[Finding]:
     yield from variables.check(seen.environment)
-    yield from run_folder.check(seen)
+    yield from place.check(seen)
     for name in dict.fromkeys(stage.partition("@")[0] for stage in stages):
         yield from _of(name, seen)
 

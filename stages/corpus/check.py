@@ -11,6 +11,7 @@ from stages.common.seen import Seen, is_hub_id
 from stages.common.token_files import home
 from stages.corpus import ready_check as ready
 from stages.corpus.cost import fetch_bytes, source_bytes, text_bytes
+from stages.corpus.params import READ_BY
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -34,9 +35,10 @@ def check(seen: Seen) -> Iterator[Finding]:
     yield from _twice(seen)
     yield from ready.check(seen)
     yield from _room(seen)
-    yield from _parts(seen)
     size = text_bytes(seen.params, seen.root)
-    yield from _held_out(seen, size)
+    held_out = list(_held_out(seen, size))
+    yield from held_out
+    yield from _parts(seen, enough=not held_out)
     if size is not None and not seen.elsewhere and not seen.planning:
         yield from _disk(seen, size)
 
@@ -59,13 +61,6 @@ def _disk(seen: Seen, size: float) -> Iterator[Finding]:
         f"text and tokens of all take {2 * size / 1e9:,.0f} GB, {free / 1e9:,.0f} GB are free",
         "free some, or take fewer documents",
     )
-
-
-READ_BY = {
-    "path": ("local",), "dataset": ("hub",), "revision": ("hub",), "config": ("hub",),
-    "max_documents": ("local", "hub"),
-}  # fmt: skip
-"""Keys of ``corpus`` that only some sources read."""
 
 
 def _unread(seen: Seen) -> Iterator[Finding]:
@@ -148,8 +143,11 @@ def _held_out(seen: Seen, size: float | None) -> Iterator[Finding]:
         )
 
 
-def _parts(seen: Seen) -> Iterator[Finding]:
-    """Python's text and the generated parts: kinds that exist, and room for one sequence each."""
+def _parts(seen: Seen, enough: bool) -> Iterator[Finding]:
+    """Python's text and the generated parts: kinds that exist, and room for one sequence each.
+
+    ``enough``: all documents together hold enough out.
+    """
     from stages.corpus.generated import KINDS
 
     corpus = seen.params.corpus
@@ -177,8 +175,10 @@ def _parts(seen: Seen) -> Iterator[Finding]:
             yield refuse(
                 f"{field}.words", list(part.words), "the least is above the most", "swap the two"
             )
-        elif part.bytes * corpus.validation_share < WORD_BYTES * part.words[0] and (
-            f"{field}.bytes" not in {one for one, size in sizes.items() if size < shortest}
+        elif (
+            enough
+            and part.bytes >= shortest
+            and part.bytes * corpus.validation_share < WORD_BYTES * part.words[0]
         ):
             yield refuse(
                 f"{field}.words",

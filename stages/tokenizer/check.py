@@ -29,7 +29,8 @@ def check(seen: Seen) -> Iterator[Finding]:
         yield refuse(FIELD, params.source, "made by this pipeline", "name the original, or `train`")
         return
     local = (seen.root / params.source).is_dir()
-    if params.revision is not None and (params.source == "train" or local):
+    of_base = (params.source, params.revision) == (seen.base.source, seen.params.base.revision)
+    if params.revision is not None and (params.source == "train" or (local and not of_base)):
         what = "a tokenizer that is trained here" if params.source == "train" else "a folder"
         yield refuse("tokenizer.revision", params.revision, f"{what} has none", "leave it out")
     if params.source == "train":

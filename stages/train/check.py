@@ -6,8 +6,8 @@ from stages.common import paths, recipe
 from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, told, warn
 from stages.common.seen import Seen
-from stages.train import origins
 from stages.common.variants import PATTERNS
+from stages.train import origins
 from stages.train.params import TrainParams
 from stages.training import check as training
 
@@ -33,9 +33,9 @@ def check(seen: Seen) -> Iterator[Finding]:
     yield from _overrides(seen)
     if layers is not None:
         yield from _positions(seen, layers)
-    yield from _origins(seen)
         yield from _trained(seen, layers)
     yield from _alike(seen)
+    yield from _origins(seen)
 
 
 def _trainings(seen: Seen) -> dict[str, TrainParams]:

@@ -114,14 +114,19 @@ def _sources(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding
                 "name each once, or leave the key out for all of them",
             )
     there = sources(seen)
-    asked = dict.fromkeys(name for phase in params.lengths for name in phase.sources or ())
-    if unknown := [name for name in asked if name not in there]:
+    first = seen.params.base.training if field != "base.training" else None
+    told = _asked(first) if first is not None else ()  # with the training before
+    if unknown := [name for name in _asked(params) if name not in (*there, *told)]:
         yield refuse(
             f"{field}.lengths",
             ", ".join(unknown),
             "no source of documents of that name",
             f"there are {', '.join(there)}",
         )
+
+
+def _asked(params: TrainingParams) -> list[str]:
+    return list(dict.fromkeys(name for phase in params.lengths for name in phase.sources or ()))
 
 
 def sources(seen: Seen) -> tuple[str, ...]:

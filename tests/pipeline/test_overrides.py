@@ -20,6 +20,7 @@ def test_only_the_named_value_changes_and_comments_stay(tmp_path: Path) -> None:
     assert found["train"]["lr"] == 1e-4
     assert found["variants"] == ["repo"]
     before["train"]["lr"], before["variants"] = 1e-4, ["repo"]
+    before["reference"] = "repo"  # RoPE is none of the variants any more
     assert found == before
     assert "# RULER's rules on a small scale" in text
 
@@ -44,6 +45,23 @@ def test_the_training_phases_follow_a_source_that_is_set(tmp_path: Path) -> None
     given = ["corpus.source=hub", "corpus.dataset=some/texts"]
     found = values(compose(tmp_path, "smoke", given))
     assert found["train"]["lengths"][0]["sources"] == ["hub", "long"]
+
+
+def test_ruler_s_tasks_follow_the_lengths(tmp_path: Path) -> None:
+    """A task that begins beyond all lengths is left out, unless the user said where it begins."""
+    notes: list[str] = []
+    found = values(compose(tmp_path, "tiny", ["benchmarks.lengths=[256]"], notes))
+    assert "vt" in found["benchmarks"]["ruler"]["tasks"]
+    assert "fwe" not in found["benchmarks"]["ruler"]["tasks"]
+    assert len(notes) == 1 and "fwe" in notes[0]
+    given = ["benchmarks.lengths=[256]", "benchmarks.ruler.from_length.fwe=512"]
+    assert "fwe" in values(compose(tmp_path, "tiny", given))["benchmarks"]["ruler"]["tasks"]
+
+
+@pytest.mark.parametrize("section", ["base", "corpus", "benchmarks", "train", "variants"])
+def test_a_section_that_is_none_is_named(section: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"{section} is 5: give"):
+        compose(tmp_path, "smoke", [f"{section}=5"])
 
 
 def test_a_model_from_the_hub_is_watched_by_no_folder(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from stages.params import Params, load
 MISTAKES = {
     "misspelt key": (("train", "lrr"), 1e-3, "train.lrr: unknown key; did you mean 'lr'?"),
     "unknown section": (("trian",), {}, "trian: unknown key; did you mean 'train'?"),
-    "wrong type": (("train", "lr"), "fast", "train.lr is 'fast': input should be a valid number"),
+    "wrong type": (("train", "lr"), "fast", "train.lr is 'fast': give a number"),
     "number as text": (("train", "tokens"), "1000", "train.tokens is '1000'"),
     "negative length": (("benchmarks", "lengths"), [-256], "benchmarks.lengths.0 is -256"),
     "negative phase": (
@@ -75,6 +75,37 @@ MISTAKES = {
     "variant twice": (("variants",), ["rope", "rope"], "variants names one twice"),
     "shares": (("train", "lengths"), [{"length": 64, "share": 0.5}], "add up to 0.5, not to 1"),
     "window": (("benchmarks", "lengths"), [65536], "beyond the extended window"),
+    "window of a variant": (
+        ("definitions", "repo", "train"),
+        {"overrides": {"lengths": [{"length": 128, "share": 1.0}]}},
+        "beyond the extended window of 512 (the longest of definitions.repo.train.overrides.lengths",
+    ),
+    "reference that is no variant here": (("reference",), "n2r1", "reference is 'n2r1'"),
+    "a part named as the source": (
+        ("corpus", "generated", "python"),
+        {"kinds": {"lists": 1.0}, "words": [10, 50], "bytes": 300000},
+        "generated.python: another source has that name",
+    ),
+    "a part named as a path": (
+        ("corpus", "generated", "a/b"),
+        {"kinds": {"lists": 1.0}, "words": [10, 50], "bytes": 300000},
+        "corpus.generated has the key 'a/b': give a name of letters",
+    ),
+    "neither kind of a value": (("train", "start_layer"), "Auto", "give a whole number or 'auto'"),
+    "one kind, wrong inside": (
+        ("train", "trainable"),
+        {"maps": True, "attention": ["x"]},
+        "train.trainable.attention.0 is 'x': give 'q', 'k', 'v' or 'o'",
+    ),
+    "one kind, nothing in it": (
+        ("train", "trainable"),
+        {"maps": False, "attention": []},
+        "train.trainable: maps is false and attention is empty",
+    ),
+    "all of a section": (("extend", "training"), {}, "extend.training.tokens: missing, like"),
+    "no list": (("variants",), "rope", "variants is 'rope': give a list, [a, b]"),
+    "an empty list": (("variants",), [], "variants is []: give a list of 1 or more"),
+    "no section": (("train",), 5, "train is 5: give keys with values"),
 }
 
 

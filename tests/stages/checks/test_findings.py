@@ -19,7 +19,9 @@ Own = dict[str, Any]
 LONGBENCH = (
     "2wikimqa musique multifieldqa_en narrativeqa triviaqa gov_report qmsum".split()  # noqa: SIM905
 )
+ROW = '{"input": "q", "context": "c", "answers": ["a"], "all_classes": []}\n'
 PHASE = {"length": 256, "share": 1.0}
+VT = {"chains": 1, "hops": 1, "name_letters": 3, "value_digits": 4, "example_tokens": None}
 PARAMS: dict[str, tuple[dict[str, Any], str, str]] = {
     # what is changed, and level and field of the one finding that it must give
     "start layer": ({"train.start_layer": 30}, "refuse", "train.start_layer"),
@@ -189,6 +191,158 @@ PARAMS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "no window": ({"evaluate.perplexity_tokens": 100}, "refuse", "evaluate.perplexity_tokens"),
     "few windows": ({"evaluate.perplexity_tokens": 600}, "warn", "evaluate.perplexity_tokens"),
+    "nothing in tokenizer.revision": (
+        {"tokenizer.revision": "main"},
+        "refuse",
+        "tokenizer.revision",
+    ),
+    "lr of a wreck": ({"train.lr": 0.05}, "refuse", "train.lr"),
+    "nearly all warm-up": ({"train.warmup_steps": 9}, "refuse", "train.warmup_steps"),
+    "betas that diverge": ({"train.betas": [0.95, 0.9]}, "refuse", "train.betas"),
+    "a source twice": (
+        {"train.lengths": [{**PHASE, "sources": ["local", "local"]}]},
+        "refuse",
+        "train.lengths.0.sources",
+    ),
+    "no source": (
+        {"train.lengths": [{**PHASE, "sources": []}]},
+        "refuse",
+        "train.lengths.0.sources",
+    ),
+    "a piece longer than a sequence": (
+        {"train.repetition": {"max_period": 200, "max_count": 2}},
+        "refuse",
+        "train.repetition.max_period",
+    ),
+    "nothing above the top": (
+        {"train.trainable": {"from_layer": 30}},
+        "refuse",
+        "train.trainable.from_layer",
+    ),
+    "nothing to train": (
+        {"train.trainable": {"attention": []}},
+        "refuse",
+        "train.trainable.attention",
+    ),
+    "frozen maps": (
+        {"train.trainable": {"maps": False}, "train.map_lr": 0.01},
+        "refuse",
+        "train.map_lr",
+    ),
+    "start layer where nothing reads it": (
+        {"definitions.repo.train": {"overrides": {"start_layer": 2}}},
+        "refuse",
+        "definitions.repo.train.overrides.start_layer",
+    ),
+    "warm-up of a variant": (
+        {"definitions.repo.train": {"overrides": {"warmup_steps": 15}}},
+        "refuse",
+        "definitions.repo.train.overrides.warmup_steps",
+    ),
+    "the same model twice": (
+        {
+            "variants": ["rope", "again"],
+            "definitions.again": {"train": {"positions": ["rope"] * 2}},
+        },
+        "refuse",
+        "variants",
+    ),
+    "data set of local documents": ({"corpus.dataset": "a/b"}, "refuse", "corpus.dataset"),
+    "documents twice": (
+        {"corpus.sources": {"web": {"kind": "local", "path": "./my.jsonl"}}},
+        "refuse",
+        "corpus.sources.web.path",
+    ),
+    "no answer": (
+        {
+            "benchmarks.ruler.new_tokens": {"niah_single_1": 8, "niah_multikey_1": 8, "cwe": 2},
+            "benchmarks.ruler.tasks": ["niah_single_1", "cwe"],
+        },
+        "refuse",
+        "benchmarks.ruler.new_tokens.cwe",
+    ),
+    "tasks that never begin": (
+        {"benchmarks.ruler.from_length": {"niah_single_1": 4096}},
+        "refuse",
+        "benchmarks.ruler.from_length",
+    ),
+    "no room for a prompt": (
+        {"benchmarks.ruler.new_tokens": {"niah_single_1": 200, "niah_multikey_1": 8}},
+        "refuse",
+        "benchmarks.lengths",
+    ),
+    "a cut larger than a sample": (
+        {"benchmarks.ruler.steps": {"lines": 1, "prose": 5000, "assignments": 1, "words": 1}},
+        "refuse",
+        "benchmarks.ruler.steps.prose",
+    ),
+    "words of an example": (
+        {
+            "benchmarks.ruler.tasks": ["niah_single_1", "cwe"],
+            "benchmarks.ruler.cwe": {
+                "common": 3,
+                "repeats": [4, 1],
+                "example": {"words": 2, "repeats": [3, 1]},
+            },
+        },
+        "refuse",
+        "benchmarks.ruler.cwe.example.words",
+    ),
+    "more variables than names": (
+        {
+            "benchmarks.ruler.tasks": ["niah_single_1", "vt"],
+            "benchmarks.ruler.vt": {**VT, "chains": 64},
+        },
+        "refuse",
+        "benchmarks.ruler.vt.chains",
+    ),
+    "names too short": (
+        {
+            "benchmarks.ruler.tasks": ["niah_single_1", "vt"],
+            "benchmarks.ruler.vt": {**VT, "chains": 40, "hops": 4, "name_letters": 2},
+            "benchmarks.lengths": [512],
+            "evaluate.perplexity_tokens": 8192,
+        },
+        "refuse",
+        "benchmarks.ruler.vt.chains",
+    ),
+    "documents as prose": (
+        {"benchmarks.ruler.prose": "my.jsonl"},
+        "refuse",
+        "benchmarks.ruler.prose",
+    ),
+    "a model as RULER's files": (
+        {"benchmarks.ruler.data": "my-model"},
+        "refuse",
+        "benchmarks.ruler.data",
+    ),
+    "a model as tables": (
+        {"benchmarks.hybridqa": {"path": "my-model"}},
+        "refuse",
+        "benchmarks.hybridqa.path",
+    ),
+    "a model as graphs": (
+        {"benchmarks.nlgraph": {"path": "my-model"}},
+        "refuse",
+        "benchmarks.nlgraph.path",
+    ),
+    "a longer prompt than the length": (
+        {"benchmarks.longbench.max_length": 3500, "benchmarks.longbench.tasks": ["generated_qa"]},
+        "refuse",
+        "benchmarks.longbench.max_length",
+    ),
+    "a bare epsilon": ({"analyze.epsilon": 0.0}, "refuse", "analyze.epsilon"),
+    "profile with a path": ({"profile": "../x"}, "refuse", "profile"),
+    "label of another": (
+        {"definitions.repo.report": {"label": "rope"}},
+        "refuse",
+        "definitions.repo.report.label",
+    ),
+    "label in two lines": (
+        {"definitions.repo.report": {"label": "a\nb"}},
+        "refuse",
+        "definitions.repo.report.label",
+    ),
 }
 
 
@@ -367,6 +521,12 @@ def test_compressed_documents_and_folders_are_read_too(
         ({"REPO_LOSS": "liger"}, Place(2, None), "REPO_LOSS"),
         ({"REPO_CPUS": "two"}, Place(2, None), "REPO_CPUS"),
         ({"REPO_WOKERS": "2"}, Place(2, None), "REPO_WOKERS"),
+        ({"repo_workers": "2"}, Place(2, None), "repo_workers"),
+        ({"REPO-WORKERS": "2"}, Place(2, None), "REPO-WORKERS"),
+        ({"REPO_WORKERS": "0"}, Place(2, None), "REPO_WORKERS"),
+        ({"REPO_WORKERS": "9-2"}, Place(2, None), "REPO_WORKERS"),
+        ({"REPO_RUNS": "/dev/null"}, Place(2, None), "REPO_RUNS"),
+        ({"REPO_RUNS": "models/x"}, Place(2, None), "REPO_RUNS"),
     ],
 )
 def test_machines_and_variables(
@@ -385,7 +545,8 @@ def test_machines_and_variables(
         ({"REPO_WORKERS": "8", "REPO_EVAL_ACTORS": "8"}, Place(64, 8)),
         ({"REPO_WORKERS": "8", "REPO_USE_GPU": "1"}, Place(None, None)),
         ({"REPO_EVAL_ACTORS": "2"}, Place(2, None)),
-        ({"REPOSITORY": "x", "REPO_TEAM": "y"}, Place(2, None)),
+        ({"REPOSITORY": "x", "REPO_TEAM": "y", "REPORT": "z"}, Place(2, None)),
+        ({"REPO_RUNS": "elsewhere/runs"}, Place(2, None)),
     ],
 )
 def test_sane_machines_have_no_finding(
@@ -402,6 +563,13 @@ def test_a_base_from_scratch_waits_for_the_tokens(check: Check) -> None:
 
 SHORT = "corpus.generated.short"
 SCRATCH: dict[str, tuple[str, Any]] = {
+    "moments of nothing": ("base.moments", True),
+    "revision of nothing": ("base.revision", "main"),
+    "tied, and not": ("base.architecture.tie_word_embeddings", True),
+    "a tokenizer's revision": ("tokenizer.revision", "main"),
+    "a word for twenty bytes": ("tokenizer.vocab_size", 900_000),
+    "all the world's documents": (f"{SHORT}.bytes", 10**14),
+    "two documents": (f"{SHORT}.words", [100_000, 100_000]),
     "ten bytes of Python": ("corpus.python.max_bytes", 10),
     "five bytes of a part": (f"{SHORT}.bytes", 5),
     "kind": (f"{SHORT}.kinds", {"poems": 1.0}),
@@ -468,7 +636,7 @@ def test_every_profile_has_no_finding(
         write_model(tmp_path / "smollm2-135m", vocab_size=49152)
     (tmp_path / "longbench").mkdir()
     for task in LONGBENCH:
-        (tmp_path / "longbench" / f"{task}.jsonl").write_text("{}\n")
+        (tmp_path / "longbench" / f"{task}.jsonl").write_text(ROW)
     write_model(tmp_path / "smollm2-135m")  # as examples/smollm2.py makes it
     assert check(profile=profile, planning=True) == []
 
@@ -486,6 +654,16 @@ def test_sane_models_have_no_finding(
 ) -> None:
     write_model(tmp_path / "my-model", model_type=family, max_position_embeddings=window)
     assert check(own) == []
+
+
+def test_a_common_value_is_said_once_where_variants_have_values_of_their_own(
+    own: Own, check: Check
+) -> None:
+    """A variant's training has most values from ``train``; only its own are told under its name."""
+    given = {**own, "definitions.repo.train": {"overrides": {"eps": 1e-9}}}
+    assert check(given) == []
+    (found,) = check({**given, "train.warmup_steps": 15})
+    assert found.field == "train.warmup_steps"
 
 
 def test_what_may_stand_on_the_cluster_is_a_warning_there(own: Own, check: Check) -> None:

@@ -1,4 +1,4 @@
-"""``REPO_RUNS``: whether resumable state can be kept there."""
+"""Variables that must fit the machine: where resumable state is kept, and how many cores there are."""
 
 import os
 from collections.abc import Iterator
@@ -8,15 +8,32 @@ from stages.common import paths, variables
 from stages.common.findings import Finding, refuse
 from stages.common.seen import Seen
 
-FIELD = "REPO_RUNS"
+FIELD, CPUS = "REPO_RUNS", "REPO_CPUS"
 OUTS = (paths.CORPUS.parent, paths.BASE.parent, paths.RESULTS, paths.ANALYSIS, paths.REPORT)
 
 
+PER_CORE = 8
+"""Processes of Ray on a core, at most: more would only wait for one another."""
+
+
 def check(seen: Seen) -> Iterator[Finding]:
-    """A folder that exists or can be made, and none that DVC replaces."""
-    text = seen.environment.get(FIELD, "")
-    if not text or seen.elsewhere or variables.table()[FIELD].wrong(text):
+    """Findings of ``REPO_RUNS`` and ``REPO_CPUS``; another machine's cannot be seen."""
+    if seen.elsewhere:
         return
+    for name, look in ((FIELD, _folder), (CPUS, _cores)):
+        text = seen.environment.get(name, "")
+        if text and not variables.table()[name].wrong(text):
+            yield from look(seen, text)
+
+
+def _cores(seen: Seen, text: str) -> Iterator[Finding]:
+    there = os.cpu_count() or 1
+    if seen.place.cores is not None and int(text) > PER_CORE * there:
+        yield refuse(CPUS, text, f"there are {there} cores", f"give {there}, or unset it")
+
+
+def _folder(seen: Seen, text: str) -> Iterator[Finding]:
+    """A folder that exists or can be made, and none that DVC replaces."""
     folder = Path(os.path.normpath(seen.root / text))
     if any(folder.is_relative_to(os.path.normpath(seen.root / out)) for out in OUTS):
         yield refuse(FIELD, text, "DVC replaces what is there", "name another folder")
