@@ -76,7 +76,7 @@ MISSING = "(missing)"
 
 def _place(one: Any, content: Any) -> tuple[Place, Place, Place]:
     """Keys of a mistake; the kinds of value that pydantic tried; the keys of the first such value."""
-    inside, place, kind = content, [], []
+    inside, place, kind = content, list[str](), list[str]()
     at: Place | None = None
     for part in one["loc"]:
         known = isinstance(inside, Mapping) and part in inside

@@ -291,7 +291,7 @@ PARAMS: dict[str, tuple[dict[str, Any], str, str]] = {
     "more variables than names": (
         {
             "benchmarks.ruler.tasks": ["niah_single_1", "vt"],
-            "benchmarks.ruler.vt": {**VT, "chains": 64},
+            "benchmarks.ruler.vt": {**VT, "chains": 200},
         },
         "refuse",
         "benchmarks.ruler.vt.chains",
@@ -299,12 +299,12 @@ PARAMS: dict[str, tuple[dict[str, Any], str, str]] = {
     "names too short": (
         {
             "benchmarks.ruler.tasks": ["niah_single_1", "vt"],
-            "benchmarks.ruler.vt": {**VT, "chains": 40, "hops": 4, "name_letters": 2},
+            "benchmarks.ruler.vt": {**VT, "chains": 100, "hops": 4, "name_letters": 2},
             "benchmarks.lengths": [512],
             "evaluate.perplexity_tokens": 8192,
         },
         "refuse",
-        "benchmarks.ruler.vt.chains",
+        "benchmarks.ruler.vt.name_letters",
     ),
     "documents as prose": (
         {"benchmarks.ruler.prose": "my.jsonl"},
