@@ -13,10 +13,9 @@ from pipeline.recipe import follow
 from pipeline.use import PARAMS, profiles
 from stages.common.errors import UserError
 from stages.common.migration import complete, migrate, reference_of
-from stages.common.needs import NAMED, watched
+from stages.common.needs import NAMED, READ_BY, watched
 from stages.common.reading import parse
 from stages.common.schema import NAME
-from stages.corpus.params import READ_BY
 from stages.params import Params
 
 FROM_LENGTH = "benchmarks.ruler.from_length"

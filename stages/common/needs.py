@@ -7,6 +7,11 @@ NAMED = "named"
 """``corpus.source``: the documents are those of ``corpus.sources`` alone."""
 NOTHING = "stages/corpus/version.py"
 """What ``needs`` names when the documents come from no file of the user's."""
+READ_BY = {
+    "path": ("local",), "dataset": ("hub",), "revision": ("hub",), "config": ("hub",),
+    "max_documents": ("local", "hub"),
+}  # fmt: skip
+"""Keys of ``corpus`` that only some sources read."""
 
 
 def watched(paths: Iterable[str]) -> str:

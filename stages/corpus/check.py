@@ -7,11 +7,11 @@ from pathlib import Path
 
 from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, told, warn
+from stages.common.needs import READ_BY
 from stages.common.seen import Seen, is_hub_id
 from stages.common.token_files import home
 from stages.corpus import ready_check as ready
 from stages.corpus.cost import fetch_bytes, source_bytes, text_bytes
-from stages.corpus.params import READ_BY
 
 
 def check(seen: Seen) -> Iterator[Finding]:

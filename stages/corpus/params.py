@@ -84,13 +84,6 @@ class NamedSource(Section):
         return self
 
 
-READ_BY = {
-    "path": ("local",), "dataset": ("hub",), "revision": ("hub",), "config": ("hub",),
-    "max_documents": ("local", "hub"),
-}  # fmt: skip
-"""Keys of ``corpus`` that only some sources read."""
-
-
 class CorpusParams(Section):
     """Where the documents come from, and how they are split."""
 
