@@ -149,7 +149,7 @@ def _settle(
         corpus["needs"] = _watched(corpus)
     if corpus.get("source") != before:
         for key, sources in READ_BY.items():
-            if corpus["source"] not in sources and f"corpus.{key}" not in changes:
+            if corpus.get("source") not in sources and f"corpus.{key}" not in changes:
                 corpus.pop(key, None)
         for training in (_section(document, "train"), _section(base, "training")):
             for phase in training.get("lengths") or []:

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from pipeline.cluster_file import ClusterFile
 from stages.common.cost import Layout
-from stages.common.cpu import BF16_FLOPS, FP32_FLOPS, TOY_FLOPS
+from stages.common.cpu import BF16_FLOPS, EMULATED, FP32_FLOPS, TOY_FLOPS, fast_bf16
 from stages.common.errors import UserError
 from stages.common.ray_session import cores as cores_here
 from stages.common.variables import flag, span, whole
@@ -64,9 +64,14 @@ class Machine:
     def describe(self) -> str:
         """One line: what it is and what is assumed."""
         if not self.gpus:
+            bf16 = (
+                f"{BF16_FLOPS / 1e9:.0f} in bf16"
+                if fast_bf16()
+                else f"bf16 emulated, {EMULATED} times slower"
+            )
             return (
                 f"{self.cores} CPU cores at {TOY_FLOPS / 1e9:.0f} (toys) to {FP32_FLOPS / 1e9:.0f} "
-                f"GFLOP/s, {BF16_FLOPS / 1e9:.0f} in bf16 where it is fast (assumed)"
+                f"GFLOP/s, {bf16} (assumed)"
             )
         low, high = self.mfu
         share = f"{low:.1%} (measured)" if self.measured else f"{low:.1%} to {high:.1%} (assumed)"

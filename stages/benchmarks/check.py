@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -100,11 +101,15 @@ def _rows(seen: Seen, wanted: LongBenchParams, named: str | None) -> Iterator[Fi
     """Each task's first row, and room for its prompt at the shortest length."""
     source, shortest = longbench.Source(wanted), seen.params.benchmarks.lengths[0]
     for task in wanted.tasks:
-        odd = list(_looked(FOLDER, named, lambda task=task: next(source.rows(task))))
+        odd = list(_looked(FOLDER, named, partial(_first, source, task)))
         odd = odd or list(_room(source, task, shortest))
         yield from odd
         if odd:
             return  # one task stands for all
+
+
+def _first(source: longbench.Source, task: str) -> object:
+    return next(source.rows(task))
 
 
 def _room(source: longbench.Source, task: str, shortest: int) -> Iterator[Finding]:

@@ -201,8 +201,8 @@ def _without_gpu(seen: Seen) -> bool:
 
 def _precision(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding]:
     """An hour that would become two days."""
-    slow = params.precision == "bf16" and _without_gpu(seen) and not seen.elsewhere
-    if slow and not fast_bf16():
+    here = not seen.elsewhere and not seen.planning  # a plan's hours and its machine say it
+    if here and params.precision == "bf16" and _without_gpu(seen) and not fast_bf16():
         yield warn(
             f"{field}.precision",
             "bf16",

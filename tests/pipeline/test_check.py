@@ -68,10 +68,10 @@ def test_nonsense_is_one_line_and_nothing_is_written(name: str, project: Path) -
 
 
 def test_a_plan_shows_every_warning_once(project: Path) -> None:
-    settings = ["base.source=my-model", "corpus.path=my.jsonl", "train.lr=0.02"]
+    settings = ["base.source=my-model", "corpus.path=my.jsonl", "train.lr=0.005"]
     found = planned(project, [], machines(), "smoke", settings)
     assert [one.field for one in found.warnings if one.level == "warn"] == ["train.lr"]
-    assert render(found, as_json=False).count("warning: train.lr is 0.02") == 1
+    assert render(found, as_json=False).count("warning: train.lr is 0.005") == 1
 
 
 def test_the_stages_that_a_target_needs_are_found_without_dvc(project_root: Path) -> None:
