@@ -3,6 +3,7 @@
 import csv
 import math
 import random
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +130,12 @@ def write_item(variant: str, seed: int, heads: int = 4) -> None:
     rng = random.Random(f"{variant} {seed}")
     item = f"{variant}-{seed}"
     results = _results(variant, seed, rng)
-    write_json(Path(f"results/{item}/metrics.json"), results)
     for suite, tasks in results["cells"].items():
         for task, lengths in tasks.items():
             for length, cell in lengths.items():
                 write_records(item, suite, task, int(length), cell["score"], cell["shortcut"])
     _write_windows(item, results["validation"], rng)
+    write_json(Path(f"results/{item}/metrics.json"), results)
     write_json(Path(f"analysis/{item}/analysis.json"), _analysis(variant, seed, heads, rng))
     with Path(f"results/{item}/loss.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -154,7 +155,10 @@ def write_item(variant: str, seed: int, heads: int = 4) -> None:
 
 
 def _write_windows(item: str, validation: dict[str, Any], rng: random.Random) -> None:
-    """40 windows a text and length; hard and easy ones are the same for every variant."""
+    """40 windows a text and length; hard and easy ones are the same for every variant.
+
+    The entry's loss and standard error become theirs.
+    """
     for source, lengths in validation.items():
         for length, entry in lengths.items():
             rows = [
@@ -169,6 +173,9 @@ def _write_windows(item: str, validation: dict[str, Any], rng: random.Random) ->
                 for i in range(40)
             ]
             write_jsonl(Path(f"results/{item}/samples/windows/{source}-{length}.jsonl"), rows)
+            losses = [row["loss"] for row in rows]
+            entry["loss"] = round(statistics.fmean(losses), 6)
+            entry["stderr"] = round(statistics.stdev(losses) / math.sqrt(len(losses)), 6)
 
 
 def write_records(
@@ -200,7 +207,7 @@ def write_records(
 
 def _cell(task: str, length: int, rng: random.Random) -> dict[str, Any]:
     n, score = 100, float(rng.randrange(5, 95))
-    stderr = round(100 * math.sqrt(score / 100 * (1 - score / 100) / n), 6)
+    stderr = round(100 * math.sqrt(score / 100 * (1 - score / 100) / (n - 1)), 6)
     shortcut = SHORTCUTS[task]
     return {
         "n": n,
