@@ -35,6 +35,7 @@ def bring(key: str, target: Path, tokens: Path) -> None:
             return
         if ends.stat().st_size != 8 * entry["documents"]:
             return
+    target.parent.mkdir(parents=True, exist_ok=True)
     for entry in entries:
         for name in (Path(entry["name"]), Path(entry["name"]).with_suffix(".ends")):
             link((tokens / name).resolve(), target.with_name(name.name))  # DVC may have links

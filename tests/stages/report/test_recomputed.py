@@ -113,9 +113,7 @@ def test_scores_and_their_paired_differences(made: tuple[Page, Path], scores: Sc
     seen = 0
     for suite, task in scores:
         for length in LENGTHS:
-            cells = next(
-                row for (name, at), row in table.items() if task in name and at == length
-            )
+            cells = next(row for (name, at), row in table.items() if task in name and at == length)
             for variant, cell in zip(NAMES, cells[2:5], strict=True):
                 values = list(scores[suite, task][f"{length} {variant}"].values())
                 assert cell.rstrip(" ▲") == plus_minus(values), (task, length, variant)
