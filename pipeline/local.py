@@ -12,8 +12,9 @@ from typing import Any
 
 from pipeline import events
 from pipeline.ended import StageFailed
+from pipeline.remote.events import parse
 from stages.common import guard
-from stages.common.files import read_json, read_jsonl, write_json
+from stages.common.files import read_json, write_json
 from stages.common.progress import duration
 
 RUN, EVENTS = "run.json", "events.jsonl"
@@ -44,13 +45,15 @@ def lines(runs: Path) -> list[str]:
         return []
     run, logs = read_json(found[-1]), found[-1].parent
     file = logs / EVENTS
-    last = {event["stage"]: event for event in (read_jsonl(file) if file.is_file() else ())}
+    said = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    # A line that a kill cut short is none.
+    last = {event.stage: event for line in said if (event := parse(line)) is not None}
     rows = [
-        f"  {stage:20} {event['state']:10} {event['line']}".rstrip()
+        f"  {stage or '(run)':20} {event.state:10} {event.line}".rstrip()
         for stage, event in last.items()
-        if event["state"] != "skipped"
+        if event.state != "skipped"
     ]
-    times = [event["time"] for event in last.values()]
+    times = [event.time for event in last.values()]
     return [f"on this machine: {run['asked']}: {_state(run, times)}", *rows, f"  logs: {logs}"]
 
 

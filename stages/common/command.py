@@ -3,23 +3,13 @@
 import argparse
 import os
 import shutil
-import signal
 import sys
 import textwrap
-import traceback
 from collections.abc import Callable
-from types import FrameType
 from typing import NoReturn
 
-from stages.common.errors import (
-    DONE,
-    FAILED,
-    TRY_AGAIN,
-    USER_MISTAKE,
-    TryAgain,
-    UserError,
-    one_line,
-)
+from stages.common import status
+from stages.common.errors import DONE, FAILED, USER_MISTAKE
 
 WIDTH, LEFT = 80, 24
 """Columns of the help at most, and of its names."""
@@ -57,13 +47,12 @@ def _value(action: argparse.Action) -> str:
 
 
 def _row(action: argparse.Action) -> str:
-    name = " ".join([*action.option_strings[-1:], *([_value(action)] if _value(action) else [])])
-    said = (action.help or "").replace("%%", "%")
-    told = (
-        [said[:1].upper() + said[1:] + ("" if said.endswith((".", "?", ")")) else ".")]
-        if said
-        else []
-    )
+    name = " ".join(part for part in (*action.option_strings[-1:], _value(action)) if part)
+    told = []
+    if action.help:
+        said = action.help.replace("%%", "%")
+        end = "" if said.endswith((".", "?", ")")) else "."
+        told.append(said[0].upper() + said[1:] + end)
     if action.choices:
         told.append(f"[one of: {', '.join(map(str, action.choices))}]")
     if action.required and action.option_strings:
@@ -84,35 +73,27 @@ def _filled(text: str, indent: str) -> str:
 
 def ended(work: Callable[[], None]) -> NoReturn:
     """Do ``work`` and exit: 0, 2 for the user's mistake, 75 for "run again", 1 for a failure."""
-    signal.signal(signal.SIGTERM, _stop)
-    sys.exit(_code(work))
+    status.stop_at_sigterm()
+    try:
+        how = status.ended(lambda: _while_heard(work), trace=bool(os.environ.get("REPO_DEBUG")))
+    except _NotHeard:
+        sys.exit(FAILED)
+    sys.exit(DONE if how.code == DONE else _say(how.code, how.line))
 
 
-def _code(work: Callable[[], None]) -> int:
+class _NotHeard(BaseException):
+    """Whoever read the output has closed it: there is nobody to tell."""
+
+
+def _while_heard(work: Callable[[], None]) -> None:
     try:
         work()
-    except UserError as error:
-        return _say(USER_MISTAKE, one_line(str(error)))
-    except (TryAgain, KeyboardInterrupt) as error:
-        return _say(TRY_AGAIN, str(error) or "interrupted; run again to go on from here")
     except BrokenPipeError:
-        # Whoever read our output has closed it; nothing may be flushed there at exit either.
+        # Nothing may be flushed there at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except OSError as error:
-        return _say(FAILED, f"{error.strerror or error}: {error.filename or 'unnamed file'}")
-    except Exception as error:
-        if os.environ.get("REPO_DEBUG"):
-            traceback.print_exc()
-        return _say(FAILED, f"{type(error).__name__}: {str(error).strip() or 'no message'}")
-    return DONE
+        raise _NotHeard from None
 
 
 def _say(code: int, line: str) -> int:
     print(f"repo-pipeline: {line}", file=sys.stderr, flush=True)
     return code
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise TryAgain("stopped by SIGTERM; run again to go on from here")

@@ -6,29 +6,18 @@ an exit code (``stages.common.errors``) and, when asked for, the status file.
 
 import argparse
 import os
-import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 from stages.checks import findings
 from stages.common import guard
-from stages.common.errors import (
-    DONE,
-    FAILED,
-    TRY_AGAIN,
-    USER_MISTAKE,
-    TryAgain,
-    UserError,
-    one_line,
-)
+from stages.common.errors import DONE, UserError
 from stages.common.findings import stop
 from stages.common.seen import Seen, this_machine
 from stages.common.stage import Job, Stage
-from stages.common.status import Status, report
+from stages.common.status import Status, ended, report, stop_at_sigterm
 from stages.params import Params, load
 
 PARAMS_FILE = Path("params.yaml")
@@ -41,7 +30,7 @@ def main(stage: Stage, arguments: Sequence[str] | None = None) -> NoReturn:
         parser.add_argument("--variant", required=True, help="one of the params' variants")
         parser.add_argument("--seed", required=True, type=int, help="seed, of params seeds")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _stop)
+    stop_at_sigterm()
     guard.watch()
     status = attempt(stage, getattr(options, "variant", None), getattr(options, "seed", None))
     if status.code != DONE:
@@ -52,7 +41,8 @@ def main(stage: Stage, arguments: Sequence[str] | None = None) -> NoReturn:
 
 def attempt(stage: Stage, variant: str | None = None, seed: int | None = None) -> Status:
     """Run ``stage`` on ``params.yaml`` and say how it ended; never raises for a stage's failure."""
-    try:
+
+    def work() -> None:
         params = load(PARAMS_FILE)
         for name, value, known in (
             ("variant", variant, params.variants),
@@ -64,17 +54,8 @@ def attempt(stage: Stage, variant: str | None = None, seed: int | None = None) -
         for warning in stop(findings(seen, [stage.name])):
             print(f"{stage.name}: warning: {warning.line}", file=sys.stderr, flush=True)
         stage.run(job_of(stage, params, variant, seed))
-    except UserError as error:
-        return Status(USER_MISTAKE, one_line(str(error)))
-    except (TryAgain, KeyboardInterrupt) as error:
-        return Status(TRY_AGAIN, str(error) or "interrupted; run again to go on from here")
-    except OSError as error:
-        traceback.print_exc()
-        return Status(FAILED, f"{error.strerror or error}: {error.filename or 'unnamed file'}")
-    except Exception as error:
-        traceback.print_exc()
-        return Status(FAILED, f"{type(error).__name__}: {str(error).strip() or 'no message'}")
-    return Status(DONE, "done")
+
+    return ended(work, trace=True)
 
 
 def job_of(
@@ -90,8 +71,3 @@ def job_of(
 def only(params: Params, sections: Sequence[str]) -> Params:
     """``params`` with the named sections alone, so that a stage cannot read what DVC does not track."""
     return Params.model_construct(**{name: getattr(params, name) for name in sections})
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise TryAgain("stopped by SIGTERM; run again to go on from here")

@@ -5,9 +5,22 @@ to the file that ``$REPO_STATUS_FILE`` names, when a caller asks for it.
 """
 
 import os
+import signal
+import traceback
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
+from stages.common.errors import (
+    DONE,
+    FAILED,
+    TRY_AGAIN,
+    USER_MISTAKE,
+    TryAgain,
+    UserError,
+    one_line,
+)
 from stages.common.files import read_json, write_json
 
 VARIABLE = "REPO_STATUS_FILE"
@@ -18,6 +31,34 @@ class Status(NamedTuple):
 
     code: int
     line: str
+
+
+def ended(work: Callable[[], None], trace: bool) -> Status:
+    """Do ``work`` and say how it ended; ``trace``: a failure's trace goes to stderr first."""
+    try:
+        work()
+    except UserError as error:
+        return Status(USER_MISTAKE, one_line(str(error)))
+    except (TryAgain, KeyboardInterrupt) as error:
+        return Status(TRY_AGAIN, str(error) or "interrupted; run again to go on from here")
+    except Exception as error:
+        if trace:
+            traceback.print_exc()
+        if isinstance(error, OSError):
+            named = f"{error.strerror or error}: {error.filename or 'unnamed file'}"
+            return Status(FAILED, named)
+        return Status(FAILED, f"{type(error).__name__}: {str(error).strip() or 'no message'}")
+    return Status(DONE, "done")
+
+
+def stop_at_sigterm() -> None:
+    """SIGTERM ends this process as ``TryAgain``, once; another one while it ends is ignored."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise TryAgain("stopped by SIGTERM; run again to go on from here")
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def report(status: Status) -> None:

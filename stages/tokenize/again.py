@@ -17,8 +17,8 @@ _DONE = ".done.json"
 
 
 def key(file: Path, tokenizer: str, eos_id: int, shard_tokens: int) -> str:
-    """Of everything that decides the shards of a corpus file (16 hexadecimal digits)."""
-    made_from = f"{VERSION} {sha256(file)} {tokenizer} {eos_id} {shard_tokens}"
+    """Of all that decides the shards of a corpus file and their names (16 hexadecimal digits)."""
+    made_from = f"{VERSION} {file.name} {sha256(file)} {tokenizer} {eos_id} {shard_tokens}"
     return hashlib.sha256(made_from.encode()).hexdigest()[:16]
 
 

@@ -40,6 +40,8 @@ def test_a_run_that_was_killed(tmp_path: Path) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     write_json(tmp_path / LOGS / local.RUN, {**run, "process": child.stdout.strip()})
+    with (tmp_path / LOGS / local.EVENTS).open("a") as file:
+        file.write('{"time": "2026-')  # it was writing when it was killed
     first, stage, _ = local.lines(tmp_path)
     assert "killed after" in first and "goes on from there" in first
     assert stage.split()[:2] == ["base", "running"]

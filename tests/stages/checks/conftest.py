@@ -40,6 +40,8 @@ CONFIG: dict[str, Any] = {
     "tie_word_embeddings": True,
 }
 Check = Callable[..., list[Finding]]
+Own = dict[str, Any]
+"""Changed values of params, by their dotted names."""
 
 
 def write_model(folder: Path, words: int = 1000, **changes: Any) -> Path:

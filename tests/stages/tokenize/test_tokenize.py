@@ -117,10 +117,13 @@ def test_the_stage_on_ray(
     )
     before = {file: file.stat() for file in paths.TOKENS.rglob("*.npy")}
     shutil.rmtree("runs/tokenize")  # as the conductor does once DVC has the outs
-    write_jsonl(paths.CORPUS / "train" / "new-00000.jsonl", ({"text": odd} for _ in range(9)))
+    # The same documents as those of `odd`, under a name of their own.
+    write_jsonl(paths.CORPUS / "train" / "new-00000.jsonl", ({"text": odd} for _ in range(3)))
     write_json(paths.CORPUS / "manifest.json", {"one": "more source"})
     assert entry.attempt(STAGE).code == 0
     assert TokenStore(paths.TOKENS).sources("train") == ["new", "odd", "web"]
+    names = [shard["file"] for shard in TokenStore(paths.TOKENS).manifest["shards"]]
+    assert len(names) == len(set(names))
     for file in paths.TOKENS.rglob("*.npy"):  # the very same files: nothing was encoded twice
         known = before.get(file, file.stat())
         assert (known.st_ino, known.st_mtime_ns) == (file.stat().st_ino, file.stat().st_mtime_ns)
