@@ -51,18 +51,21 @@ PHASES = ("prefill", "decode")
 def models(device: str, start_layer: int | None) -> dict[str, Any]:
     """RoPE and RePo; by default RePo begins at a third of the layers, as the paper's does at five."""
     shape = SHAPES[device]
+    first = shape["num_hidden_layers"] // 3 if start_layer is None else start_layer
     found: dict[str, Any] = {}
     for positions in ("rope", "repo"):
         torch.manual_seed(0)
         config = repo_model.RepoOlmo2Config(
             positions=positions,
-            start_layer=shape["num_hidden_layers"] // 3 if start_layer is None else start_layer,
+            start_layer=first if positions == "repo" else None,
             max_position_embeddings=max(LENGTHS[device]),
             rope_parameters={"rope_type": "default", "rope_theta": 5e5},
             **shape,
         )
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
         found[positions] = repo_model.RepoOlmo2ForCausalLM(config).eval().to(device, dtype)
+    # The maps draw in between, so that a seed alone does not give both the same weights.
+    found["repo"].load_state_dict(found["rope"].state_dict(), strict=False)
     return found
 
 
