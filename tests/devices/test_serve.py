@@ -1,4 +1,4 @@
-"""``benchmarks/serve.py`` at toy size: it runs to its end, and says a ratio for each length and phase."""
+"""``benchmarks/serve.py`` at toy size: it runs, and says a ratio for each length and phase."""
 
 import sys
 
@@ -11,7 +11,7 @@ def test_it_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     toy = {**serve.SHAPES["cpu"], "hidden_size": 32, "intermediate_size": 64}
     monkeypatch.setitem(serve.SHAPES, "cpu", {**toy, "num_hidden_layers": 3, "vocab_size": 64})
     monkeypatch.setitem(serve.LENGTHS, "cpu", (16, 24))
-    monkeypatch.setattr(sys, "argv", "serve.py --rounds 1 --steps 2 --batch 2".split())
+    monkeypatch.setattr(sys, "argv", ["serve.py", "--rounds", "1", "--steps", "2", "--batch", "2"])
     serve.main()
     _, head, *rows = (line.split() for line in capsys.readouterr().out.splitlines())
     assert head[:4] == ["tokens", "phase", "RoPE", "RePo"]
