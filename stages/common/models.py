@@ -45,6 +45,31 @@ def one_line(what: str) -> Iterator[None]:
         ) from None
 
 
+def read_tokenizer(source: str, **hub: Any) -> Any:
+    """A folder's or hub id's tokenizer for transformers, with the ids that its tokenizer.json gives.
+
+    transformers builds many classes anew around vocabulary and merges, with the pieces and the
+    normalizer that the class knows: SmolLM2's single digits, or an own tokenizer in a folder of
+    Qwen2's, would be lost, and nothing said. So the plain class reads the file; the folder's own class
+    is asked where there is no such file, and for an end of text that only the class names.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers.utils import cached_file
+
+    there = cached_file(
+        source, "tokenizer.json", _raise_exceptions_for_missing_entries=False, **hub
+    )
+    # trust_remote_code: else a folder with code of its own asks the terminal, and waits.
+    if there is None:
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **hub)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(source, **hub)
+    if tokenizer.eos_token is None:
+        named = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **hub).eos_token
+        if named in tokenizer.get_vocab():
+            tokenizer.eos_token = named
+    return tokenizer
+
+
 def _first_line(error: Exception) -> str:
     """The first line; where it only announces the second, both."""
     lines = str(error).strip().splitlines() or [type(error).__name__]

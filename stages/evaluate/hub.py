@@ -36,7 +36,7 @@ def tokenizer_folder(model: Path) -> Path:
         from transformers import AutoTokenizer
 
         try:
-            AutoTokenizer.from_pretrained(model).save_pretrained(out)
+            AutoTokenizer.from_pretrained(model, trust_remote_code=False).save_pretrained(out)
         except Exception as error:  # every tokenizer's own
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(f"{model}: no tokenizer in it ({reason})") from None

@@ -9,6 +9,7 @@ from typing import Any
 from stages.common.config_numbers import odd_number
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen, is_hub_id, model_folder
+from stages.common.tokenizer_file import NAMED, SETTINGS, token_of
 from stages.corpus.cost import text_bytes
 
 FIELD = "tokenizer.source"
@@ -77,28 +78,31 @@ def _files(source: str, folder: Path) -> Iterator[Finding]:
     if not any((folder / name).is_file() for name in FILES):
         yield refuse(FIELD, source, "no tokenizer.json in it", "save the tokenizer there")
         return
-    settings = _json(folder / "tokenizer_config.json")
-    special = _json(folder / "special_tokens_map.json")
+    for name in SETTINGS:
+        if (folder / name).is_file() and _json(folder / name) is None:
+            yield refuse(FIELD, source, f"{name} is no JSON object", "copy the file again")
+            return
+    file = folder / "tokenizer.json"
+    content = _json(file)
+    if file.is_file() and content is None:
+        yield refuse(FIELD, source, "tokenizer.json is no JSON object", "copy the file again")
+        return
+    if content is not None and (what := _odd(content)):
+        yield refuse(FIELD, source, f"tokenizer.json: {what}", "copy the file again")
+        return
+    settings = [_json(folder / name) or {} for name in SETTINGS]
+    said = [one["eos_token"] for one in settings if "eos_token" in one]
+    given = next((one for one in said if one is not None), None)
     # Some classes have an end of text of their own; only an explicit null is sure.
-    if (
-        settings is not None
-        and settings.get("eos_token", "") is None
-        and not (special or {}).get("eos_token")
-    ):
+    if said and given is None:
         yield refuse(
             FIELD, source, "it has no eos token, documents need one", "set it in its config"
         )
-    file = folder / "tokenizer.json"
-    if not file.is_file():
-        return
-    content = _json(file)
-    if content is None:
-        yield refuse(FIELD, source, "tokenizer.json is no JSON object", "copy the file again")
-    elif what := _odd(content):
-        yield refuse(FIELD, source, f"tokenizer.json: {what}", "copy the file again")
-    elif isinstance(eos := (settings or {}).get("eos_token"), str) and eos not in _words(content):
+    elif given is not None and (
+        token_of(given) is None or (content and token_of(given) not in _words(content))
+    ):
         yield refuse(
-            FIELD, source, f"its eos token {eos!r} is in no vocabulary", "correct its config"
+            FIELD, source, f"its eos token {given!r} is in no vocabulary", "correct its config"
         )
 
 
@@ -153,6 +157,21 @@ def _of_the_base(seen: Seen, folder: Path | None) -> Iterator[Finding]:
             f"set tokenizer.source={base.source}",
         )
         return
+    more = [] if other is None else _unlisted(other)
+    if (
+        more
+        and other is not None
+        and isinstance(rows, int)
+        and (_size(other) or 0) + len(more) > rows
+    ):
+        yield refuse(
+            FIELD,
+            params.source,
+            f"{more[0]!r} of its settings is in no vocabulary and would be a new token, but the "
+            f"base's embedding has no row left (of {rows})",
+            "take it out of tokenizer_config.json and special_tokens_map.json",
+        )
+        return
     if (params.source, params.revision) == (base.source, seen.params.base.revision) or (
         its_own is not None and other is not None and its_own.resolve() == other.resolve()
     ):
@@ -202,6 +221,16 @@ def _size(folder: Path) -> int | None:
     ids = list(words.values()) if isinstance(words, dict) else list(range(len(words)))
     ids += [row["id"] for row in content.get("added_tokens") or []]
     return max(ids) + 1 if ids else None
+
+
+def _unlisted(folder: Path) -> list[str]:
+    """Control tokens of the settings that tokenizer.json lacks: transformers adds them at the end."""
+    content = _json(folder / "tokenizer.json")
+    if content is None or _odd(content):
+        return []
+    settings = [_json(folder / name) or {} for name in SETTINGS]
+    named = {token_of(one.get(key)) for one in settings for key in (*NAMED, "unk_token")}
+    return sorted(token for token in named if token and token not in _words(content))
 
 
 def _json(file: Path) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from stages.common import paths
 from stages.common.errors import UserError
 from stages.common.files import read_jsonl, sha256, write_json
+from stages.common.models import read_tokenizer
 from stages.common.outs import building
 from stages.common.stage import Job, Stage
 from stages.tokenizer.version import VERSION
@@ -38,7 +39,8 @@ def run(job: Job) -> None:
             {
                 "version": VERSION,
                 "source": params.source,
-                "vocab_size": len(tokenizer),
+                # Not their number: a file may leave ids out, and the embedding needs the greatest.
+                "vocab_size": max(tokenizer.get_vocab().values()) + 1,
                 "eos_id": tokenizer.eos_token_id,
                 "pad_id": tokenizer.pad_token_id,
                 "hashes": {name: sha256(out / name) for name in files},
@@ -80,12 +82,12 @@ def fetch(source: str, revision: str | None) -> "PreTrainedTokenizerBase":
     """The tokenizer of a Hugging Face folder or hub id; it must have an end-of-text token."""
     if source.startswith((".", "/")) and not Path(source).is_dir():
         raise UserError(f"tokenizer.source is {source!r}: no such folder")
-    from transformers import AutoTokenizer  # brings torch: it looks the model's config up
-
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        tokenizer: PreTrainedTokenizerBase = read_tokenizer(source, revision=revision)
+    except MemoryError:
+        raise
+    except Exception as error:  # the file's reader raises whatever it stumbles over
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"tokenizer.source is {source!r}: {reason}") from None
     if tokenizer.eos_token_id is None:
         raise UserError(f"tokenizer.source is {source!r}: it has no eos token, documents need one")

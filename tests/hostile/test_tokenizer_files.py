@@ -1,12 +1,15 @@
 """Ids depend on no accident of a tokenizer's file, and text stays text."""
 
+import json
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
 
 from stages.common.encoder import Encoder
-from tests.hostile.tokenizers import FILES, TEXTS, byte_level, save
+from stages.common.errors import UserError
+from stages.tokenizer.stage import fetch
+from tests.hostile.tokenizers import CL100K, FILES, TEXTS, byte_level, save, split_by
 
 LONG = " ".join(TEXTS)
 
@@ -60,3 +63,52 @@ def test_the_opening_is_what_stands_before_a_text(
     encoder = Encoder(save(FILES[name](), tmp_path))
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert encoder.opening() == [tokenizer.token_to_id(token) for token in expected]
+
+
+def published(folder: Path, family: str, **settings: object) -> Path:
+    """A model's folder whose tokenizer has pieces that no class of transformers has."""
+    save(byte_level(split_by(CL100K)), folder)
+    (folder / "config.json").write_text(json.dumps({"model_type": family}))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        ("llama", "GPT2Tokenizer"),  # SmolLM2, whose digits stand alone
+        ("llama", "GPTNeoXTokenizerFast"),
+        ("qwen2", "PreTrainedTokenizerFast"),  # an own tokenizer, in Qwen2's architecture
+        ("qwen3", "Qwen2Tokenizer"),
+        ("smollm3", "GPT2Tokenizer"),
+    ],
+)
+def test_a_fetched_tokenizer_gives_its_files_ids(family: str, name: str, tmp_path: Path) -> None:
+    """transformers' own classes would build it anew with other pieces."""
+    end = "<|endoftext|>"
+    folder = published(tmp_path / "in", family, tokenizer_class=name, eos_token=end)
+    fetch(str(folder), None).save_pretrained(tmp_path / "out")
+    theirs, ours = Encoder(folder), Encoder(tmp_path / "out")
+    for text in (LONG, "12345\n\n\tx", " É é", f"see {end}"):
+        assert ours.ids(text) == theirs.ids(text)
+    assert ours.eos_id() == theirs.eos_id()
+
+
+def test_an_end_that_only_the_class_names_is_taken(tmp_path: Path) -> None:
+    folder = published(tmp_path / "in", "gpt2", model_max_length=1024)
+    assert fetch(str(folder), None).eos_token == "<|endoftext|>"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"eos_token": ["<|endoftext|>"]},
+        {"eos_token": 0},
+        {"tokenizer_class": "PreTrainedTokenizerFast"},
+        {"auto_map": {"AutoTokenizer": ["own.Own", None]}, "tokenizer_class": "Own"},
+    ],
+)
+def test_settings_without_an_end_are_one_line(settings: dict[str, object], tmp_path: Path) -> None:
+    folder = published(tmp_path / "in", "llama", **settings)
+    with pytest.raises(UserError, match=r"^tokenizer\.source is .*$"):
+        fetch(str(folder), None)

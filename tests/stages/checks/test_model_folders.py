@@ -126,6 +126,28 @@ def test_odd_tokenizers_are_one_line(content: str, own: Own, check: Check, tmp_p
     assert "tokenizer.json" in found.line
 
 
+SETTINGS: dict[str, tuple[str, str, str]] = {
+    "no object": ("tokenizer_config.json", "[]", "no JSON object"),
+    "cut": ("special_tokens_map.json", "{", "no JSON object"),
+    "end as an object": ("tokenizer_config.json", '{"eos_token": {"content": "</s>"}}', "no vocab"),
+    "end elsewhere": ("special_tokens_map.json", '{"eos_token": "</s>"}', ""),
+    "end as a list": ("tokenizer_config.json", '{"eos_token": ["w0"]}', "no vocabulary"),
+    "end as an id": ("tokenizer_config.json", '{"eos_token": 0}', "no vocabulary"),
+    "empty end": ("tokenizer_config.json", '{"eos_token": ""}', "no vocabulary"),
+    "a new token": ("special_tokens_map.json", '{"pad_token": "[PAD]"}', "would be a new token"),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_odd_settings_of_a_tokenizer_are_one_line(
+    name: str, own: Own, check: Check, tmp_path: Path
+) -> None:
+    file, content, why = SETTINGS[name]
+    (tmp_path / "my-model" / file).write_text(content)
+    found = [one.line for one in check(own) if one.field == "tokenizer.source"]
+    assert [why in line for line in found] == [True], found
+
+
 def test_a_hub_id_that_nobody_can_fetch(
     own: Own, check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
