@@ -14,7 +14,7 @@ from pipeline.use import PARAMS, profiles
 from stages.common.errors import UserError
 from stages.common.migration import complete, migrate, reference_of
 from stages.common.needs import NAMED, READ_BY, watched
-from stages.common.reading import parse
+from stages.common.reading import parse, read_yaml
 from stages.common.schema import NAME
 from stages.params import Params
 
@@ -35,8 +35,13 @@ def compose(
 
     Raises ``UserError`` for an unknown profile or key and for a bad value.
     """
-    if not profile and not (root / PARAMS).is_file():
-        raise UserError(f"{root / PARAMS}: no such file; name a --profile, or change to a project")
+    if not profile:
+        if not (root / PARAMS).exists():
+            raise UserError(
+                f"{root / PARAMS}: no such file; name a --profile, or change to a project"
+            )
+        if not isinstance(content := read_yaml(root / PARAMS), dict):
+            parse(Params, content, PARAMS)  # names what it is and what it should be
     text = read_profile(profile) if profile else (root / PARAMS).read_text(encoding="utf-8")
     changes = read_overrides(overrides)
     if not changes and profile:

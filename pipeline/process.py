@@ -33,6 +33,8 @@ BUSY = "is busy, it is being blocked by"
 BUSY_WAIT_S, BUSY_TRIES = 2.0, 30
 STOP_SECONDS = 5.0
 """What is left of a stage once its own process has ended has this long before it is killed."""
+AGAIN_S = 1.0
+"""One wish may come twice, to a process and to its group (GNU timeout): a second Ctrl-C is later."""
 _live: set[subprocess.Popen[str]] = set()
 _stoppers: dict[int, threading.Thread] = {}
 """Threads that are stopping a child and what it started, by its pid."""
@@ -86,8 +88,11 @@ def _attempt(
             text=True,
             errors="replace",
             bufsize=1,
+            start_new_session=True,  # a signal to our group is for us, who tell the stage first
         )
         _live.add(child)
+        if _stopping.is_set():
+            _stop_beside(child)
         last, failure = "", ""
         try:
             assert child.stdout is not None
@@ -140,11 +145,31 @@ def stop(child: subprocess.Popen[str]) -> None:
 
 def stop_all() -> None:
     """Stop every stage that this process runs, now and from here on; does not wait."""
+    if _stopping.is_set():
+        return
     _stopping.set()
     for child in list(_live):
-        stopper = threading.Thread(target=stop, args=(child,), daemon=True)
-        _stoppers[child.pid] = stopper
-        stopper.start()
+        _stop_beside(child)
+
+
+def _stop_beside(child: subprocess.Popen[str]) -> None:
+    stopper = threading.Thread(target=stop, args=(child,), daemon=True)
+    _stoppers[child.pid] = stopper
+    stopper.start()
+
+
+def saving() -> bool:
+    """Whether something that was told to stop has not ended yet."""
+    return any(stopper.is_alive() for stopper in list(_stoppers.values()))
+
+
+def hurry() -> None:
+    """Tell every stage that is saving to give up: a second Ctrl-C."""
+    for child in list(_live):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(child.pid).children(recursive=True):
+                if grace.is_stage(process):
+                    _signal(process, signal.SIGINT)
 
 
 def settled() -> None:

@@ -11,7 +11,7 @@ from types import FrameType
 
 from pipeline.checkout import Checkout, saved
 from pipeline.ended import Stopped
-from pipeline.process import stop_all
+from pipeline.process import AGAIN_S, saving, stop_all
 from pipeline.ready import make_ready
 from pipeline.services import own_server
 from stages.common import paths
@@ -43,9 +43,13 @@ def run(
 def _flow(
     targets: Sequence[str], profile: str | None, overrides: Sequence[str], force: bool
 ) -> None:
+    told: list[float] = []
+
     def stop(number: int, frame: FrameType | None) -> None:
+        told.append(time.monotonic())
         stop_all()
-        raise Stopped
+        if len(told) == 1 or (told[-1] - told[0] > AGAIN_S and not saving()):
+            raise Stopped
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)

@@ -31,12 +31,11 @@ def migrate(root: Path) -> str:
     target = root / PARAMS
     if not target.is_file():
         raise UserError(f"{target}: no such file; change to a project")
+    if (before := version_of(read_yaml(target))) == SCHEMA:
+        return f"{PARAMS} is of schema {SCHEMA} already"
     yaml = YAML()
     yaml.width = 4096
     document = yaml.load(target.read_text(encoding="utf-8"))
-    before = version_of(document)
-    if before == SCHEMA:
-        return f"{PARAMS} is of schema {SCHEMA} already"
     migrated = migrate_document(document)
     with replacing(target) as temporary, open(temporary, "w", encoding="utf-8") as file:
         yaml.dump(migrated, file)

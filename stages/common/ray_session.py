@@ -12,11 +12,10 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from stages.common import ray_place
-from stages.common.ray_start import start_patiently
+from stages.common.ray_start import local_ray
 from stages.common.variables import whole
 
 ENVIRONMENT = {
@@ -53,12 +52,29 @@ def session() -> Iterator[str]:
         yield ray.get_runtime_context().gcs_address
         return
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
-    with _own_sigterm():
-        _connect()
-    try:
-        yield ray.get_runtime_context().gcs_address
-    finally:
-        ray.shutdown()
+    with _cluster() as address:
+        try:
+            with _own_sigterm():
+                ray.init(address=address, log_to_driver=False, logging_level="warning")
+            yield ray.get_runtime_context().gcs_address
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _cluster() -> Iterator[str]:
+    """The Ray that ``RAY_ADDRESS`` names, else a local one that ends with the block."""
+    if address := os.environ.get("RAY_ADDRESS"):
+        yield address
+        return
+    with local_ray(
+        num_cpus=cpus(),
+        _temp_dir=ray_place.folder(),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="warning",
+    ) as address:
+        yield address
 
 
 def settle() -> None:
@@ -66,26 +82,6 @@ def settle() -> None:
     own = not os.environ.get("RAY_ADDRESS") and "ray" not in sys.modules
     for name, value in {**ENVIRONMENT, **(OWN if own else {})}.items():
         os.environ.setdefault(name, value)
-
-
-def _connect() -> None:
-    import ray
-
-    address = os.environ.get("RAY_ADDRESS")
-    if address:
-        ray.init(address=address, log_to_driver=False, logging_level="warning")
-    else:
-        start_patiently(
-            partial(
-                ray.init,
-                address="local",
-                num_cpus=cpus(),
-                _temp_dir=ray_place.folder(),
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="warning",
-            )
-        )
 
 
 @contextmanager

@@ -24,9 +24,15 @@ def read_yaml(path: Path) -> Any:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}") from None
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: not YAML ({type(error).__name__})") from None
+        said = " ".join(str(getattr(error, "problem", error)).split())
+        raise UserError(f"{path}{where}: not YAML: {said}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{path} line {line}: not UTF-8; save it as UTF-8") from None
+    except RecursionError:
+        raise UserError(f"{path}: not YAML that can be read: nested too deeply") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; make it a file that you may read") from None
 
 
 def parse(model: type[Model], content: Any, source: str) -> Model:
@@ -132,6 +138,7 @@ WANTED = {
     "dict_type": "keys with values, a: b",
     "model_type": "keys with values, a: b",
     "literal_error": "{expected}",
+    "finite_number": "a finite number",
     "greater_than": "more than {gt:g}",
     "greater_than_equal": "{ge:g} or more",
     "less_than": "less than {lt:g}",

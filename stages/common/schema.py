@@ -30,4 +30,4 @@ def is_new(field: FieldInfo) -> bool:
 class Section(BaseModel):
     """A section of ``params.yaml``: an unknown key, a wrong type or a bad value is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

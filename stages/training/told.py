@@ -22,7 +22,7 @@ SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)
 )
 AGAIN_S = 1.0
-"""Ctrl-C reaches a stage by two ways, the terminal and the flow: a second one comes later than this."""
+"""One wish may reach a stage twice, by itself and by its group: a second Ctrl-C comes later than this."""
 DRAIN_LOOK_S = 5.0
 
 

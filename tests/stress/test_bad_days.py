@@ -147,13 +147,18 @@ def alive(project: Project) -> list[psutil.Process]:
     return [p for p in family(project) if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_sigterm(project: Project) -> None:
+@pytest.mark.parametrize("to", ["itself", "its group", "both"])
+def test_sigterm(project: Project, to: str) -> None:
+    """As a person, a scheduler or an init, and GNU timeout send it."""
     before = project.models()
     began: list[float] = []
 
     def act(run: psutil.Process) -> None:
         began.append(time.monotonic())
-        run.send_signal(signal.SIGTERM)
+        if to != "its group":
+            run.send_signal(signal.SIGTERM)
+        if to != "itself":
+            os.killpg(run.pid, signal.SIGTERM)
 
     code, stderr = interrupted(project, act)
     assert code == 75
