@@ -3,7 +3,8 @@
 A script, started by ``ray_start.Host``: settings of ``ray.init`` as its argument, ``{"address"}`` or
 ``{"error"}`` as its one line, then it waits. A signal to a whole process group (``timeout``, a
 scheduler, an init that forwards) would end Ray's own processes together with the run, which could not
-save any more. Ray lets nobody choose a process group, so its parent has one. It imports nothing of ours: it is run by path.
+save any more. Ray lets nobody choose a process group, so its parent has one. Nothing of ours is
+imported: this is run by path.
 """
 
 import json

@@ -68,7 +68,8 @@ def _start_patiently(settings: dict[str, Any]) -> tuple[subprocess.Popen[str], s
 def _start(settings: dict[str, Any]) -> tuple[subprocess.Popen[str], dict[str, str]]:
     """Start a host (``ray_host``) and hear what became of it; one without a Ray has ended."""
     # -P: its own folder, ours, would stand before the standard library.
-    command = [sys.executable, "-P", "-W", "ignore", str(Path(ray_host.__file__)), json.dumps(settings)]
+    python = [sys.executable, "-P", "-W", "ignore"]
+    command = [*python, str(Path(ray_host.__file__)), json.dumps(settings)]
     host = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

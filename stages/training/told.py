@@ -22,7 +22,7 @@ SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)
 )
 AGAIN_S = 1.0
-"""One wish may reach a stage twice, by itself and by its group: a second Ctrl-C comes later than this."""
+"""One wish may come by two ways, to a stage and to its group: a second Ctrl-C is later than this."""
 DRAIN_LOOK_S = 5.0
 
 

@@ -1,6 +1,7 @@
 """Stages as processes: every line, the status, and an end with all they started."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -150,3 +151,22 @@ def test_two_runs_of_one_stage_take_turns(project: Path) -> None:
     assert [code for code, _ in ended] == [0, 0]
     assert "waits for another run that is at this stage" in said
     assert (project / "started").read_text() == "x"  # the second one found nothing to do
+
+
+def test_a_wish_to_stop_that_comes_by_two_ways_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GNU timeout tells a process and its group: a second raise would end the wait for what saves."""
+    from pipeline import stopping
+
+    told: list[str] = []
+    with pytest.raises(KeyboardInterrupt), stopping._on_signals(lambda: told.append("stop")):
+        monkeypatch.setattr(stopping, "saving", lambda: True)
+        monkeypatch.setattr(stopping, "hurry", lambda: told.append("hurry"))
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGHUP)
+        monkeypatch.setattr(stopping, "AGAIN_S", 0.0)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert told == ["stop", "hurry"]
+        monkeypatch.setattr(stopping, "saving", lambda: False)
+        os.kill(os.getpid(), signal.SIGINT)

@@ -70,12 +70,12 @@ from stages.common import ray_session
 
 with ray_session.session():
     import ray
-    ray.get(ray.remote(os.getpid).remote())
+    ray.get(ray.remote(lambda: os.getpid()).remote())
     family = [child.pid for child in psutil.Process().children(recursive=True)]
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
         os.killpg(0, number)
-    still = ray.get(ray.remote(os.getpid).remote())
+    still = ray.get(ray.remote(lambda: os.getpid()).remote())
     print(json.dumps({"family": family, "still": still}), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
