@@ -59,8 +59,14 @@ def checkout(main: Path, profile: str | None, overrides: Sequence[str]) -> Check
     try:
         linked = _new_data(main, params)
         tree = git.tree(main, (PARAMS, LOCK, *linked))
+        mother = git.ask(main, "rev-parse", "--show-superproject-working-tree")
     except git.GitError as error:
         raise UserError(f"{main}: git could not read the edits; {error}") from None
+    if mother:
+        raise UserError(
+            f"{main} is a submodule of {mother}: DVC finds no repository in a worktree of one; "
+            "clone the project by itself, or edit params.yaml in place of --profile and --set"
+        )
     identity = hashlib.sha256("\0".join((head, tree, params, *linked)).encode()).hexdigest()[:8]
     name = f"{profile or 'set'}-{identity}"
     folder = runs_root() / "worktrees" / name
@@ -181,9 +187,14 @@ def _make(main: Path, folder: Path, root: Path, tree: str, params: str) -> None:
 
 def _share_cache(main: Path, folder: Path) -> None:
     from dvc.config import Config
+    from dvc.config_schema import RelPath
     from dvc.repo import Repo
 
-    cache = Repo(str(main)).cache.local_cache_dir
+    cache, link = Repo(str(main)).cache.local_cache_dir, folder / ".dvc" / "cache"
+    named: str | RelPath = cache
+    if not (cache.isascii() and cache.isprintable()):  # DVC 3.67 writes its settings as ASCII
+        link.symlink_to(cache, target_is_directory=True)
+        named = RelPath(str(link))
     config = Config(str(folder / ".dvc"), validate=False)
     with config.edit("local") as local:
-        local.setdefault("cache", {})["dir"] = cache
+        local.setdefault("cache", {})["dir"] = named

@@ -38,7 +38,7 @@ BAD = {
     "zero byte": (SMOKE + b"\0", "not YAML"),
     "a tag": (SMOKE + b"x: !!python/object/apply:os.system [ls]\n", "not YAML"),
     "two documents": (SMOKE + b"---\na: 1\n", "not YAML"),
-    "deep": (SMOKE + b"x: " + b"[" * 400 + b"]" * 400 + b"\n", "nested too deeply"),
+    "deep": (SMOKE + b"x: " + b"[" * 700 + b"]" * 700 + b"\n", "nested too deeply"),
     "empty": (b"", "give keys with values"),
     "a list": (b"[1]", "give keys with values"),
     "a word": (b"hello", "give keys with values"),

@@ -138,6 +138,89 @@ def test_a_project_in_a_folder_of_a_monorepo(
     tree.package("x: 1", {})
 
 
+def _clone(project: Path, shell: Shell, *options: str) -> Path:
+    there = project.parent / "there"
+    shell(project.parent, "git", "clone", "-q", *options, f"file://{project}", str(there))
+    return there
+
+
+def _worktree(project: Path, shell: Shell) -> Path:
+    shell(project, "git", "worktree", "add", "-q", "../there")
+    return project.parent / "there"
+
+
+def _submodule(project: Path, shell: Shell) -> Path:
+    mother = project.parent / "mother"
+    mother.mkdir()
+    shell(mother, "git", "init", "-q")
+    allow = ("-c", "protocol.file.allow=always")
+    shell(mother, "git", *allow, "submodule", "--quiet", "add", f"file://{project}", "there")
+    assert (mother / "there" / ".git").is_file()
+    return mother / "there"
+
+
+def _moved_git_folder(project: Path, shell: Shell) -> Path:
+    shell(project, "git", "init", "-q", "--separate-git-dir", str(project.parent / "git folder"))
+    return project
+
+
+def _odd_name(project: Path, shell: Shell) -> Path:
+    name = "50 % #1 ${x} {y} 'q' \"d\" $(touch X) é\u2028;&?"
+    return project.rename(project.parent / name)
+
+
+FORMS: dict[str, Callable[[Path, Shell], Path]] = {
+    "shallow clone": lambda project, shell: _clone(project, shell, "--depth", "1"),
+    "clone without blobs": lambda project, shell: _clone(project, shell, "--filter=blob:none"),
+    "one commit checked out": lambda project, shell: project,
+    "worktree": _worktree,
+    "submodule": _submodule,
+    "git folder elsewhere": _moved_git_folder,
+    "odd name": _odd_name,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_checkout_of_any_form(
+    committed: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    if form == "one commit checked out":
+        shell(committed, "git", "checkout", "-q", "--detach")
+    there = FORMS[form](committed, shell)
+    monkeypatch.chdir(there)
+    monkeypatch.setenv("REPO_RUNS", str(there / "runs"))
+    (there / "three.py").write_text("edited")
+    if form == "submodule":
+        with pytest.raises(UserError, match=r"submodule of .*clone the project by itself"):
+            worktree(there, monkeypatch)
+        here = there
+    else:
+        here = worktree(there, monkeypatch)
+    assert (here / "three.py").read_text() == "edited"
+    (here / "out").mkdir(exist_ok=True)
+    graph = read_graph(here)
+    assert set(plan(graph, graph.select([]))) == {"one", "two@a", "two@b", "three"}
+
+    from pipeline.remote.package import Tree
+
+    assert Tree(there, dirty=True).package("x: 1", {})
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_no_repository_or_one_without_a_commit_is_one_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch, commits: bool
+) -> None:
+    if not commits:
+        subprocess.run(["rm", "-rf", project / ".git"], check=True)
+    monkeypatch.setenv("REPO_RUNS", str(project / "runs"))
+    from pipeline.remote.package import Tree
+
+    for way in (lambda: worktree(project, monkeypatch), lambda: Tree(project, dirty=True)):
+        with pytest.raises(UserError) as raised:
+            way()
+        assert len(str(raised.value).splitlines()) == 1, raised.value
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="giving a folder away takes root")
 def test_a_checkout_that_belongs_to_another(
     committed: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
