@@ -18,6 +18,7 @@ from pipeline.environment import defaults, prepare
 from pipeline.remote import commands as remote
 from stages.common.errors import DONE, FAILED, TRY_AGAIN, USER_MISTAKE, UserError
 from stages.common.findings import stop
+from stages.common.printable import take_any_letter
 
 GROUPS = {
     "Run on this machine": ("run", "plan", "use", "serve", "doctor", "gc"),
@@ -207,6 +208,7 @@ remote.register(app)
 def main() -> None:
     """Run the command line; every expected error is one line."""
     streams.open_closed()
+    take_any_letter()
     try:
         defaults(Path.cwd())
         # The code of typer.Exit, which is no exception here.

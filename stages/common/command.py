@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from stages.common import status
 from stages.common.errors import DONE, FAILED, USER_MISTAKE
+from stages.common.printable import take_any_letter
 
 WIDTH, LEFT = 80, 24
 """Columns of the help at most, and of its names."""
@@ -73,6 +74,7 @@ def _filled(text: str, indent: str) -> str:
 
 def ended(work: Callable[[], None]) -> NoReturn:
     """Do ``work`` and exit: 0, 2 for the user's mistake, 75 for "run again", 1 for a failure."""
+    take_any_letter()
     status.stop_at_sigterm()
     try:
         how = status.ended(lambda: _while_heard(work), trace=bool(os.environ.get("REPO_DEBUG")))

@@ -15,6 +15,7 @@ from stages.checks import findings
 from stages.common import guard
 from stages.common.errors import DONE, UserError
 from stages.common.findings import stop
+from stages.common.printable import take_any_letter
 from stages.common.seen import Seen, this_machine
 from stages.common.stage import Job, Stage
 from stages.common.status import Status, ended, report, stop_at_sigterm
@@ -30,6 +31,7 @@ def main(stage: Stage, arguments: Sequence[str] | None = None) -> NoReturn:
         parser.add_argument("--variant", required=True, help="one of the params' variants")
         parser.add_argument("--seed", required=True, type=int, help="seed, of params seeds")
     options = parser.parse_args(arguments)
+    take_any_letter()
     stop_at_sigterm()
     guard.watch()
     status = attempt(stage, getattr(options, "variant", None), getattr(options, "seed", None))

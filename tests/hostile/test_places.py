@@ -512,3 +512,27 @@ def test_a_ray_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch, ad
     with pytest.raises(UserError, match="RAY_ADDRESS") as raised, shared_ray():
         pass
     assert len(str(raised.value).splitlines()) == 1
+
+
+LETTERS = """
+import subprocess, sys
+from stages.common.command import ended
+def work():
+    print("45.0 \\xb1 2.1", "\\udcff", flush=True)
+    subprocess.run([sys.executable, "-c", "print(chr(0x25cf))"], check=True)
+ended(work)
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", None])
+def test_no_encoding_of_the_output_ends_a_table_of_scores(encoding: str | None) -> None:
+    named = {} if encoding is None else {"PYTHONIOENCODING": encoding}
+    done = subprocess.run(
+        [sys.executable, "-c", LETTERS],
+        cwd=ROOT,
+        env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", **named},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"45.0 ") and len(done.stdout.splitlines()) == 2
