@@ -76,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument(
         "--template",
         default="none",
-        help="none; auto: the tokenizer's chat template; or a file (Jinja, or with {task_template})",
+        help="how prompts are framed: none; auto, the tokenizer's chat template; or a file (Jinja, or "
+        "with {task_template})",
     )
     parser.add_argument(
         "--no-prefix", action="store_true", help="RULER's prompts without their answer prefix"
@@ -89,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         "--engine",
         choices=ENGINES,
         default=OWN_ENGINE,
-        help="static, continuous: transformers' generate and generate_batch; vllm: an extra",
+        help="what generates: static and continuous are transformers' generate and generate_batch, "
+        "vllm is an extra",
     )
     parser.add_argument(
         "--endpoint",
