@@ -4,6 +4,7 @@ Finished work is in DVC's outs and cache; what is kept for it is only of use to 
 off. DVC's own cache is cleaned by ``dvc gc``.
 """
 
+import contextlib
 import re
 import shutil
 import time
@@ -24,6 +25,7 @@ from stages.common.errors import UserError
 from stages.common.files import read_json
 from stages.common.runs import STATE
 from stages.common.runs import root as runs_root
+from stages.params import load
 
 DAY_S = 86_400.0
 _LOGS = re.compile(r"\d{8}-\d{6}")
@@ -65,8 +67,10 @@ def leftovers(main: Path, days: float) -> Iterator[Leftover]:
             why = f"worktree: unfinished, not used for {_idle_days(folder):.0f} days"
             yield Leftover(folder, why, size(folder))
     yield from _of_a_cluster(runs, days)
+    origins = _origins([main, *ours.values()])
     for folder in sorted((runs / FOLDER).glob(f"*/*/{MILESTONES}")):
-        if (idle := _idle_days(folder)) >= days:
+        named = any(origin.is_relative_to(folder.resolve()) for origin in origins)
+        if not named and (idle := _idle_days(folder)) >= days:
             label = folder.parents[1].name
             yield Leftover(
                 folder, f"milestones of {label}, not used for {idle:.0f} days", size(folder)
@@ -74,6 +78,16 @@ def leftovers(main: Path, days: float) -> Iterator[Leftover]:
     for folder in sorted(path for path in (runs / "logs").glob("*") if path.is_dir()):
         if _LOGS.fullmatch(folder.name) and _idle_days(folder) >= days:
             yield Leftover(folder, f"logs of {_idle_days(folder):.0f} days ago", size(folder))
+
+
+def _origins(projects: Sequence[Path]) -> set[Path]:
+    """Folders that some checkout's params take models from (``definitions.NAME.train.from``)."""
+    found: set[Path] = set()
+    for project in projects:
+        with contextlib.suppress(UserError):
+            for defined in load(project / "params.yaml").definitions.values():
+                found |= {(project / one.folder).resolve() for one in defined.train.origins}
+    return found
 
 
 def _of_a_cluster(runs: Path, days: float) -> Iterator[Leftover]:

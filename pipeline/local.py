@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import events
-from pipeline.ended import StageFailed
 from pipeline.remote.events import parse
 from stages.common import guard
+from stages.common.errors import TryAgain, one_line
 from stages.common.files import read_json, write_json
 from stages.common.progress import duration
 
@@ -31,8 +31,10 @@ def recorded(logs: Path, asked: str) -> Iterator[None]:
         with events.kept(logs / EVENTS):
             yield
         how = "done"
-    except StageFailed as error:
-        how, line = "failed", str(error)
+    except TryAgain:
+        raise  # stopped, or the machine was too busy
+    except Exception as error:
+        how, line = "failed", one_line(str(error) or type(error).__name__)
         raise
     finally:
         write_json(logs / RUN, {**run, "ended": _now(), "how": how, "line": line})

@@ -54,7 +54,12 @@ def compose(
     measured = list(measured) if isinstance(measured, list) else None
     for key, value in changes.items():
         _put(document, key, value)
-    said = _settle(document, changes, root, before, measured)
+    try:
+        said = _settle(document, changes, root, before, measured)
+    except (TypeError, AttributeError, KeyError, ValueError):
+        # A value of another kind than its field's: the schema names it.
+        parse(Params, YAML(typ="safe", pure=True).load(_dump(yaml, document)), "--set")
+        raise
     if notes is not None:
         notes += said
     complete(document)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -154,15 +154,19 @@ def own_server(show: Show) -> Iterator[None]:
 
 
 def _refuse_silent(api: str) -> None:
-    """Raise ``UserError`` where nobody answers at the user's own address, whatever the answer."""
+    """Raise ``UserError`` where nothing listens at the user's own address.
+
+    Connected and no more: certificates and credentials are Prefect's to know.
+    """
     try:
-        urllib.request.urlopen(f"{api.rstrip('/')}/health", timeout=START_OTHER_S).close()
-    except urllib.error.HTTPError:
-        return
+        place = urllib.parse.urlsplit(api)
+        port = place.port or {"http": 80, "https": 443}[place.scheme]
+        socket.create_connection((place.hostname or "", port), timeout=START_OTHER_S).close()
+    except KeyError:
+        raise UserError(f"{URL} is {api!r}: no address; give http(s)://HOST:PORT/api") from None
     except (OSError, ValueError) as error:
-        why = getattr(error, "reason", error)
         raise UserError(
-            f"{URL} is {api!r}: no server answers there ({why}); start it, or unset the variable"
+            f"{URL} is {api!r}: no server answers there ({error}); start it, or unset the variable"
         ) from None
 
 

@@ -4,14 +4,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.common import paths, variables
+from stages.common import variables
 from stages.common.findings import Finding, refuse
 from stages.common.seen import Seen
 
 FIELD, CPUS = "REPO_RUNS", "REPO_CPUS"
-OUTS = (paths.CORPUS.parent, paths.BASE.parent, paths.RESULTS, paths.ANALYSIS, paths.REPORT)
-
-
 PER_CORE = 8
 """Processes of Ray on a core, at most: more would only wait for one another."""
 
@@ -35,10 +32,11 @@ def _cores(seen: Seen, text: str) -> Iterator[Finding]:
 def _folder(seen: Seen, text: str) -> Iterator[Finding]:
     """A folder that exists or can be made, and none that DVC replaces."""
     folder = Path(os.path.normpath(seen.root / text))
-    if any(folder.is_relative_to(os.path.normpath(seen.root / out)) for out in OUTS):
+    if seen.made_here(text):
         yield refuse(FIELD, text, "DVC replaces what is there", "name another folder")
         return
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    # Not Path.exists: below a folder that may not be entered it raises.
+    there = next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110
     if not there.is_dir():
         yield refuse(FIELD, text, f"{there} is a file", "name a folder")
     elif not os.access(there, os.W_OK | os.X_OK) or there.is_relative_to("/proc"):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.common.errors import UserError
+from stages.common.errors import Mistakes, UserError
 from stages.common.schema import NAME, SOURCE_NAME
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -41,7 +41,7 @@ def parse(model: type[Model], content: Any, source: str) -> Model:
         return model.model_validate(content)
     except ValidationError as error:
         lines = [_line(model, source, *one) for one in _mistakes(error, content)]
-        raise UserError("\n".join(lines)) from None
+        raise Mistakes(*lines) from None
 
 
 Place = tuple[str, ...]

@@ -17,6 +17,7 @@ from stages.common.errors import (
     FAILED,
     TRY_AGAIN,
     USER_MISTAKE,
+    Mistakes,
     TryAgain,
     UserError,
     one_line,
@@ -38,7 +39,8 @@ def ended(work: Callable[[], None], trace: bool) -> Status:
     try:
         work()
     except UserError as error:
-        return Status(USER_MISTAKE, one_line(str(error)))
+        lines = error.args if isinstance(error, Mistakes) else [str(error)]
+        return Status(USER_MISTAKE, "; ".join(map(one_line, lines)))
     except (TryAgain, KeyboardInterrupt) as error:
         return Status(TRY_AGAIN, str(error) or "interrupted; run again to go on from here")
     except Exception as error:

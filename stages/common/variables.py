@@ -19,7 +19,10 @@ PREFIX = "REPO_"
 LIKE = re.compile(r"repo.?[a-z]", re.IGNORECASE)
 """Names that may be meant for ours: small letters, another dash."""
 NEAR = 2
-"""Letters by which an unknown name may differ from one of ours to be taken for a slip of the pen."""
+"""Letters by which an unknown name may differ from one of ours to be taken for a slip of the pen.
+
+In small letters it must be one of ours but for that: other programs have a repo_host or repo_logs.
+"""
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,12 @@ def unknown(environment: Mapping[str, str]) -> list[str]:
 
 def nearest(name: str) -> str | None:
     """The variable that ``name`` differs from by one or two letters, or by how it is written."""
-    name = name.upper().replace("-", "_")
-    if name in table():
-        return name
-    apart = {ours: _distance(name, ours) for ours in table()}
+    spelt = name.upper().replace("-", "_")
+    if spelt in table():
+        return spelt
+    if not name.startswith(PREFIX):
+        return None
+    apart = {ours: _distance(spelt, ours) for ours in table()}
     best = min(apart, key=lambda ours: apart[ours])
     return best if 0 < apart[best] <= NEAR else None
 

@@ -1,23 +1,24 @@
 """The report: names that tell the variants apart."""
 
-import re
 from collections.abc import Iterator
 
 from stages.common.findings import Finding, refuse
 from stages.common.seen import Seen
 from stages.report.paper import LABELS
 
-PROFILE = re.compile(r"[\w .+-]{1,64}", re.ASCII)
+LONGEST = 64
+"""Letters of a profile's name: more is no name but a text."""
 
 
 def check(seen: Seen) -> Iterator[Finding]:
     """Findings of ``report``."""
-    if not PROFILE.fullmatch(seen.params.profile):
+    name = seen.params.profile
+    if not (name.strip() and name.isprintable() and len(name) <= LONGEST):
         yield refuse(
             "profile",
-            seen.params.profile,
+            name,
             "no name that a page can show",
-            "give letters, digits, spaces, full stops, - and _, 64 at most",
+            f"give a word, {LONGEST} letters at most",
         )
     labels = {name: seen.params.definitions[name].report.label for name in seen.params.variants}
     given = {"base": "the base model"}

@@ -14,8 +14,11 @@ from stages.report.inputs import Item
 HELD_OUT = "held_out."
 
 
-def losses(items: Sequence[Item]) -> Markup:
-    """Training loss over tokens, a line per variant and seed."""
+def losses(items: Sequence[Item]) -> Markup | None:
+    """Training loss over tokens, a line per variant and seed; none where nothing was trained."""
+    items = [item for item in items if item.curve]
+    if not items:
+        return None
     looks = {entry.key: entry for entry in legend([item.variant for item in items])}
     lines = [
         chart.Line(

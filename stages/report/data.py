@@ -40,7 +40,8 @@ def _trainings(params: Params) -> Iterator[tuple[str, TrainingParams, int]]:
         yield "base", params.base.training, params.base.seed
     for seed in params.seeds:
         told = f", seed {seed}" if len(params.seeds) > 1 else ""
-        yield f"all variants{told}", params.train, seed
+        if not all(params.definitions[name].train.origins for name in params.variants):
+            yield f"all variants{told}", params.train, seed
         for name in params.variants:
             if params.definitions[name].train.overrides:
                 yield f"{label(name)}{told}", params.train_of(name), seed

@@ -78,9 +78,13 @@ def _in_order(tasks: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_curve(file: Path) -> list[Point]:
-    """A loss curve as training leaves it: CSV with at least step, tokens and loss."""
+    """A loss curve as training leaves it: CSV with at least step, tokens and loss.
+
+    Without a point where nothing was trained: the model was taken from elsewhere (``train.from``).
+    """
     with file.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
+        reader = csv.DictReader(lines)
+        rows, columns = list(reader), reader.fieldnames
     try:
         curve = [
             Point(int(row["step"]), int(row["tokens"]), float(row["loss"]), dict(_seen(row)))
@@ -88,8 +92,8 @@ def read_curve(file: Path) -> list[Point]:
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file}: not a loss curve of step,tokens,loss ({error})") from None
-    if not curve:
-        raise UserError(f"{file}: a loss curve without a point; run the stage train")
+    if not columns:
+        raise UserError(f"{file}: an empty file and no loss curve; run the stage train")
     return curve
 
 

@@ -227,6 +227,10 @@ def _losses(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _training(group: list[Item]) -> dict[str, Any]:
+    """Of the items that were trained here; empty for a variant that was taken from elsewhere."""
+    group = [item for item in group if item.curve]
+    if not group:
+        return {}
     last = [item.curve[-1] for item in group]
     return {
         "first_loss": _mean(item.curve[0].loss for item in group),

@@ -1,6 +1,7 @@
 """Continual pre-training: the layers, the window and the learning rate of this base, per variant."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from stages.common import paths, recipe
 from stages.common.errors import UserError
@@ -61,12 +62,13 @@ def _origins(seen: Seen) -> Iterator[Finding]:
     for name in seen.params.variants:
         defined, field = seen.params.definitions[name].train, f"definitions.{name}.train.from"
         for seed in seen.params.seeds if defined.origins else ():
-            if (seen.root / paths.model(f"{name}-{seed}")).is_dir():
-                continue
             chosen = [
                 one.model_copy(update={"folder": str(seen.path(one.folder))})
                 for one in defined.origins_of(seed)
             ]
+            made = (seen.root / paths.model(f"{name}-{seed}")).is_dir()
+            if made and not all(Path(one.folder).is_dir() for one in chosen):
+                continue
             try:
                 origins.verify(chosen, field)
             except UserError as error:
@@ -91,7 +93,7 @@ def _trained(seen: Seen, layers: int) -> Iterator[Finding]:
     """Something to train in every variant, where not everything is."""
     for name in seen.params.variants:
         params = seen.params.train_of(name)
-        if params.trainable == "all":
+        if params.trainable == "all" or seen.params.definitions[name].train.origins:
             continue
         own = "trainable" in seen.params.definitions[name].train.overrides
         field = f"definitions.{name}.train.overrides" if own else "train"

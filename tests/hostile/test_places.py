@@ -461,7 +461,8 @@ SHELLS = {
 @pytest.mark.parametrize("name", SHELLS)
 def test_a_shell_that_gives_little(tmp_path: Path, name: str) -> None:
     (tmp_path / "pipeline").mkdir()
-    (tmp_path / "pipeline" / "__init__.py").write_text("raise SystemExit('not ours')")
+    for file in ("__init__", "cli"):
+        (tmp_path / "pipeline" / f"{file}.py").write_text("raise SystemExit('not ours')")
     (tmp_path / "pipeline.py").write_text("raise SystemExit('not ours')")
     line, code = SHELLS[name]
     script = f"{sys.executable} {ROOT / 'pipeline' / 'bin' / 'repo-pipeline'} --version"

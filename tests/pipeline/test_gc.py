@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from ruamel.yaml import YAML
 
 from pipeline.gc import delete, leftovers
+from pipeline.use import profiles
 from stages.common.errors import UserError
 from stages.common.files import write_json
 from tests.pipeline.conftest import Shell
@@ -83,6 +85,13 @@ def test_old_milestones_of_finished_runs_can_go(project: Path, runs: Path) -> No
     os.utime(old, (0, 0))
     (found,) = leftovers(project, days=30)
     assert found.path == old and found.why.startswith("milestones of train@repo-1, not used for ")
+    # Not those that a variant is taken from, however long nobody touched them.
+    content = YAML(typ="safe").load(profiles()["smoke"])
+    origin = {"folder": os.path.relpath(old / "step-10", project), "sha256": "0" * 64}
+    content["definitions"]["repo"]["train"] = {"from": [origin]}
+    with (project / "params.yaml").open("w") as file:
+        YAML().dump(content, file)
+    assert list(leftovers(project, days=30)) == []
 
 
 def test_old_logs_can_go(project: Path, runs: Path) -> None:

@@ -24,10 +24,11 @@ def test_a_run_that_lives_and_how_it_ended(tmp_path: Path) -> None:
         assert first.startswith("on this machine: smoke: running for ")
         assert stage.split()[:2] == ["train@repo-1", "progress"]
         assert logs.endswith(LOGS.name)
-        raise RuntimeError
+        raise RuntimeError("Ray's head is\ngone")
     emit("train@repo-1", "failed", "nobody keeps it now")
     first, stage, _ = local.lines(tmp_path)
-    assert first.startswith("on this machine: smoke: stopped after ")
+    assert first.startswith("on this machine: smoke: failed after ")
+    assert r"Ray's head is\ngone" in first
     assert "progress" in stage
 
 

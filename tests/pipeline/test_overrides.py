@@ -86,6 +86,23 @@ def test_a_mistake_is_named(tmp_path: Path, given: str, expected: str) -> None:
         compose(tmp_path, "smoke", [given])
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["base.source=my-model", "train.tokens=10M"], "train.tokens is '10M'"),
+        (["corpus.path=x.jsonl", "train.lengths=512"], "train.lengths is 512"),
+        (["base.source=my-model", "train.lr=[1]"], r"train.lr is \[1\]"),
+        (["base.source=my-model", "tokenizer=5"], "tokenizer is 5"),
+        (["benchmarks.lengths=[64]", "benchmarks.ruler.tasks=5"], "benchmarks.ruler.tasks is 5"),
+    ],
+)
+def test_a_value_of_another_kind_is_named_before_what_follows(
+    tmp_path: Path, given: list[str], expected: str
+) -> None:
+    with pytest.raises(UserError, match=expected):
+        compose(tmp_path, "tiny", given)
+
+
 def test_an_unknown_profile_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="profile 'huge': unknown; there are olmo2-1b"):
         compose(tmp_path, "huge", [])

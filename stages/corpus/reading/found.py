@@ -21,6 +21,10 @@ NOT_DATA = {
     "license.txt", "licence.txt", "notice.txt", "citation.txt", "sha256sums.txt", "md5sums.txt",
 }  # fmt: skip
 """What hubs and packers set beside data, lower case."""
+NOT_FOLDERS = {
+    "__MACOSX", "_temporary", "lost+found", "System Volume Information", "$RECYCLE.BIN"
+}  # fmt: skip
+"""What packers, jobs and file systems leave; the last three may not even be listed."""
 LEFTOVERS = ("~", ".swp", ".swo", ".tmp", ".part", ".partial", ".crc", ".incomplete", ".lock")
 
 
@@ -112,7 +116,7 @@ def walk(root: Path, wanted: Callable[[Path], bool]) -> list[Path]:
         entered.add(here.resolve())
         # Real folders before links to them, so that the name taken depends on nothing else.
         folders[:] = sorted(
-            (name for name in folders if name[0] != "." and name not in ("__MACOSX", "_temporary")),
+            (name for name in folders if name[0] != "." and name not in NOT_FOLDERS),
             key=lambda name: ((here / name).is_symlink(), name),
         )
         for name in sorted(files):

@@ -72,7 +72,7 @@ def test_compressed_documents_and_folders_are_read_too(
         ({"REPO_WORKERS": "0"}, Place(2, None), "REPO_WORKERS"),
         ({"REPO_WORKERS": "9-2"}, Place(2, None), "REPO_WORKERS"),
         ({"REPO_RUNS": "/dev/null"}, Place(2, None), "REPO_RUNS"),
-        ({"REPO_RUNS": "models/x"}, Place(2, None), "REPO_RUNS"),
+        ({"REPO_RUNS": "models/base/x"}, Place(2, None), "REPO_RUNS"),
     ],
 )
 def test_machines_and_variables(
@@ -93,6 +93,7 @@ def test_machines_and_variables(
         ({"REPO_EVAL_ACTORS": "2"}, Place(2, None)),
         ({"REPOSITORY": "x", "REPO_TEAM": "y", "REPORT": "z"}, Place(2, None)),
         ({"REPO_RUNS": "elsewhere/runs"}, Place(2, None)),
+        ({"REPO_RUNS": "data/runs"}, Place(2, None)),
     ],
 )
 def test_sane_machines_have_no_finding(

@@ -318,7 +318,7 @@ PARAMS: dict[str, tuple[dict[str, Any], str, str]] = {
         "benchmarks.longbench.max_length",
     ),
     "a bare epsilon": ({"analyze.epsilon": 0.0}, "refuse", "analyze.epsilon"),
-    "profile with a path": ({"profile": "../x"}, "refuse", "profile"),
+    "profile that cannot be seen": ({"profile": "a\nb"}, "refuse", "profile"),
     "label of another": (
         {"definitions.repo.report": {"label": "rope"}},
         "refuse",
@@ -339,6 +339,11 @@ def test_params_against_model_and_documents(name: str, own: Own, check: Check) -
     (found,) = check({**own, **changes})
     assert (found.level, found.field) == (level, field), found.line
     assert found.why and found.fix and "\n" not in found.line
+
+
+@pytest.mark.parametrize("name", ["größe (v2)", "me/run:1", "实验", "tiny"])
+def test_a_profile_may_have_any_name_that_can_be_seen(name: str, check: Check) -> None:
+    assert check({"profile": name}) == []
 
 
 def test_a_base_from_scratch_waits_for_the_tokens(check: Check) -> None:

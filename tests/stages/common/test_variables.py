@@ -59,7 +59,10 @@ def test_a_slip_of_the_pen_is_refused_with_what_was_meant(misspelt: str, meant: 
     assert found.level == "refuse" and meant in found.fix
 
 
-@pytest.mark.parametrize("name", ["REPO_URL", "REPO_OWNER", "REPO_BRANCH_NAME", "REPOSITORY"])
+@pytest.mark.parametrize("name", [
+    "REPO_URL", "REPO_OWNER", "REPO_BRANCH_NAME", "REPOSITORY",
+    "repo_gpu", "repo_logs", "repo_worker", "Repo-Rums",
+])  # fmt: skip
 def test_another_program_s_variable_is_none_of_our_business(name: str) -> None:
     assert not list(variables.check({name: "x"}))
     assert variables.unknown({name: "x"}) == ([name] if name.startswith("REPO_") else [])

@@ -153,6 +153,8 @@ def test_what_a_folder_holds_besides(tmp_path: Path) -> None:
         (snapshot / name).write_text('{"default": {"features": {}}}')
     for name in (".a.jsonl.swp", "a.jsonl~", "_SUCCESS", "._a.jsonl", "#a.jsonl", "b.jsonl.part"):
         (snapshot / name).write_bytes(b"no data")
+    for name in ("lost+found", "$RECYCLE.BIN"):
+        (snapshot / name).mkdir(mode=0o000)
     (snapshot / ".ipynb_checkpoints").mkdir()
     (snapshot / ".ipynb_checkpoints" / "x.jsonl").write_bytes(lines())
     assert read(data) == TEXTS

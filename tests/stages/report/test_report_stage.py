@@ -20,6 +20,7 @@ from stages.report.inputs import read_items
 from stages.report.own import set_aside
 from stages.report.stage import STAGE, run
 from stages.report.summary import WIDTH, lines, table
+from stages.train.stage import write_curve
 from tests.stages.report.fabricated_results import (
     LENGTHS,
     TASKS,
@@ -42,6 +43,21 @@ def chosen(folder) -> Params:
 def _bytes() -> dict[str, bytes]:
     files = sorted(path for path in Path("report").rglob("*") if path.is_file())
     return {path.as_posix(): path.read_bytes() for path in files}
+
+
+def test_a_variant_that_was_taken_and_not_trained(folder):
+    write_run(VARIANTS, (42,))
+    write_curve(Path("results/repo-42/loss.csv"), [])  # as the stage train leaves it (train.from)
+    run(job(params(VARIANTS, (42,))))
+    found = read_json(Path("report/figures.json"))
+    assert set(found["training"]) == {"rope", "nope"} and "repo" in found["scores"]
+    page = Path("report/index.html").read_text()
+    assert re.search(r"Training loss over tokens for RoPE, NoPE(?!, )", page)
+    for variant in VARIANTS:
+        write_curve(Path(f"results/{variant}-42/loss.csv"), [])
+    run(job(params(VARIANTS, (42,))))
+    page = Path("report/index.html").read_text()
+    assert "Training loss over tokens" not in page and "Training loss during" not in page
 
 
 def test_the_same_bytes_twice_and_without_the_models(chosen):
