@@ -25,6 +25,11 @@ def prepare(root: Path) -> None:
     defaults(root)
     place.refuse_bad_network()
     home = Path(os.environ["PREFECT_HOME"])
+    if "?" in str(home):  # SQLAlchemy's URL ends there: the database would lie beside the folder
+        raise UserError(
+            f"{str(home)!r} has a '?', and Prefect's database cannot lie there: rename the folder, "
+            "or set PREFECT_HOME to another"
+        )
     if home == _home(root):
         place.private(home)
     else:

@@ -482,6 +482,7 @@ def test_a_shell_that_gives_little(tmp_path: Path, name: str) -> None:
     ("name", "value"),
     [
         ("PREFECT_HOME", "/proc/x"),
+        ("PREFECT_HOME", "/tmp/what?"),
         ("PREFECT_LOGGING_LEVEL", "LOUD"),
         ("PREFECT_API_URL", "http://127.0.0.1:9/api"),
         ("PREFECT_API_URL", "nonsense"),
