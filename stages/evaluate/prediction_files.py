@@ -33,7 +33,7 @@ class Found:
 
 
 def found(place: Path, known: Callable[[str], bool]) -> tuple[list[Found], list[str]]:
-    """The predictions at ``place``, and the names of what was left out there."""
+    """The predictions at ``place``, and what was left out there, in words."""
     if place.is_file():
         return [Found(place.stem, (place,))], []
     if not place.is_dir():
@@ -42,13 +42,23 @@ def found(place: Path, known: Callable[[str], bool]) -> tuple[list[Found], list[
     groups: dict[tuple[Path, str], list[Path]] = {}
     left_out = []
     for file in sorted(root.rglob("*.jsonl")):
-        if "windows" in file.parts:  # losses, not predictions
+        inside = file.relative_to(root).parts
+        if "windows" in inside or file.is_dir():  # losses, not predictions
+            continue
+        if any(
+            part.startswith((".", "__MACOSX")) for part in inside
+        ):  # copies of editors' and zips'
+            left_out.append(f"{file.relative_to(place)} is an editor's or a zip's copy")
             continue
         name = file.stem if OWN in file.parts else task_of(file, known)
         if name is None:
-            left_out.append(str(file.relative_to(place)))
+            left_out.append(f"{file.relative_to(place)} is named for no known task")
             continue
         groups.setdefault((file.parent, name), []).append(file)
+    for (_, name), files in groups.items():
+        # As NVIDIA's script, which writes the whole anew from its chunks.
+        if OWN not in files[0].parts and len(files) > 1:
+            files[:] = [file for file in files if file.stem != name]
     return [
         Found(name, tuple(files), "" if parent == root else str(parent.relative_to(root)))
         for (parent, name), files in groups.items()

@@ -93,6 +93,12 @@ def _own(rows: Sequence[Row], task: str | None) -> FileScore:
             f"--task is {task!r}, but {rows[0][0]} has records of {', '.join(sorted(names))}; leave "
             "it out, and give one task a file"
         )
+    lengths = sorted({str(row.get("length")) for _, _, row in rows})
+    if len(lengths) > 1:
+        raise UserError(
+            f"{rows[0][0]} has records of lengths {', '.join(lengths)}, whose scores are two numbers; "
+            "give one length a file"
+        )
     values = []
     for file, number, row in rows:
         text(file, number, row, "prediction")

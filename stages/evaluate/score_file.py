@@ -54,8 +54,8 @@ def _score(options: Any) -> None:
         print((f"{source.folder}: " if source.folder else "") + _line(result))
     if len(results) > 1:
         print(f"mean over {len(results)}: {fmean(result.score for _, result in results):.2f}")
-    for name in left_out:
-        print(f"left out: {name} is named for no known task")
+    for what in left_out:
+        print(f"left out: {what}")
 
 
 def _result(source: Found, options: Any) -> FileScore:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,14 @@ MODELS: dict[str, tuple[dict[str, Any], str]] = {
     "partial": ({"partial_rotary_factor": 0.5}, "partial_rotary_factor is 0.5"),
     "no window": ({"max_position_embeddings": None}, "max_position_embeddings is None"),
     "heads": ({"num_key_value_heads": 4}, "does not divide"),
+    "quantised, a text": ({"quantization_config": "awq"}, r"quantised \(awq\)"),
+    "quantised, a list": ({"quantization_config": ["x"]}, "quantised"),
+    "compressed": ({"compression_config": {"format": "int4"}}, "quantised"),
+    "classifier, a text": ({"architectures": "LlamaForTokenClassification"}, "^.*LlamaForTok"),
+    "few layer types": ({"layer_types": ["full_attention"]}, "for each of 30 layers"),
+    "layer types": ({"layer_types": ["linear_attention"] * 30}, "layer_types must name"),
+    "padding": ({"pad_token_id": 1000}, "pad_token_id 1000 is no row"),
+    "several paddings": ({"pad_token_id": [0]}, r"pad_token_id \[0\] is no row"),
     "odd heads": ({"head_dim": 63}, "even width"),
 }
 
@@ -71,8 +80,60 @@ def shard_gone(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def renamed(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model.fp16.safetensors")
+
+
+def weights(
+    folder: Path, layers: int = 30, rows: int = 1000, head: bool = False, **more: list[int]
+) -> None:
+    """Zeros of the names and rows that config.json is compared with."""
+    named = {f"model.layers.{i}.input_layernorm.weight": [1] for i in range(layers)}
+    named |= {f"model.layers.0.self_attn.{k.replace('__', '.')}": v for k, v in more.items()}
+    named |= {"model.embed_tokens.weight": [rows, 1]}
+    named |= {"lm_head.weight": [rows, 1]} if head else {}
+    header, end = {}, 0
+    for name, shape in named.items():
+        start, end = end, end + 4 * shape[0]
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(end))
+
+
+def fewer_layers(folder: Path) -> None:
+    weights(folder, layers=29)
+
+
+def more_rows(folder: Path) -> None:
+    weights(folder, rows=1064)
+
+
+def other_heads(folder: Path) -> None:
+    weights(folder, k_proj__weight=[576, 1])
+
+
+def biased(folder: Path) -> None:
+    weights(folder, q_proj__bias=[576])
+
+
+def no_head(folder: Path) -> None:
+    weights(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}))
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_weights_as_config_json_says(head: bool, own: Own, check: Check, tmp_path: Path) -> None:
+    weights(tmp_path / "my-model", head=head, q_proj__weight=[576, 1], k_proj__weight=[192, 1])
+    assert check(own) == []
+
+
 @pytest.mark.parametrize(
-    "spoil", [no_config, broken_config, adapter, pickles, cut, empty, pointer, shard_gone]
+    "spoil",
+    [
+        *(no_config, broken_config, adapter, pickles, cut, empty, pointer, shard_gone),
+        *(renamed, fewer_layers, more_rows, other_heads, biased, no_head),
+    ],
 )
 def test_model_folders_that_cannot_be_loaded(
     spoil: Callable[[Path], None], own: Own, check: Check, tmp_path: Path

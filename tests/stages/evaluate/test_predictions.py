@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from stages.common.errors import UserError
-from stages.evaluate.predictions import score_file
+from stages.evaluate.prediction_files import found
+from stages.evaluate.predictions import is_known, score_file
 from tests.stages.nlgraph_questions import QUESTIONS
 
 OFFICIAL = Path(__file__).parent / "official"
@@ -92,6 +93,19 @@ def test_a_mark_and_other_line_ends_change_nothing(tmp_path: Path) -> None:
     assert (score_file(file, "vt").score, score_file(file, "vt").n) == (66.67, 3)
 
 
+def test_a_folder_holds_each_prediction_once(tmp_path: Path) -> None:
+    """Editors' and zips' copies are none, and chunks beside their whole are the same rows."""
+    copies = [".ipynb_checkpoints/vt.jsonl", "__MACOSX/vt.jsonl", "._vt.jsonl"]
+    for name in ("vt.jsonl", "cwe.jsonl", "cwe-0.jsonl", "cwe-1.jsonl", *copies):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path, GOOD).rename(tmp_path / name)
+    (tmp_path / "fwe.jsonl").mkdir()
+    sources, left_out = found(tmp_path, is_known)
+    named = {source.name: [file.name for file in source.files] for source in sources}
+    assert named == {"vt": ["vt.jsonl"], "cwe": ["cwe-0.jsonl", "cwe-1.jsonl"]}
+    assert len(left_out) == len(copies)
+
+
 def test_no_answers_score_nothing(tmp_path: Path) -> None:
     row = {"pred": "x", "answers": [], "all_classes": None}
     assert score_file(write(tmp_path, row), "hotpotqa").score == 0.0
@@ -128,6 +142,14 @@ GOOD = {"outputs": ["a"], "pred": "a"}
             None,
             '{"prediction": "a", "metric": "string_match_all", "task": "vt", "outputs": []}',
             r"line 1: no whole record of ours: 'string_match_all' cannot be computed",
+        ),
+        (
+            None,
+            "\n".join(
+                json.dumps({"prediction": "a", "metric": "qa_f1", "task": "vt", "length": length})
+                for length in (64, 128)
+            ),
+            "records of lengths 128, 64",
         ),
         ("passage_retrieval_en", '{"pred": "3", "answers": ["3"]}', r"line 1: the answer '3' is"),
     ],
