@@ -253,20 +253,18 @@ def _weights(seen: Seen, source: str, folder: Path) -> Iterator[Finding]:
             f"{len(missing)} weight files are missing, first {missing[0]}",
             "copy the files again",
         )
-    headers = {name: _header(folder / name) for name in found}
-    broken = False
-    for name, header in headers.items():
+    headers: dict[str, dict[str, Any]] = {}
+    for name in found:
+        header = _header(folder / name)
         if isinstance(header, str):
-            broken = True
             yield refuse(FIELD, source, f"{name} {header}", "copy the file again")
-    if not missing and not broken:
-        shapes = {
-            k: v
-            for name in ({SINGLE} if SINGLE in names else listed)
-            for k, v in dict(headers[name]).items()
-        }
-        if what := _unlike(seen, shapes):
-            yield refuse(FIELD, source, what, "copy the model's files again, all from one place")
+        else:
+            headers[name] = header
+    if not missing and len(headers) == len(found):
+        read = {SINGLE} if SINGLE in names else listed
+        shapes = {key: row for name in read for key, row in headers[name].items()}
+        if unlike := _unlike(seen, shapes):
+            yield refuse(FIELD, source, unlike, "copy the model's files again, all from one place")
 
 
 def _unlike(seen: Seen, shapes: dict[str, Any]) -> str | None:

@@ -153,8 +153,9 @@ def _of_config(config: dict[str, Any]) -> Shape | None:
     if family not in FAMILIES:
         return None
     heads, width = config["num_attention_heads"], config["hidden_size"]
-    kv_heads = config.get("num_key_value_heads") or heads
-    head_width, inner = config.get("head_dim") or width // heads, config["intermediate_size"]
+    kv_heads = config.get("num_key_value_heads", KV_HEADS.get(family)) or heads
+    head_width = config.get("head_dim", HEAD_WIDTH.get(family)) or width // heads
+    inner = config["intermediate_size"]
     layers = config["num_hidden_layers"]
     queries, keys = heads * head_width, kv_heads * head_width
     attention, mlp = _biased(family, config)
@@ -184,6 +185,11 @@ def _of_config(config: dict[str, Any]) -> Shape | None:
     )
 
 
+KV_HEADS = {
+    "mistral": 8, "qwen2": 32, "qwen3": 32, "smollm3": 4, "gemma2": 4, "gemma3_text": 4, "qwen3_moe": 4,
+}  # fmt: skip
+HEAD_WIDTH = {"qwen3": 128, "gemma2": 256, "gemma3_text": 256}
+"""What the stock configurations take where a config.json does not say; the others derive it."""
 TIED = ("gemma2", "gemma3_text", "smollm3")
 """Families whose configurations tie the embeddings unless they say otherwise."""
 

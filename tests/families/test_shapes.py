@@ -31,3 +31,17 @@ def test_parameters_are_those_of_the_class(case: str, start: int, tmp_path: Path
     stock = FAMILIES[family].config.__mro__[2](**keys).to_dict()
     (tmp_path / "config.json").write_text(json.dumps(stock))
     assert shape.known(str(tmp_path)) == found
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_config_does_not_say_is_the_classes_default(family: str, tmp_path: Path) -> None:
+    said = {"hidden_size": 128, "num_attention_heads": 32, "num_hidden_layers": 2}
+    stock = FAMILIES[family].config.__mro__[2](**said)
+    content = stock.to_dict()
+    for key in ("num_key_value_heads", "head_dim"):
+        content.pop(key, None)
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    found = shape.known(str(tmp_path))
+    assert found is not None
+    assert found.kv_heads == stock.num_key_value_heads
+    assert found.head_width == (getattr(stock, "head_dim", None) or 4)
