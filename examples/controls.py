@@ -132,7 +132,7 @@ def measure(model: Path, out: Path, control: str, row: Row, num: int) -> dict[st
     if done.returncode:
         raise SystemExit(done.returncode)
     metrics = json.loads((to / "metrics.json").read_text(encoding="utf-8"))
-    cell = metrics["scores"]["ruler"][task][length]
+    cell = metrics["cells"][task][length]
     return {key: cell[key] for key in ("score", "stderr", "n")}
 
 

@@ -9,6 +9,7 @@ from pipeline import finished
 from pipeline.graph import Graph
 from stages.common.errors import UserError
 
+UNKEPT = "here, but not in DVC's cache"
 Seen = dict[tuple[str, str, str], dict[str, Any]]
 Action = Literal["run", "restore", "maybe", "fresh", "absent"]
 
@@ -19,7 +20,7 @@ class Decision:
 
     ``run``: something it depends on changed. ``restore``: DVC has its outs, they are only not in the
     workspace. ``maybe``: it runs if what stands before it comes out different. ``fresh``: nothing to
-    do. ``absent``: dvc.lock records its outs, but they are neither here nor in the cache.
+    do. ``absent``: dvc.lock records its outs, but the cache does not have them.
     """
 
     action: Action
@@ -43,9 +44,11 @@ def refuse_absent(decisions: Mapping[str, Decision]) -> None:
     """Raise ``UserError`` where outs are neither here nor in the cache: remaking them is no default."""
     for name, decision in decisions.items():
         if decision.action == "absent":
+            fix = "`dvc pull` fetches what dvc.lock records"
+            if decision.reason.endswith(UNKEPT):
+                fix = f"`dvc commit --force {name}` puts it there"
             raise UserError(
-                f"{name}: {decision.reason}; `dvc pull` fetches what dvc.lock records, or delete "
-                "dvc.lock to make everything anew"
+                f"{name}: {decision.reason}; {fix}, or delete dvc.lock to make everything anew"
             )
 
 
@@ -70,7 +73,10 @@ def _decide(stage: Any, before: Mapping[str, Decision], force: bool, seen: Seen)
         return Decision("run", "its command or outs changed in dvc.yaml")
     if remade:
         return Decision("maybe", f"after {_some(remade)}")
-    if absent or (outs and any(change == "not in cache" for change in outs.values())):
+    lost = [out for out in stage.outs if outs.get(str(out)) == "not in cache"]
+    if lost and not any(out.workspace_status() for out in lost):
+        return Decision("absent", f"{_some(list(map(str, lost)))} {UNKEPT}")
+    if absent or lost:
         return Decision("absent", f"{_some(absent or list(outs))} not here and not in the cache")
     # A dependency that is only gone comes back with the stage that makes it.
     edited = [path for path, change in files.items() if change != "deleted" or not before]

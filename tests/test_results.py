@@ -41,9 +41,10 @@ def test_there_is_a_result() -> None:
 def test_it_is_whole(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()}
     figures = {"report.html", "figures.json", "metrics.json", "summary.csv"}
-    assert names == {"README.md", "params.yaml", "lock.yaml"} | figures
+    assert names - {"controls.json"} == {"README.md", "params.yaml", "lock.yaml"} | figures
     assert (folder / "report.html").stat().st_size < LARGEST
-    assert load(folder / "params.yaml").profile == folder.name
+    profile = load(folder / "params.yaml").profile
+    assert folder.name == profile or re.fullmatch(rf"{profile}-\d", folder.name)
 
 
 def test_its_versions_are_today_s_or_are_named(folder: Path) -> None:
@@ -103,3 +104,50 @@ def test_readme_s_scores_and_losses_are_its_own(
         of = [found["base"]["validation"], *(found["validation"][v] for v in found["variants"])]
         wanted = [f"{one[source][length.replace(',', '')]['loss']:.3f}" for one in of]
         assert re.findall(r"\d\.\d{3}", cells) == wanted
+
+
+def difference(name: str, *place: str, interval: bool = False) -> str:
+    """RePo minus RoPE of a cell, or of a mean over tasks, as README writes it."""
+    found: dict[str, Any] = figures(name)["comparisons"]["repo"]
+    for key in place:
+        found = found[key]
+    whole = interval or found["value"] % 1 >= 0.05
+    text = f"{found['value']:+.1f}" if whole else f"{found['value']:+.0f}"
+    told = f"{text} [{found['low']:+.1f}, {found['high']:+.1f}]" if interval else text
+    return told.replace("-", "\N{MINUS SIGN}")
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("small", "RePo is worse at the trained"), ("small-2", "**The same recipe")],
+)
+def test_readme_s_sentences_are_their_figures(name: str, begins: str) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    said = text[text.index(begins) :].partition("\n**" if name == "small" else "\n\n")[0]
+    cells, means = ("cells", "ruler"), ("means", "ruler")
+    loss = f"{figures(name)['verdict']['cards'][2]['value']:+.3f}"
+    told = [
+        difference(name, *means, "512", interval=True),
+        *(difference(name, *cells, "niah_single_1", length) for length in ("1024", "2048")),
+        loss,
+    ]
+    if name == "small":
+        told.append(difference(name, *cells, "vt", "2048"))
+    else:
+        told.append(difference(name, *means, "2048", interval=True))
+    assert not [one for one in told if one not in said], told
+    numbers = re.findall(r"[+\N{MINUS SIGN}]\d[\d.]*", said)
+    known = " ".join(told)
+    assert not [one for one in numbers if one not in known]
+
+
+@pytest.mark.parametrize("folder", [path for path in FOLDERS if (path / "controls.json").is_file()])
+def test_the_controls_table_is_what_was_measured(folder: Path) -> None:
+    found = json.loads((folder / "controls.json").read_text(encoding="utf-8"))
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?:as|values|keys|needles)[^|]*\|(.*)\|$", text, re.MULTILINE)
+    assert f"baseline {found['guess']:.1f}" in text.replace("\n", " ")
+    assert [[cell.strip() for cell in row.split("|")] for row in rows] == [
+        [f"{cell['score']:.1f} ± {cell['stderr']:.1f}" for cell in cells.values()]
+        for cells in found["scores"].values()
+    ]

@@ -1,5 +1,6 @@
 """A stage that was finished before is brought back; its resumable state goes once DVC has its outs."""
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 
 from pipeline import finished
 from pipeline.graph import read_graph
-from pipeline.plan import plan
+from pipeline.plan import plan, refuse_absent
 from pipeline.process import run_stage
+from stages.common.errors import UserError
 from stages.common.files import write_json
 from tests.pipeline.conftest import Shell
 
@@ -89,3 +91,24 @@ def test_a_lock_that_cannot_be_read_keeps_nothing_and_ends_nothing(
     assert not finished.restore(project, "one")
     (project / "dvc.lock").unlink()
     assert not finished.keep(project, "one")
+
+
+def test_what_dvc_s_cache_did_not_take_is_no_success(
+    project: Path, shell: Shell, runs: Path
+) -> None:
+    (project / "one.py").write_text(COUNTING)
+    ended = run_stage(project, "one", dict(os.environ), project / "log", print)
+    assert ended.code == 0 and finished.not_kept(project, "one") == ""
+    name = hashlib.md5(b"1").hexdigest()
+    # Of a file DVC says so itself, of a folder's it does not: the drill has that (tests/stress).
+    (project / ".dvc/cache/files/md5" / name[:2] / name[2:]).unlink()
+    assert finished.not_kept(project, "one").startswith("out/one was made, but DVC's cache ")
+    graph = read_graph(project)
+    decided = plan(graph, graph.select(["two"]))
+    assert decided["one"].action == "absent"
+    with pytest.raises(UserError, match="`dvc commit --force one` puts it there"):
+        refuse_absent(decided)
+    shell(project, "dvc", "commit", "--force", "one")
+    graph = read_graph(project)
+    assert plan(graph, graph.select(["one"]))["one"].action == "fresh"
+    assert (project / "count").read_text() == "x"
