@@ -67,7 +67,7 @@ def not_kept(root: Path, name: str) -> str:
     except OSError as error:
         why = str(error.strerror)
     return (
-        f"{min(lost)} was made, but DVC's cache {folder} did not take it ({why}); mend that, then "
+        f"{min(lost)} was made, but DVC's cache {folder} did not take it ({why}); fix that, then "
         f"`dvc commit --force {name}`"
     )
 
