@@ -227,4 +227,4 @@ def test_two_runs_at_once_and_one_in_a_worktree_beside(project: Project) -> None
     for run, output in zip(runs, outputs, strict=True):
         assert run.returncode == 0, output[-3000:]
     assert "experiment smoke-" in outputs[2]
-    goes_on(project, project.models())
+    goes_on(project, contents(project))
