@@ -120,10 +120,8 @@ def test_a_cache_that_becomes_read_only_during_a_run(project: Project) -> None:
     assert code == 1
     line = one_line(stderr)
     assert "Read-only file system" in line
-    # Nothing is lost: it is here, and the fix that is told puts it into the cache.
-    again = project("repo-pipeline", "run")
-    assert again.returncode == 2 and "here, but not in DVC's cache" in again.stderr
-    while "`dvc commit" in (said := project("repo-pipeline", "run").stderr):
+    # DVC fails where it must make a folder; else it ends well, and the fix that is told is needed.
+    while "here, but not in DVC's cache" in (said := project("repo-pipeline", "run").stderr):
         command = said.split("`")[1].split()
         assert project(*command).returncode == 0
     goes_on(project, before)
