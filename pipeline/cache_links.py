@@ -17,6 +17,16 @@ SHIPPED = ["reflink", "hardlink", "symlink", "copy"]
 WITHOUT_REFLINK = "hardlink,symlink,copy"
 
 
+def unwritable(cache: Path) -> str | None:
+    """Why nothing can be written to a cache's folder, which is made where it is not there."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
+
+
 def settle(root: Path) -> None:
     """Write ``cache.type`` to ``.dvc/config.local`` where the shipped one would keep copies."""
     from dvc.config import Config

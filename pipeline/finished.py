@@ -10,13 +10,13 @@ import contextlib
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pipeline.cache_links import unwritable
 from stages.common.errors import UserError
 from stages.common.files import read_json, write_json
 from stages.common.reading import read_yaml
@@ -35,13 +35,21 @@ def keep(root: Path, name: str) -> bool:
 
     Another stage may be writing the lock, or the disk be full: the result is there all the same.
     """
-    try:
-        entry = ((read_yaml(root / "dvc.lock") or {}).get("stages") or {}).get(name)
-        if entry:
+    entry = _entry(root, name)
+    if entry:
+        try:
             write_json(_folder(name) / f"{_key(entry)}.json", entry)
-    except (UserError, OSError):
-        return False
+        except OSError:
+            return False
     return bool(entry)
+
+
+def _entry(root: Path, name: str) -> Any:
+    """What ``dvc.lock`` says of a stage; none where it says nothing or cannot be read just now."""
+    try:
+        return ((read_yaml(root / "dvc.lock") or {}).get("stages") or {}).get(name)
+    except (UserError, OSError):
+        return None
 
 
 def not_kept(root: Path, name: str) -> str:
@@ -51,21 +59,16 @@ def not_kept(root: Path, name: str) -> str:
     """
     from dvc.repo import Repo
 
-    stages = (read_yaml(root / "dvc.lock") or {}).get("stages") or {}
+    made = _outs(_entry(root, name) or {})
     with contextlib.closing(Repo(str(root))) as repo:
-        made = _outs(stages.get(name) or {})
         lost = {path for path, md5 in made.items() if md5 and not repo.cache.local.exists(md5)}
         if lost:  # or they are to be in no cache
-            stage = next(s for s in repo.index.stages if getattr(s, "name", None) == name)
-            lost &= {out.def_path for out in stage.outs if out.use_cache}
+            stages = [s for s in repo.index.stages if getattr(s, "name", None) == name]
+            lost &= {out.def_path for stage in stages for out in stage.outs if out.use_cache}
         folder = Path(repo.cache.local_cache_dir)
     if not lost:
         return ""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            why = "it can be written now"
-    except OSError as error:
-        why = str(error.strerror)
+    why = unwritable(folder) or "it can be written now"
     return (
         f"{min(lost)} was made, but DVC's cache {folder} did not take it ({why}); fix that, then "
         f"`dvc commit --force {name}`"

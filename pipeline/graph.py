@@ -1,7 +1,6 @@
 """The graph, as DVC reads it from ``dvc.yaml``: nothing else lists the stages."""
 
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import networkx
 
 from pipeline import git
+from pipeline.cache_links import unwritable
 from stages.common.errors import UserError
 
 
@@ -45,14 +45,8 @@ class Graph:
     def refuse_read_only_cache(self) -> None:
         """Raise ``UserError`` when DVC could not keep what a stage makes: now, not after hours."""
         folder = Path(self.repo.cache.local_cache_dir)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise UserError(
-                f"DVC's cache {folder}: {error.strerror}; make it writable, or `dvc cache dir`"
-            ) from None
+        if why := unwritable(folder):
+            raise UserError(f"DVC's cache {folder}: {why}; make it writable, or `dvc cache dir`")
 
     def named(self, targets: Sequence[str]) -> set[str]:
         """The targets themselves, all stages for none; one without an item means all its items."""

@@ -41,7 +41,7 @@ def plan(graph: Graph, names: Sequence[str], forced: Collection[str] = ()) -> di
 
 
 def refuse_absent(decisions: Mapping[str, Decision]) -> None:
-    """Raise ``UserError`` where outs are neither here nor in the cache: remaking them is no default."""
+    """Raise ``UserError`` where the cache lacks what dvc.lock records: remaking it is no default."""
     for name, decision in decisions.items():
         if decision.action == "absent":
             fix = "`dvc pull` fetches what dvc.lock records"

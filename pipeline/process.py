@@ -61,9 +61,9 @@ def run_stage(
             ended = _attempt(root, name, environment, log, show, force)
             if BUSY not in ended.line or _stopping.wait(BUSY_WAIT_S):
                 break
-        if ended.code == DONE and (why := finished.not_kept(root, name)):
-            return status.Status(FAILED, why)
         if ended.code == DONE:
+            if why := finished.not_kept(root, name):
+                return status.Status(FAILED, why)
             keep_lock(root)
             if finished.keep(root, name):
                 finished.clear(name, started)

@@ -87,6 +87,7 @@ def test_a_lock_that_cannot_be_read_keeps_nothing_and_ends_nothing(
 ) -> None:
     (project / "dvc.lock").write_text("schema: '2.0'\nstages: {one: [")
     assert not finished.keep(project, "one")
+    assert finished.not_kept(project, "one") == ""  # another stage is writing it: no failure
     write_json(runs / "finished/one/0.json", {"cmd": "python one.py"})
     assert not finished.restore(project, "one")
     (project / "dvc.lock").unlink()
@@ -94,7 +95,7 @@ def test_a_lock_that_cannot_be_read_keeps_nothing_and_ends_nothing(
 
 
 def test_what_dvc_s_cache_did_not_take_is_no_success(
-    project: Path, shell: Shell, runs: Path
+    project: Path, shell: Shell, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "one.py").write_text(COUNTING)
     ended = run_stage(project, "one", dict(os.environ), project / "log", print)
@@ -108,7 +109,12 @@ def test_what_dvc_s_cache_did_not_take_is_no_success(
     assert decided["one"].action == "absent"
     with pytest.raises(UserError, match="`dvc commit --force one` puts it there"):
         refuse_absent(decided)
+    assert finished.not_kept(project, "of no lock") == ""
     shell(project, "dvc", "commit", "--force", "one")
     graph = read_graph(project)
     assert plan(graph, graph.select(["one"]))["one"].action == "fresh"
     assert (project / "count").read_text() == "x"
+    # That the run asks: a cache which takes files and no folders needs a mount (tests/stress).
+    monkeypatch.setattr(finished, "not_kept", lambda root, name: f"{name} is lost")
+    ended = run_stage(project, "one", dict(os.environ), project / "log", print, force=True)
+    assert (ended.code, ended.line) == (1, "one is lost")
