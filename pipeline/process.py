@@ -33,8 +33,6 @@ BUSY = "is busy, it is being blocked by"
 BUSY_WAIT_S, BUSY_TRIES = 2.0, 30
 STOP_SECONDS = 5.0
 """What is left of a stage once its own process has ended has this long before it is killed."""
-AGAIN_S = 1.0
-"""One wish may come twice, to a process and to its group (GNU timeout): a second Ctrl-C is later."""
 _live: set[subprocess.Popen[str]] = set()
 _stoppers: dict[int, threading.Thread] = {}
 """Threads that are stopping a child and what it started, by its pid."""

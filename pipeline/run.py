@@ -11,10 +11,11 @@ from types import FrameType
 
 from pipeline.checkout import Checkout, saved
 from pipeline.ended import Stopped
-from pipeline.process import AGAIN_S, saving, stop_all
+from pipeline.process import saving, stop_all
 from pipeline.ready import make_ready
 from pipeline.services import own_server
 from stages.common import paths
+from stages.common.wish import Heard, Wish
 
 
 def run(
@@ -43,12 +44,12 @@ def run(
 def _flow(
     targets: Sequence[str], profile: str | None, overrides: Sequence[str], force: bool
 ) -> None:
-    told: list[float] = []
+    wish = Wish()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        told.append(time.monotonic())
+        heard = wish.hear()
         stop_all()
-        if len(told) == 1 or (told[-1] - told[0] > AGAIN_S and not saving()):
+        if heard is Heard.FIRST or (heard is Heard.AGAIN and not saving()):
             raise Stopped
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

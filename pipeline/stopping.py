@@ -8,7 +8,6 @@ import contextlib
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -16,7 +15,8 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 
-from pipeline.process import AGAIN_S, hurry, saving, settled
+from pipeline.process import hurry, saving, settled
+from stages.common.wish import Heard, Wish
 
 LEAVE_S = 15.0
 """A run whose stages are stopped and that Prefect still holds is ended after this."""
@@ -50,16 +50,16 @@ def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
         yield
         return
     before: dict[int, Any] = {}
-    told: list[float] = []
+    wish = Wish()
 
     def act(number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        again = bool(told) and now - told[0] > AGAIN_S
-        if told and (not again or saving()):  # to raise once more would end the wait for what saves
-            if again and number == signal.SIGINT:
+        heard = wish.hear()
+        if heard is Heard.SAME:
+            return
+        if heard is Heard.AGAIN and saving():  # to raise once more would end the wait for it
+            if number == signal.SIGINT:
                 hurry()
             return
-        told.append(now)
         stop()
         previous = before[number]
         if callable(previous):  # Prefect's own handler, Python's KeyboardInterrupt

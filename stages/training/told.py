@@ -7,7 +7,6 @@ look there when they meet, after a step.
 import contextlib
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,14 +14,13 @@ from typing import Any
 
 from stages.common import grace
 from stages.common.errors import TryAgain
+from stages.common.wish import Heard, Wish
 from stages.training.notices import say
 from stages.training.run import SAVE, STOP, Run
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)
 )
-AGAIN_S = 1.0
-"""One wish may come by two ways, to a stage and to its group: a second Ctrl-C is later than this."""
 DRAIN_LOOK_S = 5.0
 
 
@@ -37,26 +35,25 @@ def saving_first(run: Run) -> Iterator[None]:
         yield  # only there can a signal be caught
         return
     before: dict[int, Any] = {}
-    asked: list[float] = []
+    wish = Wish()
     wait = grace.seconds()
 
     def give_up(number: int, frame: FrameType | None) -> None:
         restore()
         raise TryAgain(
-            f"stopped; nothing was saved within {time.monotonic() - asked[0]:.0f} s "
+            f"stopped; nothing was saved within {wish.seconds():.0f} s "
             "(REPO_GRACE_SECONDS); run again to go on from the last checkpoint"
         )
 
     def told(number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if not asked:
-            asked.append(now)
+        heard = wish.hear()
+        if heard is Heard.FIRST:
             name = signal.Signals(number).name
             signal.signal(signal.SIGALRM, give_up)
             signal.setitimer(signal.ITIMER_REAL, wait)
             (run.folder / STOP).write_text(name)
             print(f"{name}: saving a checkpoint after this step, then ending", flush=True)
-        elif number == signal.SIGINT and now - asked[0] > AGAIN_S:
+        elif heard is Heard.AGAIN and number == signal.SIGINT:
             give_up(number, frame)
 
     def restore() -> None:
