@@ -12,10 +12,12 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pipeline import outside
 from pipeline.cache_links import unwritable
 from stages.common.errors import UserError
 from stages.common.files import read_json, write_json
@@ -30,13 +32,16 @@ RECORDS = ("metrics.jsonl", "log.jsonl", "sources.json", "tensorboard", MILESTON
 BROUGHT_BACK = "made before from the same params and inputs: its outs come back from the cache"
 
 
-def keep(root: Path, name: str) -> bool:
+def keep(root: Path, name: str, given: Mapping[str, outside.Stamp] = MappingProxyType({})) -> bool:
     """Remember what ``dvc.lock`` says of a stage that DVC has just committed; returns whether it could.
+
+    ``given``: the files of the user's that it was made of and DVC does not watch.
 
     Another stage may be writing the lock, or the disk be full: the result is there all the same.
     """
     entry = _entry(root, name)
     if entry:
+        outside.keep(name, _outs_key(entry), given)
         try:
             write_json(_folder(name) / f"{_key(entry)}.json", entry)
         except OSError:
@@ -73,6 +78,17 @@ def not_kept(root: Path, name: str) -> str:
         f"{min(lost)} was made, but DVC's cache {folder} did not take it ({why}); fix that, then "
         f"`dvc commit --force {name}`"
     )
+
+
+def outdated(root: Path) -> dict[str, str]:
+    """Stages whose outs were made of files that are others now, though DVC sees no change; with why."""
+    found: dict[str, str] = {}
+    for name in outside.STAGES:
+        other = outside.changed(root, name, _outs_key(_entry(root, name) or {}))
+        if other:
+            more = f" and {len(other) - 1} more" if len(other) > 1 else ""
+            found[name] = f"{other[0]}{more} changed"
+    return found
 
 
 def known(root: Path, name: str) -> bool:
@@ -147,6 +163,8 @@ def _find(root: Path, name: str) -> Any:
         return None  # an input is not there, or a file cannot be read: DVC says so where it matters
     if _key(recorded) == entry.stem and _outs(recorded) == _outs(kept):
         return None  # it is what dvc.lock has: DVC sees to it
+    if outside.changed(root, name, _outs_key(kept)):
+        return None
     StageLoader.fill_from_lock(stage, kept)
     if {out.def_path for out in stage.outs} != set(_outs(kept)):
         return None  # dvc.yaml asks for other outs now
@@ -158,6 +176,12 @@ def _key(entry: Mapping[str, Any]) -> str:
     deps = {dep["path"]: dep.get("md5") for dep in entry.get("deps") or ()}
     made_from = {"cmd": entry["cmd"], "deps": deps, "params": entry.get("params") or {}}
     text = json.dumps(made_from, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _outs_key(entry: Mapping[str, Any]) -> str:
+    """Hash of a stage's outs (16 hexadecimal digits)."""
+    text = json.dumps(_outs(entry), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -1,14 +1,16 @@
 """What a run would do to each stage, and why. Planning touches nothing."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pipeline import finished
 from pipeline.graph import Graph
 from stages.common.errors import UserError
 
+FORCED = "forced"
 UNKEPT = "here, but not in DVC's cache"
 Seen = dict[tuple[str, str, str], dict[str, Any]]
 Action = Literal["run", "restore", "maybe", "fresh", "absent"]
@@ -27,16 +29,18 @@ class Decision:
     reason: str
 
 
-def plan(graph: Graph, names: Sequence[str], forced: Collection[str] = ()) -> dict[str, Decision]:
+def plan(
+    graph: Graph, names: Sequence[str], forced: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Decision]:
     """Decide for each of ``names``, which must be in the graph's order and closed upstream.
 
-    ``forced``: stages that run even where nothing changed.
+    ``forced``: stages that run even where DVC sees no change, and why.
     """
     decisions: dict[str, Decision] = {}
     seen: Seen = {}
     for name in names:
         before = {up: decisions[up] for up in graph.upstream[name] if up in decisions}
-        decisions[name] = _decide(graph.stages[name], before, name in forced, seen)
+        decisions[name] = _decide(graph.stages[name], before, forced.get(name), seen)
     return decisions
 
 
@@ -52,9 +56,9 @@ def refuse_absent(decisions: Mapping[str, Decision]) -> None:
             )
 
 
-def _decide(stage: Any, before: Mapping[str, Decision], force: bool, seen: Seen) -> Decision:
-    if force:
-        return Decision("run", "forced")
+def _decide(stage: Any, before: Mapping[str, Decision], forced: str | None, seen: Seen) -> Decision:
+    if forced:
+        return Decision("run", forced)
     # Piece by piece: `stage.status()` takes DVC's locks and fails while another run is at the stage.
     deps = {path: change for dep in stage.deps for path, change in _status(dep, seen).items()}
     outs = {path: change for out in stage.outs for path, change in _status(out, seen).items()}

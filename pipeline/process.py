@@ -16,7 +16,7 @@ from typing import TextIO
 import psutil
 from filelock import FileLock, Timeout
 
-from pipeline import finished
+from pipeline import finished, outside
 from pipeline.heal import KEPT, keep_lock
 from stages.common import grace, status
 from stages.common.errors import DONE, FAILED, TRY_AGAIN
@@ -54,7 +54,7 @@ def run_stage(
             return _stopped()
         if not force and finished.restore(root, name):
             show(finished.BROUGHT_BACK)
-        started = time.time()
+        given, started = outside.hashes(root, name), time.time()
         for _ in range(BUSY_TRIES):
             ended = _attempt(root, name, environment, log, show, force)
             if BUSY not in ended.line or _stopping.wait(BUSY_WAIT_S):
@@ -63,7 +63,7 @@ def run_stage(
             if why := finished.not_kept(root, name):
                 return status.Status(FAILED, why)
             keep_lock(root)
-            if finished.keep(root, name):
+            if finished.keep(root, name, given):
                 finished.clear(name, started)
         return ended
 

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import cache_links, check
+from pipeline import cache_links, check, finished, outside
 from pipeline.checkout import Checkout, checkout, link_inputs
 from pipeline.estimate.beyond import refuse_beyond
 from pipeline.estimate.estimate import heavy
 from pipeline.graph import Graph, read_graph
 from pipeline.heal import heal
 from pipeline.overrides import compose
-from pipeline.plan import Decision, plan, refuse_absent
+from pipeline.plan import FORCED, Decision, plan, refuse_absent
 from pipeline.use import refuse_old
-from stages.params import Params
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,8 @@ class Ready:
     graph: Graph
     names: list[str]
     """The targets and all they need, in order."""
-    forced: set[str]
+    forced: dict[str, str]
+    """Stages that run though DVC sees no change, and why."""
     decisions: dict[str, Decision]
     heavy: frozenset[str] = frozenset()
     """Stages that take the devices."""
@@ -46,10 +46,11 @@ def make_ready(
     refuse_old(here.root)
     seen = check.seen_here(check.read(here.root), main)
     graph = read_graph(here.root)
-    link_inputs([*graph.inputs(), *named_files(seen.params)], main, here)
+    link_inputs([*graph.inputs(), *outside.named(seen.params)], main, here)
     graph.refuse_missing(here.root)
     names = graph.select(targets)
-    forced = graph.named(targets) if force else set()
+    forced = finished.outdated(here.root)
+    forced |= dict.fromkeys(graph.named(targets) if force else (), FORCED)
     decisions = plan(graph, names, forced)
     refuse_absent(decisions)
     check.say(check.decided(seen, decisions))
@@ -69,13 +70,3 @@ def refuse_early(
     warnings = check.first(check.seen_here(check.read(main, text), main), targets)
     check.tell(notes)
     check.say(warnings)
-
-
-def named_files(params: Params) -> list[Path]:
-    """Files and folders that params name and DVC does not watch; relative ones."""
-    ruler, benchmarks = params.benchmarks.ruler, params.benchmarks
-    suites = (benchmarks.longbench, benchmarks.nlgraph, benchmarks.hybridqa)
-    named = [suite.path for suite in suites if suite is not None]
-    named += [ruler.prose, ruler.squad, ruler.hotpotqa, params.tokenizer.source]
-    words = ("generated", "download", "train")
-    return [Path(name) for name in named if name and name not in words and "://" not in name]

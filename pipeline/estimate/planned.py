@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import check, cluster_file
+from pipeline import check, cluster_file, finished
 from pipeline.cluster_file import ClusterFile
 from pipeline.estimate.estimate import Estimate, estimate, scheduled
 from pipeline.estimate.show import table
@@ -83,7 +83,7 @@ def _reckon(
     graph = read_graph(root)
     if view_of is not None:
         share_hashes(graph.repo, view_of)
-    decisions = plan(graph, graph.select(stages))
+    decisions = plan(graph, graph.select(stages), finished.outdated(root))
     warnings = check.decided(seen, decisions)
     found = estimate(seen.params, decisions, described)
     found = scheduled(found, seen.params, graph.upstream)

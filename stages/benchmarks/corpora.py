@@ -37,6 +37,11 @@ def digest(kind: str) -> str:
     return _HOMES[kind].partition("#sha256=")[2]
 
 
+def is_file(source: str) -> bool:
+    """Whether a corpus is a file of the user's: neither made nor fetched."""
+    return source not in (GENERATED, DOWNLOAD) and not source.startswith(("http://", "https://"))
+
+
 def local(kind: str, source: str) -> Path | None:
     """The file of a corpus (``prose``, ``squad``, ``hotpotqa``); none: it is generated.
 
@@ -52,7 +57,7 @@ def local(kind: str, source: str) -> Path | None:
                 "that RULER's download_paulgraham_essay.py makes, or https://...#sha256=..."
             )
         source = _HOMES[kind]
-    if not source.startswith(("http://", "https://")):
+    if is_file(source):
         return Path(source)
     address, fragment = urldefrag(source)
     digest = _DIGEST.fullmatch(fragment)

@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.benchmarks.given import given
 from stages.benchmarks.params import BenchmarksParams
-from stages.benchmarks.stage import STAGE, Builder, Order, Part, build, given, manifest, parts
+from stages.benchmarks.stage import STAGE, Builder, Order, Part, build, manifest, parts
 from stages.benchmarks.template_files import AUTO
 from stages.common import runs
 from stages.common.files import write_json

@@ -106,9 +106,9 @@ class Source:
         self._formats = _official(shipped / "longbench")
         if params.protocol == "repo-paper":
             self._formats = {task: _as_paper(task, row) for task, row in self._formats.items()}
-        own = self.folder / "tasks.json"
-        if own.is_file():
-            self._formats |= {task: Format(**row) for task, row in read_json(own).items()}
+        self.prompts = self.folder / "tasks.json"
+        if self.prompts.is_file():
+            self._formats |= {task: Format(**row) for task, row in read_json(self.prompts).items()}
 
     def format(self, task: str) -> Format:
         """Prompt, limit and metric of a task; ``_e`` names its part of LongBench-E."""
@@ -116,7 +116,7 @@ class Source:
         if found is None:
             raise UserError(
                 f"benchmarks.longbench.tasks: {task!r} is unknown; known are "
-                f"{', '.join(sorted(self._formats))}, others need {self.folder / 'tasks.json'}"
+                f"{', '.join(sorted(self._formats))}, others need {self.prompts}"
             )
         budget = self.new_tokens
         return found if budget is None else replace(found, max_new_tokens=budget)

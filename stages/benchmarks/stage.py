@@ -11,15 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import chat, corpora, hybridqa, longbench, nlgraph, ruler, ruler_files
+from stages.benchmarks import chat, hybridqa, longbench, nlgraph, ruler
 from stages.benchmarks.documents import load
 from stages.benchmarks.draft import Cell
+from stages.benchmarks.given import given, kinds, ruler_data
 from stages.benchmarks.haystack import Prose
 from stages.benchmarks.longbench import Source
 from stages.benchmarks.params import BenchmarksParams
 from stages.benchmarks.probes import probes
-from stages.benchmarks.questions import Questions
-from stages.benchmarks.template_files import file_of
 from stages.benchmarks.version import VERSION
 from stages.benchmarks.words import Words
 from stages.common import paths
@@ -216,54 +215,9 @@ def _words(encoder: Encoder, at_most: int | None) -> Words:
     return Words(encoder.count, at_most)
 
 
-def given(params: BenchmarksParams) -> list[Path]:
-    """Files of the user's that the samples are made from."""
-    named = [("prose", params.ruler.prose)]
-    named += [(kind, getattr(params.ruler, kind)) for kind in _kinds(params)]
-    files = [*_ruler_files(params).values()]
-    for field, source in named:
-        file = corpora.local(field, source)
-        if file is not None:
-            files.append(file)
-            if not file.is_file():
-                raise UserError(f"benchmarks.ruler.{field} is {source!r}: no such file")
-    if template := file_of(params.template):
-        if not template.is_file():
-            raise UserError(f"benchmarks.template is {params.template!r}: no such file")
-        files.append(template)
-    rows = Source(params.longbench)
-    files += [rows.file(task) for task in params.longbench.tasks]
-    if params.nlgraph:
-        files += [nlgraph.file(params.nlgraph, task) for task in params.nlgraph.tasks]
-    if params.hybridqa:
-        files += hybridqa.files(params.hybridqa)
-    return files
-
-
-def _ruler_files(params: BenchmarksParams) -> dict[str, Path]:
-    """RULER's own files that are read, by task and length."""
-    data = params.ruler.data
-    if data is None:
-        return {}
-    return {
-        f"{task}-{length}": ruler_files.file_of(data, task, length)
-        for length in params.lengths
-        for task in params.ruler.tasks
-        if params.ruler.samples_at(task, length)
-    }
-
-
-def _kinds(params: BenchmarksParams) -> list[str]:
-    """Collections that the wanted tasks draw their questions from."""
-    if params.ruler.data is not None:
-        return []
-    tasks = (ruler.TASKS[name] for name in params.ruler.tasks)
-    return [task.kind for task in tasks if isinstance(task, Questions)]
-
-
 def _documents(params: BenchmarksParams) -> dict[str, str]:
     """Hashes of the collections that the questions are drawn from."""
-    return {kind: load(kind, getattr(params.ruler, kind)).sha256 for kind in _kinds(params)}
+    return {kind: load(kind, getattr(params.ruler, kind)).sha256 for kind in kinds(params)}
 
 
 def manifest(out: Path, builder: Builder, tokenizer: Path) -> dict[str, Any]:
@@ -283,7 +237,7 @@ def manifest(out: Path, builder: Builder, tokenizer: Path) -> dict[str, Any]:
         "documents": _documents(params),
         "longbench": {task: sha256(builder.source.file(task)) for task in params.longbench.tasks},
         "tokenizer": sha256(tokenizer / "tokenizer.json"),
-        **({} if params.ruler.data is None else {"ruler": _hashes(_ruler_files(params))}),
+        **({} if params.ruler.data is None else {"ruler": _hashes(ruler_data(params))}),
         **_structured(params),
     }
 
