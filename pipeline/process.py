@@ -17,6 +17,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from pipeline import finished, outside
+from pipeline.estimate import measured
 from pipeline.heal import KEPT, keep_lock
 from stages.common import grace, status
 from stages.common.errors import DONE, FAILED, TRY_AGAIN
@@ -54,7 +55,7 @@ def run_stage(
             return _stopped()
         if not force and finished.restore(root, name):
             show(finished.BROUGHT_BACK)
-        given, started = outside.hashes(root, name), time.time()
+        given, whole, started = outside.hashes(root, name), not measured.begun(name), time.time()
         for _ in range(BUSY_TRIES):
             ended = _attempt(root, name, environment, log, show, force)
             if BUSY not in ended.line or _stopping.wait(BUSY_WAIT_S):
@@ -62,6 +63,8 @@ def run_stage(
         if ended.code == DONE:
             if why := finished.not_kept(root, name):
                 return status.Status(FAILED, why)
+            if whole:
+                measured.keep(root, name, time.time() - started)
             keep_lock(root)
             if finished.keep(root, name, given):
                 finished.clear(name, started)

@@ -11,11 +11,11 @@ from pipeline.estimate.machines import (
     CORE_FLOPS,
     DECODE_PASS_S,
     NETWORK_BYTES_PER_S,
-    START_S,
     Machine,
     layout,
     machine,
 )
+from pipeline.estimate.measured import START_S, Speed, speed_of, speeds
 from pipeline.schedule import Schedule, simulate
 from stages.common.cost import Cost, Layout
 from stages.common.findings import Finding
@@ -52,6 +52,8 @@ class Row:
     money: float | None
     fits: bool | None
     """Whether training fits into a GPU's memory, with a tenth to spare."""
+    speed: Speed | None = None
+    """What this machine's cores came to at such work; none: the table's."""
 
     @property
     def runs(self) -> bool:
@@ -137,18 +139,24 @@ def estimate(params: Params, decisions: Mapping[str, Decided], described: Cluste
     on, training = machine(described), params.base.training
     muon = "muon" in (params.train.optimizer, training and training.optimizer)
     how = layout(described, params.train, muon)
-    rows = []
+    rows, known = [], speeds() if on.is_here else []
     for name, decision in decisions.items():
         cost = _cost(name, params, how)
-        hours = _hours(cost, on)
+        speed = speed_of(name, cost, known)
+        hours = _hours(replace(cost, core_flops=speed.flops) if speed else cost, on)
         money = None if on.price is None or hours is None else hours[1] * on.devices * on.price
         fits = None
         if cost.memory and on.memory_bytes:
             fits = cost.memory.total * 1.1 <= on.memory_bytes
-        rows.append(Row(name, decision.action, decision.reason, cost, hours, money, fits))
+        rows.append(Row(name, decision.action, decision.reason, cost, hours, money, fits, speed))
     return Estimate(
         rows, on, how, positions=tuple(travels(params, {row.name for row in rows if row.runs}))
     )
+
+
+def cost_here(name: str, params: Params) -> Cost:
+    """What a stage takes on this machine's cores."""
+    return _cost(name, params, layout(ClusterFile(), params.train, muon=False))
 
 
 def heavy(names: Iterable[str], params: Params) -> frozenset[str]:
@@ -226,5 +234,6 @@ def _details(row: Row) -> dict[str, Any]:
         "hours_high": row.hours and row.hours[2],
         "memory_parts_bytes": memory and {part: round(size) for part, size in vars(memory).items()},
         "fits": row.fits,
+        "measured_core_flops": row.speed and row.speed.flops,
         "note": row.cost.note,
     }

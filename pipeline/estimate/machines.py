@@ -20,8 +20,6 @@ MFU_LOW, MFU_HIGH = 0.356, 0.50
 tok/s on an H100), and what good loops reach (58.3 K); PERFORMANCE.md, anchors."""
 CORE_FLOPS = TOY_FLOPS
 """Per CPU core; a stage that knows its model and precision says another (``stages.common.cpu``)."""
-START_S = 12.0
-"""Of a stage with a model on CPU: imports, Ray's workers, reading the weights (measured: 8 to 20)."""
 CORES_PER_GPU = 16
 DECODE_PASS_S = 0.0176
 """Least time of a decoding pass: launch-bound (PAPER.md section 1, OLMo-2 1B)."""
@@ -49,6 +47,8 @@ class Machine:
     mfu: tuple[float, float]
     """Lowest and highest believed."""
     measured: bool
+    is_here: bool = False
+    """Whether these are the cores of this machine."""
 
     @property
     def devices(self) -> int:
@@ -94,6 +94,7 @@ def machine(described: ClusterFile) -> Machine:
             price=described.price,
             mfu=(1.0, 1.0),
             measured=False,
+            is_here=described.cpus is None and described.address is None,
         )
     table = json.loads((files("pipeline.estimate") / "gpus.json").read_text(encoding="utf-8"))
     kind = (described.gpu or "").lower()

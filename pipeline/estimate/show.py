@@ -110,6 +110,11 @@ def _reasons(found: Estimate) -> Iterator[str]:
     yield f"machine: {on.describe()}" + (
         f"; {on.price:g} per {'GPU-hour' if on.gpus else 'hour'}" if on.price is not None else ""
     )
+    for speed in dict.fromkeys(row.speed for row in found.rows if row.speed and row.runs):
+        yield (
+            f"{speed.group}: {speed.flops / 1e9:,.0f} GFLOP/s a core, as this machine came to at "
+            f"{speed.stage} on {speed.when[:10]}"
+        )
     sums = found.totals()
     if sums["fetch_bytes"]:
         wanted, each_s = sums["fetch_bytes"], NETWORK_BYTES_PER_S
@@ -126,10 +131,10 @@ def _reasons(found: Estimate) -> Iterator[str]:
         assert cost.flops and cost.tokens and memory
         each = cost.flops / cost.tokens
         low, high = (on.flops * mfu / each / 1e3 for mfu in on.mfu)
-        speed = f"{low:.1f} K" if on.measured else f"{low:.1f} to {high:.1f} K"
+        a_gpu = f"{low:.1f} K" if on.measured else f"{low:.1f} to {high:.1f} K"
         yield (
             f"why: {row.name} takes {each / 1e9:.2f} GFLOP a token (forward and backward, causal "
-            f"attention), so {speed} tok/s/GPU: {_hours(row.hours)} hours for "
+            f"attention), so {a_gpu} tok/s/GPU: {_hours(row.hours)} hours for "
             f"{_count(cost.tokens)} tokens"
         )
         parts = ", ".join(f"{name} {size / 1e9:.1f}" for name, size in vars(memory).items())

@@ -1,5 +1,6 @@
 """What a CPU core does, without torch: whether bf16 is fast, and what speed to reckon with."""
 
+import platform
 from functools import cache
 from pathlib import Path
 
@@ -14,15 +15,26 @@ EMULATED = 40
 576, 1,024 and 1,536 on an EPYC with AVX2 alone (2026-11-27)."""
 
 
-@cache
 def fast_bf16() -> bool:
     """Whether this machine's cores have instructions for bf16; without them fp32 is the faster one."""
+    return bool(BF16_FLAGS & set(_said("flags", "Features").split()))
+
+
+def name() -> str:
+    """What kind of core this is: the maker's words, with what it has for bf16."""
+    flags = sorted(BF16_FLAGS & set(_said("flags", "Features").split()))
+    return " ".join((_said("model name") or platform.processor() or platform.machine(), *flags))
+
+
+@cache
+def _said(*keys: str) -> str:
+    """The first core's value of one of the keys in /proc/cpuinfo; empty where there is none."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return False
-    lines = (line for line in text.splitlines() if line.startswith(("flags", "Features")))
-    return bool(BF16_FLAGS & set(next(lines, "").split()))
+        return ""
+    lines = (line for line in text.splitlines() if line.startswith(keys))
+    return next(lines, "").partition(":")[2].strip()
 
 
 def core_flops(width: int, bf16: bool) -> float:
