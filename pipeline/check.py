@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cluster_file import ClusterFile
-from pipeline.use import PARAMS
+from pipeline.use import BRING_BACK, PARAMS
 from stages.checks import findings
 from stages.common import variables
+from stages.common.errors import UserError
 from stages.common.findings import Finding, stop
 from stages.common.migration import migrate
 from stages.common.reading import parse, read_yaml
@@ -60,6 +61,8 @@ def read(root: Path, text: str | None = None) -> Params:
 
     file = root / PARAMS
     if text is None:
+        if not file.is_file():
+            raise UserError(f"{file}: no such file; {BRING_BACK}")
         return load(file)
     return parse(Params, migrate(YAML(typ="safe", pure=True).load(text)), PARAMS)
 

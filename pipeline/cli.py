@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline import streams, work
+from pipeline import project, streams, work
 from pipeline.ended import Stopped
 from pipeline.environment import defaults, prepare
 from pipeline.remote import commands as remote
@@ -91,9 +91,10 @@ def run(
     from pipeline.ready import refuse_early
     from pipeline.run import run as start
 
-    refuse_early(Path.cwd(), stages or [], profile, set_ or [])
-    prepare(Path.cwd())
-    start(Path.cwd(), stages or [], profile, set_ or [], force)
+    root = project.here()
+    refuse_early(root, stages or [], profile, set_ or [])
+    prepare(root)
+    start(root, stages or [], profile, set_ or [], force)
 
 
 @app.command()
@@ -112,11 +113,10 @@ def plan(
     from pipeline.estimate.beyond import beyond
     from pipeline.estimate.planned import machines, planned, render
 
-    found = planned(
-        Path.cwd(), stages or [], machines(cluster, gpu, gpus, price, mfu), profile, set_ or []
-    )
+    root, described = project.here(), machines(cluster, gpu, gpus, price, mfu)
+    found = planned(root, stages or [], described, profile, set_ or [])
     print(render(found, as_json), flush=True)
-    stop(beyond(found, Path.cwd()))  # the figures stand above the reason why it cannot be
+    stop(beyond(found, root))  # the figures stand above the reason why it cannot be
 
 
 @app.command()
@@ -133,18 +133,19 @@ def use(
     from pipeline.use import migrate as rewrite
     from pipeline.use import use as put
 
+    root = project.here()
     if migrate:
         if profile or set_:
             raise UserError("use --migrate takes no profile and no --set; do one after the other")
-        print(rewrite(Path.cwd()))
+        print(rewrite(root))
         return
     if profile is None:
         raise UserError("use: name a profile, or --migrate")
     notes: list[str] = []
-    text = compose(Path.cwd(), profile, set_ or [], notes)
-    here = check.seen_here(check.read(Path.cwd(), text), Path.cwd(), planning=True)
+    text = compose(root, profile, set_ or [], notes)
+    here = check.seen_here(check.read(root, text), root, planning=True)
     warnings = check.everything(here)
-    put(text, Path.cwd())
+    put(text, root)
     check.tell(notes)
     check.say(warnings)
     print(f"params.yaml is now the profile {profile!r}{' with changes' if set_ else ''}")
@@ -155,8 +156,9 @@ def serve(port: Port = 4200) -> None:
     """Prefect's server, a worker and the deployments on this machine, until Ctrl-C."""
     from pipeline.serve import serve as start
 
-    prepare(Path.cwd())
-    start(Path.cwd(), port, lambda line: print(line, flush=True))
+    root = project.here()
+    prepare(root)
+    start(root, port, lambda line: print(line, flush=True))
 
 
 @app.command()
@@ -164,7 +166,7 @@ def doctor(port: Port = 4200) -> None:
     """Say what is missing or misconfigured here, and the fix; exit code 1 if something is."""
     from pipeline.doctor import examine
 
-    found = examine(Path.cwd(), port)
+    found = examine(project.working(), port)
     width = max(len(finding.subject) for finding in found)
     for finding in found:
         fix = f"; fix: {finding.fix}" if finding.fix else ""
@@ -183,7 +185,8 @@ def gc(
     """List what under REPO_RUNS nobody needs any more, ask, and delete it."""
     from pipeline.gc import delete, leftovers
 
-    found = list(leftovers(Path.cwd(), days))
+    root = project.here()
+    found = list(leftovers(root, days))
     for one in found:
         print(f"{one.bytes / 1e6:10,.1f} MB  {one.path}  ({one.why})")
     if not found:
@@ -197,7 +200,7 @@ def gc(
         print("nothing was deleted")
         return
     for one in found:
-        delete(Path.cwd(), one)
+        delete(root, one)
     print(f"deleted {len(found)} folders")
 
 
@@ -210,7 +213,7 @@ def main() -> None:
     streams.open_closed()
     take_any_letter()
     try:
-        defaults(Path.cwd())
+        defaults(project.working())
         # The code of typer.Exit, which is no exception here.
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         sys.stdout.flush()

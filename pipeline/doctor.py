@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import psutil
 
-from pipeline import git
+from pipeline import git, project
 from pipeline.cache_links import WITHOUT_REFLINK, works
 from pipeline.environment import served
 from stages.common import variables
@@ -41,23 +41,26 @@ class Finding(NamedTuple):
 
 def examine(root: Path, port: int) -> list[Finding]:
     """Look at everything; a check that fails is a finding itself, never an exception."""
-    checks: list[Callable[[], Iterator[Finding]]] = [
-        _python,
-        lambda: _packages(root),
-        _machine,
-        lambda: _space(root),
-        lambda: _project(root),
-        lambda: _port(root, port),
-        lambda: _dvc(root),
-        lambda: _secrets(root),
+    away = project.elsewhere(root)
+    checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+        ("Python", _python),
+        ("packages", lambda: _packages(root)),
+        ("machine", _machine),
+        ("space", lambda: _space(root)),
+        ("project", lambda: iter([Finding("note", "project", *away)]) if away else _project(root)),
+        ("port", lambda: _port(root, port)),
+        ("DVC", lambda: iter(()) if away else _dvc(root)),
+        ("secrets", lambda: _secrets(root)),
     ]
     found: list[Finding] = []
-    for check in checks:
+    for name, check in checks:
         try:
             found += check()
         except Exception as error:
-            name = getattr(check, "__name__", "check").strip("_")
-            found.append(Finding("wrong", name, f"{type(error).__name__}: {error}", "see --debug"))
+            if os.environ.get("REPO_DEBUG"):
+                raise
+            line = str(error).strip().partition("\n")[0]
+            found.append(Finding("wrong", name, f"{type(error).__name__}: {line}", "see --debug"))
     return found
 
 

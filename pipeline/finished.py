@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +24,7 @@ from stages.common.files import read_json, write_json
 from stages.common.reading import read_yaml
 from stages.common.runs import STATE
 from stages.common.runs import root as runs_root
+from stages.given import WATCHED
 
 FOLDER = "finished"
 MILESTONES = "milestones"
@@ -41,7 +42,7 @@ def keep(root: Path, name: str, given: Mapping[str, outside.Stamp] = MappingProx
     """
     entry = _entry(root, name)
     if entry:
-        outside.keep(name, _outs_key(entry), given)
+        outside.keep(root, name, _outs_key(entry), given)
         try:
             write_json(_folder(name) / f"{_key(entry)}.json", entry)
         except OSError:
@@ -80,10 +81,10 @@ def not_kept(root: Path, name: str) -> str:
     )
 
 
-def outdated(root: Path) -> dict[str, str]:
-    """Stages whose outs were made of files that are others now, though DVC sees no change; with why."""
+def outdated(root: Path, names: Iterable[str] = WATCHED) -> dict[str, str]:
+    """Those whose outs were made of files that are others now, and why; DVC sees no change."""
     found: dict[str, str] = {}
-    for name in outside.STAGES:
+    for name in WATCHED.keys() & names:
         other = outside.changed(root, name, _outs_key(_entry(root, name) or {}))
         if other:
             more = f" and {len(other) - 1} more" if len(other) > 1 else ""

@@ -9,56 +9,49 @@ machine that did not make the outs.
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from pipeline.check import read
-from stages.benchmarks import corpora
-from stages.benchmarks.template_files import file_of
 from stages.common import runs
 from stages.common.errors import UserError
 from stages.common.files import read_json, sha256, write_json
-from stages.params import Params
+from stages.given import WATCHED
 
 FOLDER = "given"
-STAGES = ("benchmarks", "tokenizer")
-TOKENIZER_FILES = (
-    *("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "spiece.model"),
-    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("chat_template.jinja", "chat_template.json"),
-)
-Stamp = dict[str, Any]
-"""A file's ``bytes``, ``mtime_ns`` and ``sha256``."""
 
 
-def named(params: Params) -> list[Path]:
-    """Files and folders that params name and DVC does not watch."""
-    benchmarks, tokenizer = params.benchmarks, params.tokenizer.source
-    suites = (benchmarks.longbench, benchmarks.nlgraph, benchmarks.hybridqa)
-    ruler = benchmarks.ruler
-    texts = (text for text in (ruler.prose, ruler.squad, ruler.hotpotqa) if corpora.is_file(text))
-    found: list[str | Path | None]
-    found = [*(suite.path for suite in suites if suite is not None), ruler.data, *texts]
-    found += [file_of(benchmarks.template), tokenizer if tokenizer != "train" else None]
-    return [Path(name) for name in found if name]
+class Stamp(BaseModel):
+    """What is remembered of a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+_STAMPS = TypeAdapter(dict[str, Stamp])
 
 
 def hashes(root: Path, name: str) -> dict[str, Stamp]:
     """Of the files of the user's that a stage of the checkout at ``root`` would be made of."""
-    if name not in STAGES:
+    if name not in WATCHED:
         return {}
     try:
-        files = _files(root, name, read(root))
+        files = WATCHED[name](read(root), root)
     except (UserError, OSError):
         return {}  # the stage itself says what is wrong
     stamps = {_shown(file, root): _stamp(file) for file in files}
     return {file: stamp for file, stamp in stamps.items() if stamp}
 
 
-def keep(name: str, outs: str, given: Mapping[str, Stamp]) -> None:
-    """Remember what the outs of a stage, by their hash, were made of."""
+def keep(root: Path, name: str, outs: str, given: Mapping[str, Stamp]) -> None:
+    """Remember what the outs of a stage, by their hash, were made of; of a file that is gone, too."""
+    before = _known(name, outs)
+    gone = {file: stamp for file, stamp in before.items() if not (root / file).exists()}
     if given:
         with contextlib.suppress(OSError):  # nothing is lost but the comparison
-            write_json(_file(name), {**_known(name), outs: given})
+            write_json(_file(name, outs), _STAMPS.dump_python({**gone, **given}))
 
 
 def changed(root: Path, name: str, outs: str) -> list[str]:
@@ -66,32 +59,23 @@ def changed(root: Path, name: str, outs: str) -> list[str]:
 
     A file that is gone is no change: what is made needs it no more.
     """
-    made_of = _known(name).get(outs, {}) if name in STAGES else {}
+    made_of = _known(name, outs) if name in WATCHED else {}
     return [file for file, stamp in made_of.items() if _differs(root / file, stamp)]
-
-
-def _files(root: Path, name: str, params: Params) -> list[Path]:
-    if name == "tokenizer":
-        folder = root / params.tokenizer.source
-        return [folder / file for file in TOKENIZER_FILES]
-    from stages.benchmarks.given import watched  # 0.4 s
-
-    return watched(params.benchmarks, root)
 
 
 def _stamp(file: Path) -> Stamp | None:
     with contextlib.suppress(OSError):
         found = file.stat()
-        return {"bytes": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": sha256(file)}
+        return Stamp(bytes=found.st_size, mtime_ns=found.st_mtime_ns, sha256=sha256(file))
     return None
 
 
 def _differs(file: Path, before: Stamp) -> bool:
     with contextlib.suppress(OSError):
         found = file.stat()
-        if (found.st_size, found.st_mtime_ns) == (before["bytes"], before["mtime_ns"]):
+        if (found.st_size, found.st_mtime_ns) == (before.bytes, before.mtime_ns):
             return False
-        return found.st_size != before["bytes"] or sha256(file) != before["sha256"]
+        return found.st_size != before.bytes or sha256(file) != before.sha256
     return False
 
 
@@ -99,12 +83,13 @@ def _shown(file: Path, root: Path) -> str:
     return str(file.relative_to(root) if file.is_relative_to(root) else file)
 
 
-def _file(name: str) -> Path:
-    return runs.root() / FOLDER / f"{name}.json"
+def _file(name: str, outs: str) -> Path:
+    """One for each outs: runs of several checkouts write here."""
+    return runs.root() / FOLDER / name / f"{outs}.json"
 
 
-def _known(name: str) -> dict[str, Any]:
-    """What outs were made of, by their hash."""
-    with contextlib.suppress(UserError, OSError):
-        return dict(read_json(_file(name)))
+def _known(name: str, outs: str) -> dict[str, Stamp]:
+    """What these outs were made of; nothing where nobody remembered, or the file is damaged."""
+    with contextlib.suppress(UserError, OSError, ValidationError):
+        return _STAMPS.validate_python(read_json(_file(name, outs)))
     return {}

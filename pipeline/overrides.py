@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.recipe import follow
-from pipeline.use import PARAMS, profiles
+from pipeline.use import BRING_BACK, PARAMS, profiles
 from stages.common.errors import UserError
 from stages.common.migration import complete, migrate, reference_of
 from stages.common.needs import NAMED, READ_BY, watched
@@ -37,9 +37,7 @@ def compose(
     """
     if not profile:
         if not (root / PARAMS).exists():
-            raise UserError(
-                f"{root / PARAMS}: no such file; name a --profile, or change to a project"
-            )
+            raise UserError(f"{root / PARAMS}: no such file; name a --profile, or {BRING_BACK}")
         if not isinstance(content := read_yaml(root / PARAMS), dict):
             parse(Params, content, PARAMS)  # names what it is and what it should be
     text = read_profile(profile) if profile else (root / PARAMS).read_text(encoding="utf-8")

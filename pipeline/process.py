@@ -55,6 +55,8 @@ def run_stage(
             return _stopped()
         if not force and finished.restore(root, name):
             show(finished.BROUGHT_BACK)
+        # Looked at when the turn has come: the plan may be hours old.
+        force = force or name in finished.outdated(root, (name,))
         given, whole, started = outside.hashes(root, name), not measured.begun(name), time.time()
         for _ in range(BUSY_TRIES):
             ended = _attempt(root, name, environment, log, show, force)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import cache_links, check, finished, outside
+from pipeline import cache_links, check, finished
 from pipeline.checkout import Checkout, checkout, link_inputs
 from pipeline.estimate.beyond import refuse_beyond
 from pipeline.estimate.estimate import heavy
@@ -13,6 +13,7 @@ from pipeline.heal import heal
 from pipeline.overrides import compose
 from pipeline.plan import FORCED, Decision, plan, refuse_absent
 from pipeline.use import refuse_old
+from stages.given import named
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def make_ready(
     refuse_old(here.root)
     seen = check.seen_here(check.read(here.root), main)
     graph = read_graph(here.root)
-    link_inputs([*graph.inputs(), *outside.named(seen.params)], main, here)
+    link_inputs([*graph.inputs(), *named(seen.params)], main, here)
     graph.refuse_missing(here.root)
     names = graph.select(targets)
     forced = finished.outdated(here.root)

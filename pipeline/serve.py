@@ -22,6 +22,7 @@ from pipeline.services import HOST, Service, Show, api_of, protect, server
 from stages.common.errors import UserError
 
 POOL = "repo-pipeline"
+DEPLOYMENTS = "prefect.yaml"
 _LOOK_S, _SWEEP_S = 1.0, 5.0
 
 
@@ -31,9 +32,8 @@ class _Ended(BaseException):
 
 def serve(root: Path, port: int, show: Show) -> None:
     """Serve until interrupted. Raises ``UserError`` outside a project and when the port is taken."""
-    for name in ("dvc.yaml", "prefect.yaml"):
-        if not (root / name).is_file():
-            raise UserError(f"{root}: no {name} here; change to the project's folder")
+    if not (root / DEPLOYMENTS).is_file():
+        raise UserError(f"{root}: no {DEPLOYMENTS} here; `git checkout {DEPLOYMENTS}`")
     _refuse_taken(port)
     api, auth = api_of(port), protect(port)
     logs = root / os.environ["PREFECT_HOME"] / "logs"

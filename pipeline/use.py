@@ -13,6 +13,7 @@ from stages.common.migration import migrate as migrate_document
 from stages.common.reading import read_yaml
 
 PARAMS = "params.yaml"
+BRING_BACK = f"`repo-pipeline use PROFILE` writes one, `git checkout {PARAMS}` brings yours back"
 
 
 def profiles() -> dict[str, str]:
@@ -30,7 +31,7 @@ def migrate(root: Path) -> str:
     """Rewrite ``root/params.yaml`` in today's schema, its comments kept; says what was done."""
     target = root / PARAMS
     if not target.is_file():
-        raise UserError(f"{target}: no such file; change to a project")
+        raise UserError(f"{target}: no such file; {BRING_BACK}")
     if (before := version_of(read_yaml(target))) == SCHEMA:
         return f"{PARAMS} is of schema {SCHEMA} already"
     yaml = YAML()

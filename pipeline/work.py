@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import typer
 
+from pipeline import project
+
 COMMANDS = {
     "samples": ("stages.benchmarks.samples", "Write samples of a RULER task."),
     "sample": ("stages.report.sample", "Show one sample whole, and every model's answer to it."),
@@ -18,6 +20,8 @@ COMMANDS = {
     "report": ("stages.report.compare", "Two finished runs on one page: --compare A B."),
     "reproduce": ("stages.report.reproduce", "Compare a checkpoint with the paper's Table 1."),
 }
+IN_PROJECT = frozenset({"sample"})
+"""Those that read a project's outs; the others work anywhere."""
 _AS_GIVEN = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
@@ -28,11 +32,13 @@ _AS_GIVEN = {
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     for name, (module, text) in COMMANDS.items():
-        app.command(name, help=text, context_settings=_AS_GIVEN)(_command(module))
+        app.command(name, help=text, context_settings=_AS_GIVEN)(_command(name, module))
 
 
-def _command(module: str) -> Callable[[typer.Context], None]:
+def _command(name: str, module: str) -> Callable[[typer.Context], None]:
     def command(context: typer.Context) -> None:
+        if name in IN_PROJECT and not {"-h", "--help"} & set(context.args):
+            project.here()
         # Not typer.Exit: outside of its standalone mode click only returns that code.
         sys.exit(run(module, context.args))
 

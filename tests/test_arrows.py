@@ -13,6 +13,7 @@ ALLOWED = {
         "pipeline",
         "stages.params",
         "stages.checks",
+        "stages.given",
         "stages.common",
         "stages.training.cpu_workers",
         "stages.training.params",

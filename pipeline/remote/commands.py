@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline import project
 from pipeline.remote.slurm import SCHEME
 from stages.common.errors import DONE, TRY_AGAIN, TryAgain, UserError
 from stages.common.printable import printable
@@ -63,14 +64,13 @@ def submit(
     """Send the commit to a Ray cluster or to Slurm and run it there; sent again, attach to it."""
     from pipeline.remote.mirror import mirror
 
+    root = project.here()
     described, where = target(address or (SCHEME if slurm else None), cluster)
     if sbatch:
         described = described.model_copy(update={"slurm": [*described.slurm, *sbatch]})
     if (slurm or described.slurm) and not where.startswith(SCHEME):
         raise UserError(f"--slurm and --sbatch with address {where!r}: leave one of them out")
-    found = mirror(
-        Path.cwd(), where, stages or [], described, profile, override or [], dirty, force
-    )
+    found = mirror(root, where, stages or [], described, profile, override or [], dirty, force)
     sent, attached = found.submission, found.attached
     if attached is None:
         print(f"submitted {sent.run} as job {sent.job} to {sent.address}", flush=True)
@@ -162,13 +162,14 @@ def fetch(
     from pipeline.remote.fetch import fetch as bring
     from pipeline.remote.submission import known
 
+    root = project.here()
     try:
         name = known(run).run
     except UserError:
         if run is None:
             raise
         name = run
-    got = bring(Path.cwd(), name, force)
+    got = bring(root, name, force)
     print(f"{name}: {got.line}; dvc.lock, params.yaml and metrics are here, a copy in {got.folder}")
     report = Path("report/index.html")
     if (got.folder / report).is_file():

@@ -35,6 +35,8 @@ class RunFolder:
         if not RUN.fullmatch(run):
             raise UserError(f"run {run!r}: a run's name has small letters, digits and '-' only")
         self.repo = Repo(str(root))
+        if not self.repo.config["core"].get("remote"):
+            raise UserError("no DVC remote, where runs are kept: `dvc remote add -d NAME URL`")
         remote = self.repo.cloud.get_remote()
         self.run, self.name = run, remote.name
         self.url = str(self.repo.config["remote"][remote.name]["url"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from pipeline import check
+from pipeline import check, project
 from pipeline.cluster_file import ClusterFile
 from pipeline.overrides import compose
 from pipeline.remote.package import Tree
@@ -126,6 +126,8 @@ def known(run: str | None) -> Submission:
     if run is None:
         found = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime)
         if not found:
+            if away := project.elsewhere(project.working()):
+                raise UserError(away.line)
             raise UserError(
                 "no run was submitted from here and none was started; name one: `repo-pipeline status`"
             )

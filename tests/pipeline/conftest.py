@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 DVC_YAML = """
+# Each stands for one that `python -m stages.NAME` runs.
 stages:
   one:
     cmd: python one.py

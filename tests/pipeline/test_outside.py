@@ -12,6 +12,7 @@ from pipeline.graph import read_graph
 from pipeline.plan import plan
 from pipeline.process import run_stage
 from stages.benchmarks.given import watched
+from stages.given import WATCHED, named
 from stages.params import Params, load
 from tests.pipeline.conftest import Shell
 
@@ -22,9 +23,8 @@ def test_a_changed_file_makes_its_stage_run_again(
     project: Path, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REPO_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(outside, "STAGES", ("one",))
+    monkeypatch.setitem(WATCHED, "one", lambda params, root: [root / "prose.txt"])
     monkeypatch.setattr(outside, "read", lambda root: None)
-    monkeypatch.setattr(outside, "_files", lambda root, name, params: [root / "prose.txt"])
     (project / "one.py").write_text(READS)
     prose, params = project / "prose.txt", project / "params.yaml"
     prose.write_text("old")
@@ -35,8 +35,8 @@ def test_a_changed_file_makes_its_stage_run_again(
         one = plan(graph, ["one"], finished.outdated(project))["one"]
         return one.action, one.reason
 
-    def run(force: bool = False) -> str:
-        ended = run_stage(project, "one", dict(os.environ), project / "log", print, force)
+    def run() -> str:
+        ended = run_stage(project, "one", dict(os.environ), project / "log", print)
         assert ended.code == 0, ended.line
         return (project / "out/one").read_text()[:3]
 
@@ -45,8 +45,7 @@ def test_a_changed_file_makes_its_stage_run_again(
     assert decided() == ("fresh", "nothing changed")
     prose.write_text("new")
     assert decided() == ("run", "prose.txt changed")
-    assert run() == "old"  # DVC does not see it: a run says `force` for what it decided
-    assert run(force=True) == "new"
+    assert run() == "new"  # DVC does not see it
     assert decided() == ("fresh", "nothing changed")
     params.write_text(first.replace("one: 1", "one: 2"))
     assert run() == "new"
@@ -55,11 +54,18 @@ def test_a_changed_file_makes_its_stage_run_again(
     assert run() == "now"  # what was made of the other file is not brought back
     prose.unlink()
     assert decided() == ("fresh", "nothing changed")
+    assert run() == "now"
+    prose.write_text("new")  # back, and another
+    assert decided() == ("run", "prose.txt changed")
+    for damaged in ("[1]", '{"prose.txt": 3}', "{", ""):
+        for kept in (tmp_path / "runs" / "given").rglob("*.json"):
+            kept.write_text(damaged)
+        assert decided() == ("fresh", "nothing changed"), damaged
 
 
 def test_what_the_samples_are_made_of_is_watched_wherever_it_is(tmp_path: Path) -> None:
     params = load(Path("params.yaml"))
-    assert outside.named(params) == []
+    assert named(params) == []
     assert watched(params.benchmarks, tmp_path) == []
     folder = tmp_path / "mine"
     folder.mkdir()
@@ -73,7 +79,7 @@ def test_what_the_samples_are_made_of_is_watched_wherever_it_is(tmp_path: Path) 
     own = Params.model_validate(values)
     names = {file.name for file in watched(own.benchmarks, tmp_path)}
     assert names == {"qasper.jsonl", "tasks.json", "essays.txt", "chat.jinja"}
-    assert set(map(str, outside.named(own))) == {
+    assert set(map(str, named(own))) == {
         "mine",
         "mine/chat.jinja",
         str(folder / "essays.txt"),
