@@ -25,6 +25,7 @@ from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen, model_folder
 from stages.corpus.kinds import kind_of
+from stages.evaluate.scorers import METRICS
 
 ADDRESS = re.compile(r"https?://[^/\s#]+/[^\s#]*#sha256=[0-9a-f]{64}")
 FOLDER = "benchmarks.longbench.path"
@@ -99,17 +100,42 @@ def _longbench(seen: Seen) -> Iterator[Finding]:
 
 def _rows(seen: Seen, wanted: LongBenchParams, named: str | None) -> Iterator[Finding]:
     """Each task's first row, and room for its prompt at the shortest length."""
+    damaged = list(_looked(FOLDER, named, lambda: longbench.Source(wanted)))
+    yield from damaged
+    if damaged:
+        return
     source, shortest = longbench.Source(wanted), seen.params.benchmarks.lengths[0]
     for task in wanted.tasks:
         odd = list(_looked(FOLDER, named, partial(_first, source, task)))
-        odd = odd or list(_room(source, task, shortest))
+        odd = odd or list(_metric(source, task)) or list(_room(source, task, shortest))
         yield from odd
         if odd:
             return  # one task stands for all
+        yield from _prompt(source, task)
 
 
 def _first(source: longbench.Source, task: str) -> object:
     return next(source.rows(task))
+
+
+def _prompt(source: longbench.Source, task: str) -> Iterator[Finding]:
+    """A prompt that shows the row."""
+    prompt = source.format(task).prompt
+    if "{context}" not in prompt:
+        why = f"no {{context}} in the prompt of {task}, so no model sees a row's text"
+        fix = "write {context} and {input} where they belong"
+        yield warn(str(source.prompts), prompt, why, fix)
+
+
+def _metric(source: longbench.Source, task: str) -> Iterator[Finding]:
+    """A task of the user's own names a metric that exists: it is asked for after all trainings."""
+    if (metric := source.format(task).metric) not in METRICS:
+        yield refuse(
+            str(source.prompts),
+            metric,
+            f"{task} names no metric that there is",
+            f"take one of {', '.join(sorted(METRICS))}",
+        )
 
 
 def _room(source: longbench.Source, task: str, shortest: int) -> Iterator[Finding]:
@@ -204,7 +230,7 @@ def _looked(field: str, value: str | None, look: Callable[[], object]) -> Iterat
     try:
         look()
     except UserError as error:
-        line = str(error)
+        line = str(error).splitlines()[0]  # one mistake stands for all
         why, _, fix = (line.partition(": ")[2] if line.startswith(field) else line).partition("; ")
         yield refuse(field, value, why, fix or "correct it")
 

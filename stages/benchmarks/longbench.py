@@ -16,6 +16,8 @@ from stages.common.encoder import Encoder
 from stages.common.errors import DoesNotFit, UserError
 from stages.common.files import read_json
 from stages.common.jsonl import objects, text, texts
+from stages.common.reading import parse
+from stages.common.schema import Count, Section
 
 SUITE, SUITE_E = "longbench", "longbench_e"
 SUITES = (SUITE, SUITE_E)
@@ -76,6 +78,16 @@ class Format:
     """Whether an answer ends at a newline behind its first word."""
 
 
+class OwnTask(Section):
+    """A task of ``tasks.json``, as its author writes it: a ``Format``."""
+
+    prompt: str
+    max_new_tokens: Count
+    metric: str
+    first_line: bool
+    ends_at_newline: bool = False
+
+
 def suite_of(task: str) -> str:
     """LongBench-E's tasks, which end in ``_e``, are a suite of their own."""
     return SUITE_E if task.endswith("_e") else SUITE
@@ -108,7 +120,7 @@ class Source:
             self._formats = {task: _as_paper(task, row) for task, row in self._formats.items()}
         self.prompts = self.folder / "tasks.json"
         if self.prompts.is_file():
-            self._formats |= {task: Format(**row) for task, row in read_json(self.prompts).items()}
+            self._formats |= _own(self.prompts)
 
     def format(self, task: str) -> Format:
         """Prompt, limit and metric of a task; ``_e`` names its part of LongBench-E."""
@@ -209,6 +221,15 @@ def _shortcut(candidates: Sequence[str], answers: Sequence[str]) -> float | None
         return None
     right = sum(candidate in answers for candidate in candidates)
     return round(right / len(candidates), 6)
+
+
+def _own(file: Path) -> dict[str, Format]:
+    """The tasks of a ``tasks.json``."""
+    rows = read_json(file)
+    if not isinstance(rows, dict):
+        raise UserError(f"{file}: no object of tasks by their names")
+    own = {task: parse(OwnTask, row, f"{file}: {task}") for task, row in rows.items()}
+    return {task: Format(**row.model_dump()) for task, row in own.items()}
 
 
 def _official(folder: Path) -> dict[str, Format]:

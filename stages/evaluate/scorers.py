@@ -189,6 +189,8 @@ _BY_REFERENCES: Mapping[str, Callable[[str, Sequence[str]], float]] = {
     "string_match_part": string_match_part,
     "normalised_substring": normalised_substring,
 }
+METRICS = frozenset({*_BY_REFERENCE, *_BY_REFERENCES, "classification"})
+"""Names of what a sample of any task may be scored by; NLGraph's have their own."""
 
 
 def score(sample: Mapping[str, Any], prediction: str) -> float:

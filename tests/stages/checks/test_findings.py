@@ -1,6 +1,7 @@
 """Every finding both ways: what is wrong is told with field and fix, what is right is not."""
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,37 @@ def test_refusals_are_one_line_each_and_warnings_come_back() -> None:
         stop([soft, refuse("a.b", "x\ny", "why\nso", "fix"), refuse("c", 1, "no", "fix")])
     lines = str(caught.value).splitlines()
     assert lines == ["a.b is 'x\\ny': why so; fix", "c is 1: no; fix"]
+
+
+OWN_TASK = {
+    "prompt": "{context}\n{input}",
+    "max_new_tokens": 5,
+    "metric": "qa_f1",
+    "first_line": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "level", "said"),
+    [
+        (b"[1]", "refuse", "no object of tasks"),
+        (b"{", "refuse", "line 1: not JSON"),
+        (b"\xff", "refuse", "not JSON"),
+        ({"mine": 1}, "refuse", "mine is 1"),
+        ({"mine": {**OWN_TASK, "promt": "x"}}, "refuse", "promt: unknown key"),
+        ({"mine": {**OWN_TASK, "prompt": 3}}, "refuse", "prompt is 3"),
+        ({"mine": {**OWN_TASK, "max_new_tokens": 0}}, "refuse", "max_new_tokens is 0"),
+        ({"mine": {**OWN_TASK, "metric": "accuracy"}}, "refuse", "'accuracy': mine names no metric"),
+        ({"mine": {**OWN_TASK, "prompt": "{text}"}}, "warn", "no {context} in the prompt of mine"),
+    ],
+)
+def test_a_task_of_one_s_own_is_read_before_anything_is_paid_for(
+    check: Check, tmp_path: Path, content: bytes | dict[str, object], level: str, said: str
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.jsonl").write_text(ROW)
+    text = content if isinstance(content, bytes) else json.dumps(content).encode()
+    (tmp_path / "own" / "tasks.json").write_bytes(text)
+    given = {"benchmarks.longbench.path": "own", "benchmarks.longbench.tasks": ["mine"]}
+    (found,) = check(given)
+    assert (found.level, said in found.line, "\n" in found.line) == (level, True, False), found.line
