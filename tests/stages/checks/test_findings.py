@@ -195,7 +195,11 @@ OWN_TASK = {
         ({"mine": {**OWN_TASK, "promt": "x"}}, "refuse", "promt: unknown key"),
         ({"mine": {**OWN_TASK, "prompt": 3}}, "refuse", "prompt is 3"),
         ({"mine": {**OWN_TASK, "max_new_tokens": 0}}, "refuse", "max_new_tokens is 0"),
-        ({"mine": {**OWN_TASK, "metric": "accuracy"}}, "refuse", "'accuracy': mine names no metric"),
+        (
+            {"mine": {**OWN_TASK, "metric": "accuracy"}},
+            "refuse",
+            "'accuracy': mine names no metric",
+        ),
         ({"mine": {**OWN_TASK, "prompt": "{text}"}}, "warn", "no {context} in the prompt of mine"),
     ],
 )
