@@ -192,7 +192,7 @@ OWN_TASK = {
         (b"{", "refuse", "line 1: not JSON"),
         (b"\xff", "refuse", "not JSON"),
         ({"mine": 1}, "refuse", "mine is 1"),
-        ({"mine": {**OWN_TASK, "promt": "x"}}, "refuse", "promt: unknown key"),
+        ({"mine": {**OWN_TASK, "question": "x"}}, "refuse", "question: unknown key"),
         ({"mine": {**OWN_TASK, "prompt": 3}}, "refuse", "prompt is 3"),
         ({"mine": {**OWN_TASK, "max_new_tokens": 0}}, "refuse", "max_new_tokens is 0"),
         (
