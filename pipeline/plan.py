@@ -11,9 +11,10 @@ from pipeline.graph import Graph
 from stages.common.errors import UserError
 
 FORCED = "forced"
-UNKEPT = "here, but not in DVC's cache"
 Seen = dict[tuple[str, str, str], dict[str, Any]]
-Action = Literal["run", "restore", "maybe", "fresh", "absent"]
+Action = Literal["run", "restore", "maybe", "fresh", "absent", "unkept"]
+LOST: tuple[Action, ...] = ("absent", "unkept")
+"""What only the user can decide about: nothing runs."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Decision:
 
     ``run``: something it depends on changed. ``restore``: DVC has its outs, they are only not in the
     workspace. ``maybe``: it runs if what stands before it comes out different. ``fresh``: nothing to
-    do. ``absent``: dvc.lock records its outs, but the cache does not have them.
+    do. ``absent``: dvc.lock records its outs, but they are neither here nor in the cache. ``unkept``:
+    they are here, and not in the cache.
     """
 
     action: Action
@@ -47,9 +49,9 @@ def plan(
 def refuse_absent(decisions: Mapping[str, Decision]) -> None:
     """Raise ``UserError`` where the cache lacks what dvc.lock records: remaking it is no default."""
     for name, decision in decisions.items():
-        if decision.action == "absent":
+        if decision.action in LOST:
             fix = "`dvc pull` fetches what dvc.lock records"
-            if decision.reason.endswith(UNKEPT):
+            if decision.action == "unkept":
                 fix = f"`dvc commit --force {name}` puts it there"
             raise UserError(
                 f"{name}: {decision.reason}; {fix}, or delete dvc.lock to make everything anew"
@@ -79,7 +81,7 @@ def _decide(stage: Any, before: Mapping[str, Decision], forced: str | None, seen
         return Decision("maybe", f"after {_some(remade)}")
     lost = [out for out in stage.outs if outs.get(str(out)) == "not in cache"]
     if lost and not any(out.workspace_status() for out in lost):
-        return Decision("absent", f"{_some(list(map(str, lost)))} {UNKEPT}")
+        return Decision("unkept", f"{_some(list(map(str, lost)))} here, but not in DVC's cache")
     if absent or lost:
         return Decision("absent", f"{_some(absent or list(outs))} not here and not in the cache")
     # A dependency that is only gone comes back with the stage that makes it.

@@ -94,11 +94,11 @@ class Job:
     def _pull(self) -> None:
         """Fetch what dvc.lock records and a run would need, where it is not in the shared cache."""
         from pipeline.graph import read_graph
-        from pipeline.plan import plan
+        from pipeline.plan import LOST, plan
 
         graph = read_graph(self.folder)
         decisions = plan(graph, graph.select(self.wish["targets"]))
-        absent = [name for name, found in decisions.items() if found.action == "absent"]
+        absent = [name for name, found in decisions.items() if found.action in LOST]
         # Told absent only because of what stands before it: it has nothing to pull.
         wanted = [name for name in absent if any(out.hash_info for out in graph.stages[name].outs)]
         if wanted:
