@@ -88,6 +88,12 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
+def bad_settings(error: Exception) -> UserError:
+    """What DVC says of settings that it cannot read."""
+    files = ".dvc/config, .dvc/config.local or `dvc config --global`"
+    return UserError(f"DVC's settings ({files}): {_first_line(error)}")
+
+
 def read_graph(root: Path) -> Graph:
     """Read ``dvc.yaml`` and ``dvc.lock`` of the project at ``root``."""
     from dvc.config import ConfigError
@@ -100,8 +106,7 @@ def read_graph(root: Path) -> Graph:
         repo = Repo(str(root))
         graph = repo.index.graph
     except ConfigError as error:
-        files = ".dvc/config, .dvc/config.local or `dvc config --global`"
-        raise UserError(f"DVC's settings ({files}): {_first_line(error)}") from None
+        raise bad_settings(error) from None
     except DvcException as error:
         raise UserError(f"dvc.yaml: {_first_line(error)}") from None
     except ValueError:  # DVC's own reader of git's settings names no file

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.graph import bad_settings
+
 
 @contextmanager
 def project_with(root: Path, params_text: str) -> Iterator[Path]:
@@ -22,16 +24,27 @@ def project_with(root: Path, params_text: str) -> Iterator[Path]:
                 shutil.copyfile(root / file, folder / file)
         (folder / "params.yaml").write_text(params_text, encoding="utf-8")
         (folder / ".dvc").mkdir()
-        cache = root / ".dvc" / "cache"
         (folder / ".dvc" / "config").write_text(
-            f"[core]\n    analytics = false\n    no_scm = true\n[cache]\n    dir = {cache}\n",
-            encoding="utf-8",
+            "[core]\n    analytics = false\n    no_scm = true\n", encoding="utf-8"
         )
+        # A link, not a setting: a folder's name may hold what DVC's settings cannot.
+        (folder / ".dvc" / "cache").symlink_to(_cache(root), target_is_directory=True)
         taken = {path.name for path in folder.iterdir()}
         for path in root.iterdir():
             if path.name not in taken and path.name != ".git":
                 (folder / path.name).symlink_to(path)
         yield folder
+
+
+def _cache(root: Path) -> Path:
+    """DVC's cache of the project at ``root``, whose settings alone are read: no folder is made."""
+    from dvc.config import Config, ConfigError
+
+    try:
+        named = Config(str(root / ".dvc"))["cache"].get("dir")
+    except ConfigError as error:
+        raise bad_settings(error) from None
+    return Path(named) if named else root / ".dvc" / "cache"
 
 
 def share_hashes(repo: Any, root: Path) -> None:

@@ -133,3 +133,14 @@ def test_a_plan_of_other_params_hashes_nothing_again(
     found, decided = hashed(shared=True)
     assert len(found) == 1
     assert decided["one"] == "restore"
+
+
+@pytest.mark.parametrize("cache", ["../cache", "kept", "with % and # in it"])
+def test_a_plan_of_other_params_asks_the_project_s_own_cache(
+    project: Path, shell: Shell, cache: str
+) -> None:
+    shell(project, "dvc", "cache", "dir", cache)
+    shell(project, "dvc", "repro")
+    assert set(actions(project).values()) == {"fresh"}
+    with project_with(project, (project / "params.yaml").read_text()) as folder:
+        assert set(actions(folder).values()) == {"fresh"}
