@@ -11,7 +11,8 @@
 
 Each control is a folder in RULER's own layout, measured by ``repo-pipeline evaluate --data``. ``--out``
 gets these folders, the evaluations and ``controls.json``. The samples are those of ``data/benchmarks``,
-so a cell of ``as it is`` must equal the report's.
+so a cell of ``as it is`` must equal the report's. A sample that cannot be made as short as it was ends
+the script before a model is measured.
 """
 
 import argparse
@@ -20,10 +21,14 @@ import re
 import string
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
+
+from stages.common.command import ended
+from stages.common.errors import UserError
+from stages.common.files import read_jsonl, replacing
 
 NEEDLE = re.compile(
     r"One of the special magic (?P<thing>\w+) for (?P<key>.+?) is: (?P<value>\S+)\."
@@ -83,7 +88,7 @@ def _needles(row: Row, change: Callable[[re.Match[str]], str]) -> Row:
 def fitted(row: Row, most: int, count: Callable[[str], int], rng: Random) -> Row:
     """The sample with sentences of haystack taken out at random until it has ``most`` tokens.
 
-    Raises ``ValueError`` where needles and question alone have more.
+    Raises ``UserError`` where needles and question alone have more.
     """
     opening, rest = row["input"].split("\n", 1)
     context, question = rest.rsplit("\n", 1)
@@ -94,23 +99,31 @@ def fitted(row: Row, most: int, count: Callable[[str], int], rng: Random) -> Row
             return {**row, "input": text}
         hay = [i for i, part in enumerate(parts) if not any(v in part for v in row["candidates"])]
         if not hay:
-            raise ValueError(f"{row['id']}: the needles alone have more than {most} tokens")
+            raise UserError(f"{row['id']}: the needles alone have more than {most} tokens")
         del parts[rng.choice(hay)]
 
 
-def write(rows: Sequence[Row], out: Path, seed: int, count: Callable[[str], int]) -> Iterator[str]:
-    """A folder of RULER's layout for every control; yields the controls' names."""
-    for control, change in CONTROLS.items():
-        file = folder(out, control) / str(rows[0]["length"]) / "data" / rows[0]["task"]
-        file.mkdir(parents=True, exist_ok=True)
-        lines = []
-        for row in rows:
-            rng = Random(f"{seed}/{control}/{row['id']}")
-            changed = fitted(change(row, rng), len(row["prompt_ids"]), count, rng)
-            kept = {key: changed[key] for key in ("index", "input", "outputs", "answer_prefix")}
-            lines.append(json.dumps(kept, ensure_ascii=False) + "\n")
-        (file / "validation.jsonl").write_text("".join(lines), encoding="utf-8")
-        yield control
+def changed(control: str, rows: Sequence[Row], seed: int, count: Callable[[str], int]) -> list[Row]:
+    """The samples of a control, each with at most the tokens that it had."""
+    found = []
+    for row in rows:
+        rng = Random(f"{seed}/{control}/{row['id']}")
+        try:
+            found.append(fitted(CONTROLS[control](row, rng), len(row["prompt_ids"]), count, rng))
+        except UserError as error:
+            raise UserError(f"{error} ({control}); take another --task or --length") from None
+    return found
+
+
+def write(rows: Sequence[Row], out: Path, control: str) -> None:
+    """A folder of RULER's layout for a control."""
+    data = folder(out, control) / str(rows[0]["length"]) / "data" / rows[0]["task"]
+    lines = (
+        {key: row[key] for key in ("index", "input", "outputs", "answer_prefix")} for row in rows
+    )
+    with replacing(data / "validation.jsonl") as temporary:
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def folder(out: Path, control: str) -> Path:
@@ -130,14 +143,29 @@ def measure(model: Path, out: Path, control: str, row: Row, num: int) -> dict[st
     ]
     done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
     if done.returncode:
-        raise SystemExit(done.returncode)
+        raise SystemExit(done.returncode)  # it has said why
     metrics = json.loads((to / "metrics.json").read_text(encoding="utf-8"))
     cell = metrics["cells"][task][length]
     return {key: cell[key] for key in ("score", "stderr", "n")}
 
 
-def main() -> int:
-    """Write the controls, measure the models, print a table; returns the exit code."""
+def samples(file: Path) -> list[Row]:
+    """The samples of a needle task with several needles. Raises ``UserError`` for others."""
+    if not file.is_file():
+        raise UserError(f"{file}: no such file; `repo-pipeline run benchmarks` makes it")
+    rows = list(read_jsonl(file))
+    if not rows or not all(map(_has_needles, rows)):
+        raise UserError(f"{file}: no task of several needles; take niah_multikey_1")
+    return rows
+
+
+def _has_needles(row: Any) -> bool:
+    known = isinstance(row, Mapping) and {"input", "candidates", "prompt_ids"} <= row.keys()
+    return known and bool(NEEDLE.search(row["input"])) and len(row["candidates"]) > 1
+
+
+def main() -> NoReturn:
+    """Write the controls, measure the models, print a table, and exit."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -149,22 +177,29 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=42, help="of what is changed")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    source = options.benchmarks / "ruler" / f"{options.task}-{options.length}.jsonl"
-    if not source.is_file():
-        print(f"{source}: no such file; `repo-pipeline run benchmarks` makes it", file=sys.stderr)
-        return 2
-    rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
-    if not all(NEEDLE.search(row["input"]) and len(row["candidates"]) > 1 for row in rows):
-        print(f"{source}: no task of several needles; take niah_multikey_1", file=sys.stderr)
-        return 2
+    ended(lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write all controls, then measure."""
+    names = [model.name for model in options.models]
+    if len(set(names)) < len(names):
+        raise UserError(f"models: {', '.join(names)}: two folders of one name; rename one")
+    rows = samples(options.benchmarks / "ruler" / f"{options.task}-{options.length}.jsonl")
     from stages.common.encoder import Encoder
 
     count = Encoder(options.tokenizer).count
+    made = {control: changed(control, rows, options.seed, count) for control in CONTROLS}
+    for model in options.models:
+        if not model.is_dir():
+            raise UserError(f"models: {model}: no such folder; give models/<variant>-<seed>")
+    for control, own in made.items():
+        write(own, options.out, control)
     guess = 100 * sum(1 / len(row["candidates"]) for row in rows) / len(rows)
     found: dict[str, Any] = {"task": options.task, "length": options.length, "guess": guess}
     found["scores"] = {}
-    print(f"{'':16}" + "".join(f"{model.name:>15}" for model in options.models), flush=True)
-    for control in write(rows, options.out, options.seed, count):
+    print(f"{'':16}" + "".join(f"{name:>15}" for name in names), flush=True)
+    for control in CONTROLS:
         cells = {
             model.name: measure(model, options.out, control, rows[0], len(rows))
             for model in options.models
@@ -172,10 +207,10 @@ def main() -> int:
         found["scores"][control] = cells
         scores = (f"{cell['score']:.1f} ± {cell['stderr']:.1f}" for cell in cells.values())
         print(f"{control:16}" + "".join(f"{text:>15}" for text in scores), flush=True)
-        (options.out / "controls.json").write_text(json.dumps(found, indent=1) + "\n")
+        with replacing(options.out / "controls.json") as temporary:
+            temporary.write_text(json.dumps(found, indent=1) + "\n")
     print(f"a guess among the values of a sample: {guess:.1f}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from stages.common.errors import UserError
+from tests.stages.bytes_tokenizer import save_tokenizer
+
 SCRIPT = Path(__file__).parents[2] / "examples" / "controls.py"
 KEYS, VALUES = ("old-tree", "old-tree-top", "red-fox"), ("1234", "5678", "9012")
 HAY = "Nobody in the pardon had seen it."
@@ -74,30 +77,53 @@ def test_haystack_gives_way_and_needles_stay(controls: dict[str, Any]) -> None:
     assert whole - 20 < words(fitted["input"] + fitted["answer_prefix"]) <= whole - 8
     assert all(value in fitted["input"] for value in VALUES)
     assert controls["fitted"](row(), whole, words, Random(0)) == row()
-    with pytest.raises(ValueError, match="the needles alone have more than 5 tokens"):
+    with pytest.raises(UserError, match="the needles alone have more than 5 tokens"):
         controls["fitted"](row(), 5, words, Random(0))
 
 
 def test_the_files_are_ruler_s(controls: dict[str, Any], tmp_path: Path) -> None:
     from stages.benchmarks.ruler_files import find
 
-    written = list(controls["write"]([row()], tmp_path, 42, words))
-    assert written == list(controls["CONTROLS"])
-    for control in written:
+    for control in controls["CONTROLS"]:
+        controls["write"](controls["changed"](control, [row()], 42, words), tmp_path, control)
         file = find(controls["folder"](tmp_path, control), "niah_multikey_1", 512)
         assert file is not None
         (line,) = file.read_text().splitlines()
         assert set(json.loads(line)) == {"index", "input", "outputs", "answer_prefix"}
+        assert [one.name for one in file.parent.iterdir()] == [file.name]
 
 
-def test_without_samples_it_is_one_line(tmp_path: Path) -> None:
+MISTAKES: dict[str, tuple[str | None, list[str], str]] = {
+    "no samples": (None, ["models/base"], "no such file; `repo-pipeline run benchmarks` makes it"),
+    "an empty file": ("", ["models/base"], "no task of several needles"),
+    "another task": ('{"input": "x"}\n', ["models/base"], "no task of several needles"),
+    "no JSON": ("{\n", ["models/base"], "line 1: not JSON"),
+    "one name twice": (json.dumps(row()), ["a/base", "b/base"], "two folders of one name"),
+    "no model": (json.dumps(row()), ["models/base"], "models/base: no such folder"),
+    "too short": (
+        json.dumps({**row(), "prompt_ids": [0] * 3}),
+        ["models/base"],
+        "the needles alone have more than 3 tokens (as it is); take another --task or --length",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    content, models, said = MISTAKES[name]
+    source = tmp_path / "data" / "benchmarks" / "ruler" / "niah_multikey_1-512.jsonl"
+    if content is not None:
+        source.parent.mkdir(parents=True)
+        source.write_text(content)
+    (tmp_path / "data" / "tokenizer").mkdir(parents=True)
+    save_tokenizer(tmp_path / "data" / "tokenizer")
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "models/base", "--out", "controls"],
+        [sys.executable, str(SCRIPT), *models, "--out", "out"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 2
-    assert done.stderr.endswith("no such file; `repo-pipeline run benchmarks` makes it\n")
-    assert not list(tmp_path.iterdir())
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "") and said in line, line
+    assert not (tmp_path / "out").exists()
