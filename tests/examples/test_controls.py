@@ -99,7 +99,11 @@ MISTAKES: dict[str, tuple[str | None, list[str], str]] = {
     "another task": ('{"input": "x"}\n', ["models/base"], "no task of several needles"),
     "no JSON": ("{\n", ["models/base"], "line 1: not JSON"),
     "one name twice": (json.dumps(row()), ["a/base", "b/base"], "two folders of one name"),
-    "no model": (json.dumps(row()), ["models/base"], "models/base: no such folder"),
+    "no model": (
+        json.dumps({**row(), "prompt_ids": [0] * 2000}),
+        ["models/base"],
+        "models/base: no such folder",
+    ),
     "too short": (
         json.dumps({**row(), "prompt_ids": [0] * 3}),
         ["models/base"],
