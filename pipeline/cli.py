@@ -4,6 +4,7 @@ An error is one line that names the field, the value and the fix; exit code 2 is
 mistake, 75 "try again", 1 a failure. ``--debug`` shows the trace.
 """
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -91,6 +92,7 @@ def run(
     from pipeline.ready import refuse_early
     from pipeline.run import run as start
 
+    streams.go_on_unheard(*streams.FULL)  # a training matters more than its lines
     root = project.here()
     refuse_early(root, stages or [], profile, set_ or [])
     prepare(root)
@@ -211,6 +213,7 @@ remote.register(app)
 def main() -> None:
     """Run the command line; every expected error is one line."""
     streams.open_closed()
+    streams.go_on_unheard(errno.EPIPE)  # `plan | head -1`; a run whose reader has gone
     take_any_letter()
     try:
         defaults(project.working())

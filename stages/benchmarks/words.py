@@ -7,7 +7,8 @@ other versions hold other lists.
 import hashlib
 import uuid
 from collections.abc import Callable
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from random import Random
 
 from stages.common.errors import UserError
@@ -45,7 +46,12 @@ class Words:
 
 
 def _read(kind: str) -> list[str]:
-    lines = (files("wonderwords.assets") / f"{kind}list.txt").read_text(encoding="utf-8")
+    # Not imported: it would read all its lists, in the locale's encoding.
+    package = find_spec("wonderwords")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("No module named 'wonderwords'", name="wonderwords")
+    file = Path(package.origin).parent / "assets" / f"{kind}list.txt"
+    lines = file.read_text(encoding="utf-8")
     return sorted({line.strip() for line in lines.splitlines() if line.strip()})
 
 

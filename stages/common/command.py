@@ -72,14 +72,17 @@ def _filled(text: str, indent: str) -> str:
     )  # fmt: skip
 
 
-def ended(work: Callable[[], None]) -> NoReturn:
-    """Do ``work`` and exit: 0, 2 for the user's mistake, 75 for "run again", 1 for a failure."""
+def ended(work: Callable[[], None], unheard: int = FAILED) -> NoReturn:
+    """Do ``work`` and exit: 0, 2 for the user's mistake, 75 for "run again", 1 for a failure.
+
+    ``unheard``: the code where the reader of the output has gone before its end.
+    """
     take_any_letter()
     status.stop_at_sigterm()
     try:
         how = status.ended(lambda: _while_heard(work), trace=bool(os.environ.get("REPO_DEBUG")))
     except _NotHeard:
-        sys.exit(FAILED)
+        sys.exit(unheard)
     sys.exit(DONE if how.code == DONE else _say(how.code, how.line))
 
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from stages.benchmarks.official import PROTOCOLS
 from stages.common.command import Parser, ended
-from stages.common.errors import UserError
+from stages.common.errors import DONE, UserError
 from stages.common.jsonl import objects
 from stages.evaluate.prediction_files import Found, found
 from stages.evaluate.predictions import FileScore, is_known, score_rows
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         "--json", action="store_true", help="print {task, n, score} (a folder: a list)"
     )
     options = parser.parse_args(arguments)
-    ended(lambda: _score(options))
+    ended(lambda: _score(options), unheard=DONE)
 
 
 def _score(options: Any) -> None:

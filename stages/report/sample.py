@@ -14,7 +14,7 @@ from typing import Any
 
 from stages.common import paths
 from stages.common.command import Parser, ended
-from stages.common.errors import UserError
+from stages.common.errors import DONE, UserError
 from stages.common.printable import printable
 
 ID = re.compile(r"(?P<task>.+)-(?P<length>\d+)-(?P<index>\d+)")
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for line in shown(find(options.id), options.variant, options.tokens):
             print(printable(line))
 
-    ended(show)
+    ended(show, unheard=DONE)  # `sample ID | head`
 
 
 if __name__ == "__main__":

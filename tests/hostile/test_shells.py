@@ -65,3 +65,77 @@ def test_no_encoding_of_the_output_ends_a_table_of_scores(encoding: str | None) 
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(b"45.0 ") and len(done.stdout.splitlines()) == 2
+
+
+GONE = {
+    "plan": ("plan | true", 0),
+    "plan, both": ("plan 2>&1 | true", 0),
+    "json": ("plan --json | true", 0),
+    "help": ("--help | true", 0),
+    "one word": ("--version | true", 0),
+    "a module's help": ("evaluate --help | true", 0),
+    "a mistake": ("plan --profile nope 2>&1 | true", 2),
+    "no terminal, 20 columns": ("plan </dev/null | cat >/dev/null", 0),
+}
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_a_reader_that_has_gone_is_no_mistake(name: str) -> None:
+    line, code = GONE[name]
+    command = f"{sys.executable} -m pipeline.cli {line}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "20"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+UNHEARD = """
+import errno, subprocess, sys, time
+from pipeline.streams import FULL, go_on_unheard
+go_on_unheard({numbers})
+for _ in range(50):
+    print("x" * 5000, flush=True)
+    subprocess.run(["echo", "a child's"], check=False)
+sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize(
+    ("numbers", "where", "code"),
+    [("errno.EPIPE", "| true", 7), ("*FULL", ">/dev/full", 7), ("errno.EPIPE", ">/dev/full", 1)],
+)
+def test_a_run_goes_on_where_nobody_reads_its_lines(numbers: str, where: str, code: int) -> None:
+    script = UNHEARD.format(numbers=numbers)
+    done = subprocess.run(
+        ["bash", "-c", f'{sys.executable} -c "$0" {where}; exit ${{PIPESTATUS[0]}}', script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert bool(done.stderr) == (code == 1)
+
+
+LEGACY = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_the_words_of_the_samples_are_those_of_any_locale() -> None:
+    code = "from stages.benchmarks.words import Words; print(Words(len, None).sha256)"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, **locale},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for locale in ({}, LEGACY)
+    }
+    assert len(found) == 1
