@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
+from stages.common import memory_out
 from stages.common.errors import (
     DONE,
     FAILED,
@@ -49,7 +50,11 @@ def ended(work: Callable[[], None], trace: bool) -> Status:
         if isinstance(error, OSError):
             named = f"{error.strerror or error}: {error.filename or 'unnamed file'}"
             return Status(FAILED, named)
-        return Status(FAILED, f"{type(error).__name__}: {str(error).strip() or 'no message'}")
+        if memory := memory_out.told(error):
+            return Status(TRY_AGAIN, memory)
+        first, *more = str(error).strip().splitlines() or ["no message"]
+        rest = f" (and {len(more)} lines more)" if more else ""
+        return Status(FAILED, f"{type(error).__name__}: {first}{rest}")
     return Status(DONE, "done")
 
 
