@@ -5,6 +5,7 @@ attention at half of full; norms, rotation and softmax are left out (below 1 %).
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -145,10 +146,11 @@ def known(source: str) -> Shape | None:
     if source in _table():
         return Shape(**_table()[source])
     config = Path(source) / "config.json"
-    return _of_config(json.loads(config.read_text(encoding="utf-8"))) if config.is_file() else None
+    return of_config(json.loads(config.read_text(encoding="utf-8"))) if config.is_file() else None
 
 
-def _of_config(config: dict[str, Any]) -> Shape | None:
+def of_config(config: Mapping[str, Any]) -> Shape | None:
+    """Shape by a config.json; none of a family that is not supported."""
     family = str(config.get("model_type", "")).removeprefix("repo_")
     if family not in FAMILIES:
         return None
@@ -158,12 +160,9 @@ def _of_config(config: dict[str, Any]) -> Shape | None:
     inner = config["intermediate_size"]
     layers = config["num_hidden_layers"]
     queries, keys = heads * head_width, kv_heads * head_width
-    attention, mlp = _biased(family, config)
+    attention, mlp = biased(family, config)
     biases = {"all": queries + 2 * keys + width, "qkv": queries + 2 * keys, "none": 0}[attention]
     experts = config.get("num_experts") or config.get("num_local_experts") or 0
-    plain = set(config.get("mlp_only_layers") or ())
-    every = config.get("decoder_sparse_step") or 1
-    mixtures = [i for i in range(layers) if experts and i not in plain and (i + 1) % every == 0]
     return Shape(
         family=family,
         width=width,
@@ -181,7 +180,7 @@ def _of_config(config: dict[str, Any]) -> Shape | None:
         expert_inner=(inner if family == "olmoe" else config["moe_intermediate_size"])
         if experts
         else 0,
-        expert_layers=len(mixtures),
+        expert_layers=len(mixture_layers(config)),
     )
 
 
@@ -194,7 +193,16 @@ TIED = ("gemma2", "gemma3_text", "smollm3")
 """Families whose configurations tie the embeddings unless they say otherwise."""
 
 
-def _biased(family: str, config: dict[str, Any]) -> tuple[str, bool]:
+def mixture_layers(config: Mapping[str, Any]) -> list[int]:
+    """Layers that are mixtures of experts."""
+    experts = config.get("num_experts") or config.get("num_local_experts") or 0
+    plain = set(config.get("mlp_only_layers") or ())
+    every = config.get("decoder_sparse_step") or 1
+    layers = range(config["num_hidden_layers"])
+    return [i for i in layers if experts and i not in plain and (i + 1) % every == 0]
+
+
+def biased(family: str, config: Mapping[str, Any]) -> tuple[str, bool]:
     """Which projections of attention have a bias, and whether those of the MLP have."""
     if family == "qwen2":
         return "qkv", False

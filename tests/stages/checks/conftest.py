@@ -1,8 +1,10 @@
 """Projects and model folders for the checks: only the files that a check looks at."""
 
 import json
+import os
 import struct
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.use import profiles
+from stages.base.weight_names import Shapes, expected
 from stages.checks import findings
+from stages.common.config_numbers import odd_number
 from stages.common.findings import Finding
 from stages.common.seen import Place, Seen
+from stages.common.shape import FAMILIES, of_config
 from stages.params import Params
 
 STAGES = [
@@ -45,14 +50,35 @@ Own = dict[str, Any]
 
 
 def write_model(folder: Path, words: int = 1000, **changes: Any) -> Path:
-    """A model folder: config, one small but whole safetensors file, a tokenizer."""
+    """A model folder: config, its weights (a file of holes), a tokenizer."""
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps({**CONFIG, **changes}))
-    header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
-    data = struct.pack("<Q", len(header)) + header + bytes(8)
-    (folder / "model.safetensors").write_bytes(data)
+    sane = (
+        odd_number({**CONFIG, **changes}) is None and changes.get("model_type", "llama") in FAMILIES
+    )
+    shapes = weights_of({**CONFIG, **changes} if sane else CONFIG)
+    write_weights(folder / "model.safetensors", shapes)
     write_tokenizer(folder, words)
     return folder
+
+
+def weights_of(config: dict[str, Any]) -> Shapes:
+    """Names and shapes of a config's weights."""
+    shape = of_config(config)
+    assert shape is not None
+    return expected(config, shape)
+
+
+def write_weights(file: Path, shapes: Shapes, dtype: str = "BF16", **metadata: str) -> None:
+    """A safetensors file of zeros that takes no room on the disk."""
+    header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
+    end = 0
+    for name, size in shapes.items():
+        start, end = end, end + 2 * prod(size)
+        header[name] = {"dtype": dtype, "shape": list(size), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text)
+    os.truncate(file, 8 + len(text) + end)
 
 
 def write_tokenizer(folder: Path, words: int = 1000) -> None:

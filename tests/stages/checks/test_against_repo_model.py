@@ -8,7 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import repo_model
 from repo_model.families import FAMILIES
-from stages.base.check import ROPE_TYPES
+from stages.base.check_config import ROPE_TYPES
 from stages.common import shape
 from stages.extend.check import EXTENDABLE
 

@@ -2,14 +2,21 @@
 
 import json
 import re
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.stages.checks.conftest import Check, Own, write_model, write_tokenizer
+from tests.stages.checks.conftest import (
+    CONFIG,
+    Check,
+    Own,
+    weights_of,
+    write_model,
+    write_tokenizer,
+    write_weights,
+)
 
 MODELS: dict[str, tuple[dict[str, Any], str]] = {
     "family": ({"model_type": "gpt_neox"}, "model_type 'gpt_neox' is not supported"),
@@ -28,7 +35,7 @@ MODELS: dict[str, tuple[dict[str, Any], str]] = {
     "few layer types": ({"layer_types": ["full_attention"]}, "for each of 30 layers"),
     "layer types": ({"layer_types": ["linear_attention"] * 30}, "layer_types must name"),
     "padding": ({"pad_token_id": 1000}, "pad_token_id 1000 is no row"),
-    "several paddings": ({"pad_token_id": [0]}, r"pad_token_id \[0\] is no row"),
+    "several paddings": ({"pad_token_id": [0]}, r"pad_token_id is \[0\]; give a whole number"),
     "odd heads": ({"head_dim": 63}, "even width"),
 }
 
@@ -84,20 +91,11 @@ def renamed(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "model.fp16.safetensors")
 
 
-def weights(
-    folder: Path, layers: int = 30, rows: int = 1000, head: bool = False, **more: list[int]
-) -> None:
-    """Zeros of the names and rows that config.json is compared with."""
-    named = {f"model.layers.{i}.input_layernorm.weight": [1] for i in range(layers)}
-    named |= {f"model.layers.0.self_attn.{k.replace('__', '.')}": v for k, v in more.items()}
-    named |= {"model.embed_tokens.weight": [rows, 1]}
-    named |= {"lm_head.weight": [rows, 1]} if head else {}
-    header, end = {}, 0
-    for name, shape in named.items():
-        start, end = end, end + 4 * shape[0]
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(end))
+def weights(folder: Path, layers: int = 30, **more: tuple[int, ...]) -> None:
+    """The model's weights, of so many layers, with some of other shapes."""
+    named = weights_of({**CONFIG, "num_hidden_layers": layers})
+    named |= {name.replace("__", "."): size for name, size in more.items()}
+    write_weights(folder / "model.safetensors", named)
 
 
 def fewer_layers(folder: Path) -> None:
@@ -105,15 +103,15 @@ def fewer_layers(folder: Path) -> None:
 
 
 def more_rows(folder: Path) -> None:
-    weights(folder, rows=1064)
+    weights(folder, model__embed_tokens__weight=(1064, 576))
 
 
 def other_heads(folder: Path) -> None:
-    weights(folder, k_proj__weight=[576, 1])
+    weights(folder, model__layers__0__self_attn__k_proj__weight=(576, 576))
 
 
 def biased(folder: Path) -> None:
-    weights(folder, q_proj__bias=[576])
+    weights(folder, model__layers__0__self_attn__q_proj__bias=(576,))
 
 
 def no_head(folder: Path) -> None:
@@ -124,7 +122,7 @@ def no_head(folder: Path) -> None:
 
 @pytest.mark.parametrize("head", [True, False])
 def test_weights_as_config_json_says(head: bool, own: Own, check: Check, tmp_path: Path) -> None:
-    weights(tmp_path / "my-model", head=head, q_proj__weight=[576, 1], k_proj__weight=[192, 1])
+    weights(tmp_path / "my-model", **({"lm_head__weight": (1000, 576)} if head else {}))
     assert check(own) == []
 
 
