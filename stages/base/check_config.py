@@ -79,7 +79,7 @@ def check(seen: Seen) -> Iterator[Finding]:
 
 
 def _kind(config: dict[str, Any]) -> tuple[str, str] | None:
-    """A value that no class of transformers is built or runs with, and the mend."""
+    """A value that no class of transformers is built or runs with, and the fix."""
     family = str(config["model_type"]).removeprefix("repo_")
     if wrong := config_kinds.wrong_kind(family, config):
         name, wanted = wrong

@@ -128,7 +128,7 @@ def _plain(name: str, needed: Mapping[str, Any]) -> str:
 def _odd_names(
     found: weight_names.Shapes, needed: weight_names.Shapes, shape: Shape
 ) -> tuple[str, str, str] | None:
-    """What is wrong, the weight that shows it, and the mend."""
+    """What is wrong, the weight that shows it, and the fix."""
     head, embedding = weight_names.HEAD, weight_names.EMBEDDING
     whole = {**needed, head: needed[embedding]}
     if shape.tied and head in found:  # either of the two gives the other
