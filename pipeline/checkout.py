@@ -24,6 +24,8 @@ from stages.common.errors import UserError
 from stages.common.runs import root as runs_root
 
 LOCK = "dvc.lock"
+FULL = 1_000_000
+"""Bytes: with less room left, a worktree that could not be made is the disk's fault."""
 NEW_CODE = 5_000_000
 """Bytes: a new file or folder that is larger is taken for data and not put into git's objects."""
 
@@ -77,10 +79,22 @@ def checkout(main: Path, profile: str | None, overrides: Sequence[str]) -> Check
         if not (ready.is_file() and folder.is_dir()):
             ready.unlink(missing_ok=True)
             remove_worktree(main, folder)
-            _make(main, folder, root, tree, params)
-            for link in linked:
-                _link(main / link, root / link)
-            ready.touch()
+            try:
+                _make(main, folder, root, tree, params)
+                for link in linked:
+                    _link(main / link, root / link)
+                ready.touch()
+            except (UserError, OSError) as error:
+                free = shutil.disk_usage(folder.parent).free
+                remove_worktree(main, folder)  # of no use, and on a full disk in the way
+                if free < FULL:
+                    raise UserError(
+                        f"REPO_RUNS is {str(runs_root())!r}: no space left for a worktree "
+                        f"({free / 1e6:.1f} MB); free some, or name another folder"
+                    ) from None
+                if isinstance(error, UserError):
+                    raise
+                raise UserError(f"{error.filename or folder}: {error.strerror}") from None
     return Checkout(root, name)
 
 

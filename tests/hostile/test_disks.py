@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.conftest import project, shell, template
+from stages.common.errors import UserError
+from tests.pipeline.conftest import Shell, project, shell, template
 
 __all__ = ["project", "shell", "template"]  # fixtures
 ROOT = Path(__file__).parents[2]
@@ -131,20 +132,43 @@ def test_runs_on_another_file_system(project: Path, memory: Path) -> None:
     assert (memory / "runs" / "finished").is_dir()
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="mounting takes root")
-@pytest.mark.parametrize("kind", ["full", "no inodes"])
-def test_runs_on_a_full_disk(project: Path, tmp_path: Path, kind: str) -> None:
+@pytest.fixture
+def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A tmpfs of its own, made with the options that the test names."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", request.param, "x", str(folder)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting takes root, and a container that may")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+FULL_DISKS = pytest.mark.parametrize("small", ["size=4k", "nr_inodes=3"], indirect=True)
+
+
+@FULL_DISKS
+def test_runs_on_a_full_disk(project: Path, small: Path) -> None:
     """What is kept there is of no need for a stage that is not resumed."""
-    small = tmp_path / "small"
-    small.mkdir()
-    option = "size=4k" if kind == "full" else "nr_inodes=3"
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", option, "x", str(small)], check=False
-    ).returncode:
-        pytest.skip("this container may not mount")
-    try:
-        done = run(project, {"REPO_RUNS": str(small / "runs")})
-        assert (done.returncode, done.stdout) == (0, "{'fresh'}\n"), done.stderr[-2000:]
-        assert not [file for file in small.rglob("*") if file.suffix == ".part"]
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+    done = run(project, {"REPO_RUNS": str(small / "runs")})
+    assert (done.returncode, done.stdout) == (0, "{'fresh'}\n"), done.stderr[-2000:]
+    assert not [file for file in small.rglob("*") if file.suffix == ".part"]
+
+
+@pytest.mark.parametrize("small", ["size=32k", "size=12k"], indirect=True)
+def test_a_worktree_that_has_no_room_is_one_line_and_leaves_nothing(
+    project: Path, shell: Shell, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline import checkout as module
+
+    (project / "large").write_bytes(os.urandom(40_000))
+    for command in (("config", "user.name", "t"), ("config", "user.email", "t@t"), ("add", "-A")):
+        shell(project, "git", *command)
+    shell(project, "git", "commit", "-qm", "all")
+    monkeypatch.setenv("REPO_RUNS", str(small / "runs"))
+    monkeypatch.setattr(module, "compose", lambda *given: "one: 7\n")
+    with pytest.raises(UserError, match=r"REPO_RUNS is .*no space left") as raised:
+        module.checkout(project, None, ["one=7"])
+    assert len(str(raised.value).splitlines()) == 1
+    assert not [path for path in (small / "runs" / "worktrees").iterdir() if path.is_dir()]
+    assert len(shell(project, "git", "worktree", "list").stdout.splitlines()) == 1
