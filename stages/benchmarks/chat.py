@@ -153,11 +153,15 @@ def _on_one_day(text: str) -> str:
 def _transformers(tokenizer: Path) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(tokenizer)
+    return AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
 
 
 def _rendered(template: str, text: str | None, tokenizer: Path, prompt: str) -> str:
-    loaded = _transformers(tokenizer.absolute())
+    try:
+        loaded = _transformers(tokenizer.absolute())
+    except Exception as error:  # every tokenizer's own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise refused(template, f"{tokenizer}: its tokenizer cannot be read ({reason})") from None
     if text is None and not loaded.chat_template:
         raise refused(template, f"{tokenizer} has no chat template; give a file, or {NONE}")
     try:

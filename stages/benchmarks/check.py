@@ -18,6 +18,7 @@ from stages.benchmarks import (
     ruler_files,
     template_files,
 )
+from stages.benchmarks.cost import BYTES_PER_TOKEN
 from stages.benchmarks.params import HybridQAParams, LongBenchParams, NLGraphParams
 from stages.benchmarks.questions import Questions
 from stages.benchmarks.ruler import TASKS
@@ -29,6 +30,8 @@ from stages.evaluate.scorers import METRICS
 
 ADDRESS = re.compile(r"https?://[^/\s#]+/[^\s#]*#sha256=[0-9a-f]{64}")
 FOLDER = "benchmarks.longbench.path"
+OFFICIAL, MANY = 500, 5_000
+"""Samples of a task at a length: RULER's, and what no interval needs."""
 QUESTIONS = {name: row for name, row in TASKS.items() if isinstance(row, Questions)}
 Suite = TypeVar("Suite", NLGraphParams, HybridQAParams)
 SET = Path(str(files("stages.benchmarks") / "data" / "generated"))
@@ -54,6 +57,19 @@ def _tasks(seen: Seen) -> Iterator[Finding]:
         yield refuse(
             "benchmarks.ruler.tasks", [], "no suite has a task", "name one, e.g. niah_single_1"
         )
+    asked = {"samples": wanted.ruler.samples} if wanted.ruler.tasks else {}
+    asked |= {f"samples_of.{task}": count for task, count in wanted.ruler.samples_of.items()}
+    for name, samples in asked.items():
+        if samples > MANY:
+            tokens = samples * sum(wanted.lengths) * (1 if "." in name else len(wanted.ruler.tasks))
+            disk = tokens * BYTES_PER_TOKEN / 1e9
+            yield warn(
+                f"benchmarks.ruler.{name}",
+                samples,
+                f"{samples / OFFICIAL:g} times RULER's own number: {tokens / 1e9:,.1f} B tokens for "
+                f"each model, {disk:,.0f} GB on disk",
+                f"{OFFICIAL} are usual",
+            )
 
 
 def _longbench(seen: Seen) -> Iterator[Finding]:
@@ -244,6 +260,8 @@ def _template(seen: Seen) -> Iterator[Finding]:
         why = "a tokenizer that is trained here has no chat template"
     else:
         why = template_files.faults(template, folder, seen.root)
+    if not why and template != template_files.NONE and seen.path(source).is_dir():
+        why = _rendered(template if auto else str(seen.path(template)), seen.path(source))
     if why:
         level = refuse if auto or seen.path(template).exists() else seen.absent(template)
         yield level(
@@ -253,3 +271,14 @@ def _template(seen: Seen) -> Iterator[Finding]:
             f"name a file with {template_files.PLACE} or Jinja over `messages`, or give "
             f"{template_files.NONE}",
         )
+
+
+def _rendered(template: str, tokenizer: Path) -> str:
+    """Why the stage could not frame a prompt with the template: transformers is asked, for seconds."""
+    from stages.benchmarks.chat import template_of
+
+    try:
+        template_of(template, tokenizer)
+    except UserError as error:
+        return str(error).partition(": ")[2]
+    return ""

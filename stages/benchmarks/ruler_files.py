@@ -7,6 +7,7 @@ NVIDIA/RULER's ``prepare.py`` writes ``<length>/data/<task>/validation.jsonl``; 
 the end of ``input``, where it stays.
 """
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,10 @@ from stages.common.errors import UserError
 from stages.common.jsonl import objects, text, texts
 
 SUBSETS = ("validation", "test")
+NUMBER = re.compile("[1-9][0-9]{0,8}")
+LEAST = 16
+"""Tokens of the shortest length."""
+PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
 
 
 def find(folder: Path, task: str, length: int | None = None) -> Path | None:
@@ -33,16 +38,27 @@ def find(folder: Path, task: str, length: int | None = None) -> Path | None:
 
 
 def lengths(folder: Path) -> list[int]:
-    """Lengths that have a folder of their own."""
+    """Lengths that have a folder of their own with a file of a task in it."""
     if not folder.is_dir():
         return []
-    return sorted(int(each.name) for each in folder.iterdir() if each.name.isdecimal())
+    return sorted(
+        int(each.name)
+        for each in folder.iterdir()
+        if NUMBER.fullmatch(each.name) and int(each.name) >= LEAST and _has_files(each)
+    )
+
+
+def _has_files(folder: Path) -> bool:
+    names = [f"*/{subset}.jsonl" for subset in SUBSETS]
+    rooms = (folder / "data", folder)
+    found = (f for room in rooms for name in (*names, "*.jsonl") for f in room.glob(name))
+    return any(file.is_file() for file in found)
 
 
 def longest(file: Path) -> int | None:
     """The most tokens of a row, prompt and budget, by NVIDIA's own count; none where it is missing."""
     found = [row.get("length") for _, row in objects(file)]
-    known = [length for length in found if isinstance(length, int)]
+    known = [length for length in found if type(length) is int and length > 0]
     return max(known) if len(known) == len(found) and known else None
 
 
@@ -50,11 +66,25 @@ def file_of(folder: str, task: str, length: int) -> Path:
     """A task's file; ``UserError`` without one."""
     found = find(Path(folder), task, length)
     if found is None:
+        if packed := _packed(Path(folder), task, length):
+            raise UserError(
+                f"benchmarks.ruler.data is {folder!r}: {packed} is compressed; unpack it"
+            )
         raise UserError(
             f"benchmarks.ruler.data is {folder!r}: neither {task}/validation.jsonl nor {task}.jsonl "
             f"in it or in {length}/data; leave the task out, or give RULER's data folder"
         )
     return found
+
+
+def _packed(folder: Path, task: str, length: int) -> str | None:
+    """A task's file that only lacks its unpacking, as seen from the folder."""
+    for root in (f"{length}/data/", f"{length}/", "data/", ""):
+        for name in (*(f"{task}/{subset}.jsonl" for subset in SUBSETS), f"{task}.jsonl"):
+            for end in PACKED:
+                if (folder / f"{root}{name}{end}").is_file():
+                    return f"{root}{name}{end}"
+    return None
 
 
 def drafts(cell: Cell, count: int) -> Iterator[Draft]:

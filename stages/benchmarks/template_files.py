@@ -39,10 +39,14 @@ def faults(template: str, tokenizer: Path | None, root: Path) -> str:
         return _grammar(text) if PLACE not in text else repeated(text)
     if template == NONE or tokenizer is None or not tokenizer.is_dir():
         return ""
-    if any((tokenizer / name).is_file() for name in ("chat_template.jinja", "chat_template.json")):
+    if (tokenizer / "chat_template.jinja").is_file():
+        return ""
+    if any((tokenizer / "additional_chat_templates").glob("*.jinja")):
         return ""
     if settings(tokenizer / "tokenizer_config.json").get("chat_template"):
         return ""
+    if (tokenizer / "chat_template.json").is_file():
+        return "chat_template.json is a processor's, and tokenizers do not read it"
     return "the tokenizer has no chat template"
 
 

@@ -98,6 +98,24 @@ def token_of(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def unlisted(folder: Path) -> bool:
+    """Whether files beside tokenizer.json name tokens that it lacks: transformers adds them to it."""
+    content = settings(folder / "tokenizer.json")
+    model = content.get("model")
+    vocab = model.get("vocab") if isinstance(model, dict) else None
+    known = set(vocab) if isinstance(vocab, dict) else {p[0] for p in vocab or () if p}
+    known |= {token_of(each) for each in content.get("added_tokens") or ()}
+    said = set(settings(folder / "added_tokens.json")) | _named(folder)
+    for name in SETTINGS:
+        own = settings(folder / name)
+        said.add(token_of(own.get("unk_token")) or "")
+        for key in ("added_tokens_decoder", "extra_special_tokens", "additional_special_tokens"):
+            more = own.get(key) or ()
+            listed = more.values() if isinstance(more, dict) else more
+            said |= {token_of(each) or "" for each in listed} if listed else set()
+    return not said - {""} <= known
+
+
 def _named(folder: Path) -> set[str]:
     found = {token_of(settings(folder / name).get(key)) for name in SETTINGS for key in NAMED}
     return {token for token in found if token is not None}

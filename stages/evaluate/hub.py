@@ -1,12 +1,20 @@
 """Where a model and its tokenizer stand on this machine."""
 
+import contextlib
 import hashlib
-import os
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from stages.common import runs
 from stages.common.errors import UserError
+from stages.common.files import sha256
+from stages.common.models import read_tokenizer
+from stages.common.tokenizer_file import unlisted
 
+_TOKENIZER = (".json", ".txt", ".model", ".jinja", ".vocab", ".tiktoken")
+"""Ends of a tokenizer's files."""
+_IDS_OF_THE_END = ("config.json", "generation_config.json")
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.py"]
 
 
@@ -27,19 +35,34 @@ def model_folder(path_or_id: str) -> Path:
 
 
 def tokenizer_folder(model: Path) -> Path:
-    """The model's folder, or one under ``REPO_RUNS`` with its slow tokenizer made fast."""
-    if (model / "tokenizer.json").is_file():
+    """The model's folder, or one under ``REPO_RUNS`` with its tokenizer as training reads it.
+
+    That is, made fast, and with the tokens that stand beside tokenizer.json alone.
+    """
+    fast = (model / "tokenizer.json").is_file()
+    if fast and not unlisted(model):
         return model
-    key = hashlib.sha256(os.fsencode(model)).hexdigest()[:16]
+    names = sorted(n.name for n in model.iterdir() if n.is_file() and n.suffix in _TOKENIZER)
+    told = [f"{name} {sha256(model / name)}" for name in names]
+    key = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
     out = runs.root() / "tokenizers" / key
     if not (out / "tokenizer.json").is_file():
-        from transformers import AutoTokenizer
-
-        try:
-            AutoTokenizer.from_pretrained(model, trust_remote_code=False).save_pretrained(out)
-        except Exception as error:  # every tokenizer's own
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise UserError(f"{model}: no tokenizer in it ({reason})") from None
-        if not (out / "tokenizer.json").is_file():
-            raise UserError(f"{model}: its tokenizer has no fast form (tokenizer.json)")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=out.parent) as made:
+            _save(model, Path(made) / key)
+            if not (Path(made) / key / "tokenizer.json").is_file():
+                raise UserError(f"{model}: its tokenizer has no fast form (tokenizer.json)")
+            for name in _IDS_OF_THE_END if fast else ():
+                if (model / name).is_file():
+                    shutil.copyfile(model / name, Path(made) / key / name)
+            with contextlib.suppress(OSError):  # another command was faster
+                (Path(made) / key).rename(out)
     return out
+
+
+def _save(model: Path, out: Path) -> None:
+    try:
+        read_tokenizer(str(model)).save_pretrained(out)
+    except Exception as error:  # every tokenizer's own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{model}: no tokenizer in it ({reason})") from None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.common.config_numbers import odd_number
+from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen, is_hub_id, model_folder
 from stages.common.tokenizer_file import NAMED, SETTINGS, token_of
@@ -104,6 +105,22 @@ def _files(source: str, folder: Path) -> Iterator[Finding]:
         yield refuse(
             FIELD, source, f"its eos token {given!r} is in no vocabulary", "correct its config"
         )
+    elif not said and (why := _unnamed(folder)):
+        yield refuse(FIELD, source, why, "name its eos_token in tokenizer_config.json")
+
+
+def _unnamed(folder: Path) -> str | None:
+    """Why a tokenizer whose files name no end of text cannot be taken; its class may know one.
+
+    Only then transformers is asked, which takes seconds.
+    """
+    from stages.tokenizer.stage import fetch
+
+    try:
+        fetch(str(folder), None)
+    except UserError as error:
+        return str(error).partition(": ")[2]
+    return None
 
 
 def _odd(content: dict[str, Any]) -> str | None:

@@ -8,6 +8,8 @@ from tokenizers import Tokenizer
 
 from stages.common.encoder import Encoder
 from stages.common.errors import UserError
+from stages.evaluate.hub import tokenizer_folder
+from stages.tokenizer import check
 from stages.tokenizer.stage import fetch
 from tests.hostile.tokenizers import CL100K, FILES, TEXTS, byte_level, save, split_by
 
@@ -112,3 +114,48 @@ def test_settings_without_an_end_are_one_line(settings: dict[str, object], tmp_p
     folder = published(tmp_path / "in", "llama", **settings)
     with pytest.raises(UserError, match=r"^tokenizer\.source is .*$"):
         fetch(str(folder), None)
+
+
+BESIDE: dict[str, dict[str, object]] = {
+    "added_tokens.json": {"added_tokens.json": {"<tool>": 400, "<im_end>": 401}},
+    "a decoder": {"tokenizer_config.json": {"eos_token": "<|endoftext|>", "added_tokens_decoder": {
+        "400": {"content": "<tool>", "special": False}, "401": {"content": "<im_end>", "special": True},
+    }}},
+    "a new control token": {"special_tokens_map.json": {"pad_token": "<im_end>"}},
+    "nothing": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_tokens_beside_the_file_have_the_same_ids_in_training_and_evaluation(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPO_RUNS", str(tmp_path / "runs"))
+    folder = save(byte_level(), tmp_path / "in")
+    for file, content in BESIDE[name].items():
+        (folder / file).write_text(json.dumps(content))
+    fetch(str(folder), None).save_pretrained(tmp_path / "out")
+    trained, evaluated = Encoder(tmp_path / "out"), Encoder(tokenizer_folder(folder))
+    for text in ("a<tool>b<im_end> c", LONG):
+        assert evaluated.ids(text) == trained.ids(text)
+    assert evaluated.ids_end == trained.ids_end and evaluated.eos_id() == trained.eos_id()
+    assert (evaluated.folder == folder) == (name == "nothing")
+
+
+@pytest.mark.parametrize(
+    ("config", "settings"),
+    [
+        ({}, {}),
+        ({"model_type": "llama"}, {}),
+        ({"model_type": "gpt2"}, {"tokenizer_class": "PreTrainedTokenizerFast"}),
+        ({"model_type": "gpt2"}, {"eos_token": None}),
+    ],
+)
+def test_plan_says_that_there_is_no_end(
+    config: dict[str, object], settings: dict[str, object], tmp_path: Path
+) -> None:
+    folder = save(byte_level(), tmp_path / "in")
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (line,) = [one.line for one in check._files(str(folder), folder)]
+    assert line.startswith("tokenizer.source is ") and "eos" in line

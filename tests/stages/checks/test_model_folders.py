@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.hostile.tokenizers import byte_level, save
 from tests.stages.checks.conftest import (
     CONFIG,
     Check,
@@ -260,4 +261,7 @@ def test_the_tokenizer_s_own_template_must_be_there(own: Own, check: Check, tmp_
     (found,) = check(given)
     assert "the tokenizer has no chat template" in found.line
     (tmp_path / "my-model/chat_template.jinja").write_text("{{ messages[0].content }}")
+    (found,) = check(given)  # such a tokenizer nobody can read
+    assert found.field == "benchmarks.template" and "cannot be read" in found.line
+    save(byte_level(), tmp_path / "my-model")
     assert check(given) == []
