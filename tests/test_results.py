@@ -106,39 +106,34 @@ def test_readme_s_scores_and_losses_are_its_own(
         assert re.findall(r"\d\.\d{3}", cells) == wanted
 
 
-def difference(name: str, *place: str, interval: bool = False) -> str:
-    """RePo minus RoPE of a cell, or of a mean over tasks, as README writes it."""
-    found: dict[str, Any] = figures(name)["comparisons"]["repo"]
-    for key in place:
-        found = found[key]
-    whole = interval or found["value"] % 1 >= 0.05
-    text = f"{found['value']:+.1f}" if whole else f"{found['value']:+.0f}"
-    told = f"{text} [{found['low']:+.1f}, {found['high']:+.1f}]" if interval else text
-    return told.replace("-", "\N{MINUS SIGN}")
+def difference(found: dict[str, Any], places: int = 1) -> str:
+    """RePo minus RoPE with its interval, as README writes it."""
+    value, low, high = (f"{found[key]:+.{places}f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]".replace("-", "\N{MINUS SIGN}")
 
 
-@pytest.mark.parametrize(
-    ("name", "begins"),
-    [("small", "RePo is worse at the trained"), ("small-2", "**The same recipe")],
-)
-def test_readme_s_sentences_are_their_figures(name: str, begins: str) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    said = text[text.index(begins) :].partition("\n**" if name == "small" else "\n\n")[0]
-    cells, means = ("cells", "ruler"), ("means", "ruler")
-    loss = f"{figures(name)['verdict']['cards'][2]['value']:+.3f}"
-    told = [
-        difference(name, *means, "512", interval=True),
-        *(difference(name, *cells, "niah_single_1", length) for length in ("1024", "2048")),
-        loss,
-    ]
-    if name == "small":
-        told.append(difference(name, *cells, "vt", "2048"))
-    else:
-        told.append(difference(name, *means, "2048", interval=True))
-    assert not [one for one in told if one not in said], told
-    numbers = re.findall(r"[+\N{MINUS SIGN}]\d[\d.]*", said)
-    known = " ".join(told)
-    assert not [one for one in numbers if one not in known]
+def test_readme_s_differences_are_their_figures() -> None:
+    rows = re.findall(r"^\| \[(small[-\d]*)\]\([^)]*\), (\w+) seeds? \|(.*)\|$",
+                      readme_s_table("| RePo minus RoPE"), re.MULTILINE)  # fmt: skip
+    assert {name for name, _, _ in rows} == {f.name for f in FOLDERS if f.name != "tiny"}
+    for name, seeds, cells in rows:
+        found = figures(name)
+        compared, loss = found["comparisons"]["repo"], found["verdict"]["cards"][2]
+        assert seeds == {1: "one", 3: "three"}[len(found["seeds"])]
+        assert [cell.strip() for cell in cells.split("|")] == [
+            difference(compared["means"]["ruler"]["512"]),
+            difference(compared["means"]["ruler"]["2048"]),
+            difference(compared["cells"]["ruler"]["niah_single_1"]["2048"]),
+            difference(loss, places=3),
+        ]
+        assert loss["verdict"] == "worse", "README says that the loss is worse in all"
+
+
+def test_readme_s_verdict_is_the_three_seeds() -> None:
+    cards = figures("small")["verdict"]["cards"]
+    said = [card["verdict"] for card in cards[:3]]
+    assert said == ["cannot tell", "cannot tell", "worse"]
+    assert all(card["seeds"] == 3 for card in cards[:3])
 
 
 @pytest.mark.parametrize("folder", [path for path in FOLDERS if (path / "controls.json").is_file()])
