@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from pipeline.cluster_file import ClusterFile
 from stages.common.cost import Layout
-from stages.common.cpu import BF16_FLOPS, EMULATED, FP32_FLOPS, TOY_FLOPS, fast_bf16
+from stages.common.cpu import EMULATED, FP32_FLOPS, TOY_FLOPS, bf16_flops, fast_bf16
 from stages.common.errors import UserError
 from stages.common.ray_session import cores as cores_here
 from stages.common.variables import flag, span, whole
@@ -65,7 +65,7 @@ class Machine:
         """One line: what it is and what is assumed."""
         if not self.gpus:
             bf16 = (
-                f"{BF16_FLOPS / 1e9:.0f} in bf16"
+                f"{bf16_flops() / 1e9:.0f} in bf16"
                 if fast_bf16()
                 else f"bf16 emulated, {EMULATED} times slower"
             )

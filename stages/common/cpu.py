@@ -10,6 +10,8 @@ TOY_WIDTH = 256
 TOY_FLOPS, FP32_FLOPS, BF16_FLOPS = 18e9, 55e9, 80e9
 """FLOP/s of a core: at toy size most is overhead (README's `make run`); above it as measured with
 SmolLM2-135M on an EPYC with avx512_bf16, forward and backward, one thread (2026-11-27, load 16)."""
+AMX_FLOPS = 140e9
+"""The same on a Xeon with amx_bf16, one thread each of two workers (2026-11-28, load 8 to 14)."""
 EMULATED = 40
 """How many times slower than fp32 bf16 is where it is emulated: 32, 61 and 86 for products of width
 576, 1,024 and 1,536 on an EPYC with AVX2 alone (2026-11-27)."""
@@ -37,10 +39,17 @@ def _said(*keys: str) -> str:
     return next(lines, "").partition(":")[2].strip()
 
 
+def bf16_flops() -> float:
+    """FLOP/s of one of this machine's cores in bf16, for a model above toy size."""
+    if not fast_bf16():
+        return FP32_FLOPS / EMULATED
+    return AMX_FLOPS if "amx_bf16" in name().split() else BF16_FLOPS
+
+
 def core_flops(width: int, bf16: bool) -> float:
     """FLOP/s of one core of this kind, for a model of this width."""
     if width < TOY_WIDTH:
         return TOY_FLOPS if not bf16 or fast_bf16() else TOY_FLOPS / EMULATED
     if not bf16:
         return FP32_FLOPS
-    return BF16_FLOPS if fast_bf16() else FP32_FLOPS / EMULATED
+    return bf16_flops()
