@@ -9,7 +9,7 @@ import pytest
 from pipeline.cluster_file import ClusterFile
 from pipeline.estimate import estimate, measured
 from pipeline.plan import Decision
-from stages.common import runs
+from stages.common import cpu, runs
 from stages.params import load
 
 NAMES = ("base", "train@rope-42", "train@repo-42", "evaluate_base", "evaluate@rope-42")
@@ -92,3 +92,36 @@ def test_the_file_keeps_the_latest(here: Path) -> None:
     assert len(kept) == measured.KEPT
     assert kept[0].flops < kept[-1].flops
     assert replace(kept[0], flops=0.0) != kept[0]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_stage_s_end_is_what_is_kept(
+    begun: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only of one that ran whole and ended well."""
+    from pipeline import process
+    from stages.common.status import Status
+
+    kept: list[str] = []
+    monkeypatch.setattr(measured, "begun", lambda stage: begun)
+    monkeypatch.setattr(measured, "keep", lambda root, stage, seconds: kept.append(stage))
+    monkeypatch.setattr(process.finished, "restore", lambda root, name: False)
+    monkeypatch.setattr(process.finished, "not_kept", lambda root, name: "")
+    ends = [Status(0, "done"), Status(1, "it failed")]
+    monkeypatch.setattr(process, "_attempt", lambda *arguments: ends.pop(0))
+    for _ in range(2):
+        process.run_stage(tmp_path, "train@rope-42", {}, tmp_path / "log", print)
+    assert kept == ([] if begun else ["train@rope-42"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [("avx2", cpu.FP32_FLOPS / cpu.EMULATED), ("avx512_bf16", cpu.BF16_FLOPS),
+     ("avx512_bf16 amx_bf16", cpu.AMX_FLOPS)],
+)  # fmt: skip
+def test_a_core_s_speed_in_bf16_is_its_instructions(
+    flags: str, wanted: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "_said", lambda *keys: flags if "flags" in keys else "A core")
+    assert cpu.core_flops(576, bf16=True) == wanted
+    assert cpu.core_flops(576, bf16=False) == cpu.FP32_FLOPS
