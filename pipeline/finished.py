@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping
+from copy import copy
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -92,9 +93,18 @@ def outdated(root: Path, names: Iterable[str] = WATCHED) -> dict[str, str]:
     return found
 
 
-def known(root: Path, name: str) -> bool:
-    """Whether the stage was finished before, from the params and inputs of now, and is in the cache."""
-    return _find(root, name) is not None
+def known(stage: Any, inputs: dict[str, str]) -> dict[str, str] | None:
+    """Hashes of the outs by path, where DVC's ``stage`` was finished before and the cache has them.
+
+    ``inputs``: hashes of files and folders as the stage will find them, by path: those that another
+    stage brings back by then must be there; the others are added as they are here, read once a plan.
+    """
+    if not any(_folder(stage.name).glob("*.json")):
+        return None  # most stages, most of the time: nothing is read
+    tried = copy(stage)  # a plan touches nothing, the graph's stages neither
+    tried.deps, tried.outs = [copy(dep) for dep in stage.deps], [copy(out) for out in stage.outs]
+    kept = _fill(tried, inputs)
+    return None if kept is None else _outs(kept)
 
 
 def restore(root: Path, name: str) -> bool:
@@ -146,16 +156,31 @@ def _find(root: Path, name: str) -> Any:
         return None  # the first time: DVC is not even opened
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
-    from dvc.stage.loader import StageLoader
-    from dvc.stage.serialize import to_single_stage_lockfile
 
     try:
         repo = Repo(str(root), _wait_for_lock=True)
         stage = next((s for s in repo.index.stages if getattr(s, "name", None) == name), None)
-        if stage is None:
-            return None
-        recorded = to_single_stage_lockfile(stage)
-        stage.save_deps()
+    except (DvcException, OSError):
+        return None  # a file cannot be read: DVC says so where it matters
+    return stage if stage is not None and _fill(stage, {}) is not None else None
+
+
+def _fill(stage: Any, inputs: dict[str, str]) -> Any:
+    """Put what was kept of the inputs of now into a stage of DVC's; returns the entry, or none."""
+    from dvc.exceptions import DvcException
+    from dvc.stage.loader import StageLoader
+    from dvc.stage.serialize import to_single_stage_lockfile
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    name, recorded = str(stage.name), to_single_stage_lockfile(stage)
+    try:
+        for dep in stage.deps:
+            if dep.def_path in inputs:
+                dep.hash_info = HashInfo("md5", inputs[dep.def_path])
+                continue
+            dep.save()
+            if isinstance(dep.hash_info.value, str):  # no params
+                inputs[dep.def_path] = dep.hash_info.value
         entry = _folder(name) / f"{_key(to_single_stage_lockfile(stage))}.json"
         if not entry.is_file():
             return None
@@ -164,12 +189,12 @@ def _find(root: Path, name: str) -> Any:
         return None  # an input is not there, or a file cannot be read: DVC says so where it matters
     if _key(recorded) == entry.stem and _outs(recorded) == _outs(kept):
         return None  # it is what dvc.lock has: DVC sees to it
-    if outside.changed(root, name, _outs_key(kept)):
+    if outside.changed(Path(stage.repo.root_dir), name, _outs_key(kept)):
         return None
     StageLoader.fill_from_lock(stage, kept)
     if {out.def_path for out in stage.outs} != set(_outs(kept)):
         return None  # dvc.yaml asks for other outs now
-    return None if any(out.changed_cache() for out in stage.outs) else stage
+    return None if any(out.changed_cache() for out in stage.outs) else kept
 
 
 def _key(entry: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -10,9 +9,9 @@ from pipeline import finished
 from pipeline.graph import Graph
 from stages.common.errors import UserError
 
-FORCED = "forced"
+FORCED, NEVER = "forced", "never ran here"
 Seen = dict[tuple[str, str, str], dict[str, Any]]
-Action = Literal["run", "restore", "maybe", "fresh", "absent", "unkept"]
+Action = Literal["run", "restore", "reuse", "maybe", "fresh", "absent", "unkept"]
 LOST: tuple[Action, ...] = ("absent", "unkept")
 """What only the user can decide about: nothing runs."""
 
@@ -22,9 +21,10 @@ class Decision:
     """An action and the reason for it, in one line.
 
     ``run``: something it depends on changed. ``restore``: DVC has its outs, they are only not in the
-    workspace. ``maybe``: it runs if what stands before it comes out different. ``fresh``: nothing to
-    do. ``absent``: dvc.lock records its outs, but they are neither here nor in the cache. ``unkept``:
-    they are here, and not in the cache.
+    workspace. ``reuse``: it was made before from the same params and inputs, and its outs come back
+    from the cache. ``maybe``: it runs if what stands before it comes out different. ``fresh``: nothing
+    to do. ``absent``: dvc.lock records its outs, but they are neither here nor in the cache.
+    ``unkept``: they are here, and not in the cache.
     """
 
     action: Action
@@ -40,9 +40,13 @@ def plan(
     """
     decisions: dict[str, Decision] = {}
     seen: Seen = {}
+    inputs: dict[str, str] = {}
     for name in names:
         before = {up: decisions[up] for up in graph.upstream[name] if up in decisions}
-        decisions[name] = _decide(graph.stages[name], before, forced.get(name), seen)
+        decisions[name] = _decide(graph.stages[name], before, forced.get(name), seen, inputs)
+        if decisions[name].action in ("fresh", "restore"):
+            outs = graph.stages[name].outs
+            inputs.update({out.def_path: str(out.hash_info.value) for out in outs})
     return decisions
 
 
@@ -58,23 +62,40 @@ def refuse_absent(decisions: Mapping[str, Decision]) -> None:
             )
 
 
-def _decide(stage: Any, before: Mapping[str, Decision], forced: str | None, seen: Seen) -> Decision:
+def _decide(
+    stage: Any,
+    before: Mapping[str, Decision],
+    forced: str | None,
+    seen: Seen,
+    inputs: dict[str, str],
+) -> Decision:
     if forced:
         return Decision("run", forced)
+    found = _look(stage, before, seen)
+    other = any(decision.action == "reuse" for decision in before.values())
+    settled = not any(decision.action in ("run", "maybe", *LOST) for decision in before.values())
+    if settled and (found.action == "run" or (other and found.action not in LOST)):
+        outs = finished.known(stage, inputs)
+        if outs is not None:
+            inputs.update(outs)
+            changed = f"{found.reason}; " if found.action == "run" and found.reason != NEVER else ""
+            return Decision("reuse", f"{changed}{finished.BROUGHT_BACK}")
+    return found
+
+
+def _look(stage: Any, before: Mapping[str, Decision], seen: Seen) -> Decision:
+    """The decision by what dvc.lock has, and nothing else."""
     # Piece by piece: `stage.status()` takes DVC's locks and fails while another run is at the stage.
     deps = {path: change for dep in stage.deps for path, change in _status(dep, seen).items()}
     outs = {path: change for out in stage.outs for path, change in _status(out, seen).items()}
-    remade = [name for name, decision in before.items() if decision.action in ("run", "maybe")]
+    remade = [name for name, one in before.items() if one.action in ("run", "maybe", "reuse")]
     absent = [name for name, decision in before.items() if decision.action == "absent"]
     params = {path: change for path, change in deps.items() if isinstance(change, dict)}
     files = {path: change for path, change in deps.items() if not isinstance(change, dict)}
     if not any(out.hash_info for out in stage.outs):
-        return Decision("run", "never ran here")
+        return Decision("run", NEVER)
     if params:
-        why = "; ".join(_leaves(stage, params))
-        if not remade and finished.known(Path(stage.repo.root_dir), str(stage.name)):
-            return Decision("maybe", f"{why}; {finished.BROUGHT_BACK}")
-        return Decision("run", why)
+        return Decision("run", "; ".join(_leaves(stage, params)))
     if stage.changed_stage():
         return Decision("run", "its command or outs changed in dvc.yaml")
     if remade:

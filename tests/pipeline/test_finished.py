@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def test_who_goes_back_to_earlier_params_gets_the_outs_back(
     params.write_text(first)
     graph = read_graph(project)
     decided = plan(graph, graph.select(["two"]))
-    assert decided["one"].action == "maybe"
+    assert decided["one"].action == "reuse"
+    assert decided["one"].reason.startswith("one 2 -> 1; ")
     assert finished.BROUGHT_BACK in decided["one"].reason
     assert decided["two@a"].action in ("run", "maybe")
     assert run() == "1"
@@ -57,6 +59,41 @@ def test_who_goes_back_to_earlier_params_gets_the_outs_back(
     assert said.count(finished.BROUGHT_BACK) == 1
     assert run(force=True) == "1"
     assert (project / "count").read_text() == "xxx"
+
+
+def test_the_plan_knows_a_whole_chain_that_comes_back(
+    project: Path, shell: Shell, runs: Path
+) -> None:
+    """As a worktree begins: no dvc.lock, no outs, and everything was made before in another one."""
+    names = read_graph(project).select([])
+    for name in names:
+        assert run_stage(project, name, dict(os.environ), project / "log", print).code == 0
+    (project / "dvc.lock").unlink()
+    shutil.rmtree(project / "out")
+    shutil.rmtree(project / "final", ignore_errors=True)
+
+    def decided() -> dict[str, str]:
+        graph = read_graph(project)
+        found = {name: one.action for name, one in plan(graph, names).items()}
+        assert not any(out.hash_info for stage in graph.stages.values() for out in stage.outs)
+        return found
+
+    assert {name for name, action in decided().items() if action != "reuse"} == {"three"}
+    # (It reads a folder that other stages' outs lie in, as the report does.)
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("one: 1", "one: 2"))
+    found = decided()
+    assert found["one"] == "run" and "reuse" not in {found["two@a"], found["three"]}
+    params.write_text(params.read_text().replace("one: 2", "one: 1"))
+    (first,) = (runs / "finished/two@a").glob("*.json")
+    first.unlink()
+    found = decided()
+    assert (found["one"], found["two@a"], found["two@b"]) == ("reuse", "run", "reuse")
+    assert found["three"] == "run"
+    for name in names:
+        assert run_stage(project, name, dict(os.environ), project / "log", print).code == 0
+    graph = read_graph(project)
+    assert {one.action for one in plan(graph, names).values()} == {"fresh"}
 
 
 def test_the_resumable_state_of_a_finished_stage_goes(runs: Path) -> None:
