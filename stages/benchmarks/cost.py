@@ -35,7 +35,9 @@ def cells(params: "Params") -> Iterator[Cell]:
     rows = min(rows, wanted.longbench.samples or rows)
     for length in wanted.lengths:
         for task in wanted.ruler.tasks:
-            yield Cell(length, wanted.ruler.samples, wanted.ruler.new_tokens[task])
+            samples = wanted.ruler.samples_at(task, length)
+            if samples:
+                yield Cell(length, samples, wanted.ruler.new_tokens[task])
         for _ in wanted.longbench.tasks:
             yield Cell(length, rows, 128)
     if wanted.nlgraph:

@@ -8,6 +8,7 @@ import pytest
 
 import repo_model
 from pipeline.use import profiles
+from stages.benchmarks import cost as benchmarks
 from stages.common import shape as shapes
 from stages.common.cost import Layout, base_shape
 from stages.common.shape import FORWARD, TRAINING, Shape, known
@@ -204,3 +205,15 @@ def test_what_is_frozen_costs_no_work_and_no_memory(tmp_path: Path) -> None:
     assert some.memory.gradients == pytest.approx(2 * part.weights)
     assert some.memory.activations == pytest.approx(everything.memory.activations * 20 / 30)
     assert some.memory.process > 0
+
+
+def test_samples_of_a_task_and_its_first_length_are_reckoned(paper: Params) -> None:
+    whole = paper.benchmarks.ruler
+    task, (short, *longer) = whole.tasks[0], sorted(paper.benchmarks.lengths)
+    ruler = whole.model_copy(update={"samples_of": {task: 1}, "from_length": {task: longer[0]}})
+    fewer = paper.model_copy(
+        update={"benchmarks": paper.benchmarks.model_copy(update={"ruler": ruler})}
+    )
+    saved = benchmarks.cost(paper, None, ALONE).tokens - benchmarks.cost(fewer, None, ALONE).tokens
+    assert saved == whole.samples * short + (whole.samples - 1) * sum(longer)
+    assert len([*benchmarks.cells(paper)]) == len([*benchmarks.cells(fewer)]) + 1
