@@ -17,10 +17,11 @@ import psutil
 from filelock import FileLock, Timeout
 
 from pipeline import finished, outside
+from pipeline.dvc_child import DvcChild
 from pipeline.estimate import measured
 from pipeline.heal import KEPT, keep_lock
 from stages.common import grace, status
-from stages.common.errors import DONE, FAILED, TRY_AGAIN
+from stages.common.errors import DONE, FAILED, TRY_AGAIN, TryAgain
 from stages.common.guard import VARIABLE as GUARD
 from stages.common.guard import mark
 
@@ -34,7 +35,7 @@ BUSY = "is busy, it is being blocked by"
 BUSY_WAIT_S, BUSY_TRIES = 2.0, 30
 STOP_SECONDS = 5.0
 """What is left of a stage once its own process has ended has this long before it is killed."""
-_live: set[subprocess.Popen[str]] = set()
+_live: set[DvcChild] = set()
 _stoppers: dict[int, threading.Thread] = {}
 """Threads that are stopping a child and what it started, by its pid."""
 _stopping = threading.Event()
@@ -78,29 +79,20 @@ def _attempt(
 ) -> status.Status:
     # The option stands before `repro`; without it a stage that ends while another process holds
     # DVC's lock fails after its work.
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
-    if force:
-        command.insert(-1, "--force")
+    command = ["--wait-for-lock", "repro", "--single-item", *(["--force"] if force else []), name]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "status.json"
-        child = subprocess.Popen(
-            command,
-            cwd=root,
-            env={**environment, status.VARIABLE: str(report), GUARD: mark()},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            bufsize=1,
-            start_new_session=True,  # a signal to our group is for us, who tell the stage first
-        )
+        # In a session of its own: a signal to our group is for us, who tell the stage first.
+        variables = {**environment, status.VARIABLE: str(report), GUARD: mark()}
+        try:
+            child = DvcChild(command, root, variables)
+        except TryAgain as error:
+            return status.Status(TRY_AGAIN, str(error))
         _live.add(child)
         if _stopping.is_set():
             _stop_beside(child)
         last, failure = "", ""
         try:
-            assert child.stdout is not None
             with contextlib.closing(_Log(log)) as file:
                 for line in child.stdout:
                     file.write(line)
@@ -127,7 +119,7 @@ def _attempt(
         return said
 
 
-def stop(child: subprocess.Popen[str]) -> None:
+def stop(child: DvcChild | subprocess.Popen[str]) -> None:
     """Stop a process and everything it started: asked first, killed after ``STOP_SECONDS``.
 
     A stage comes first and may save (``stages.common.grace``): DVC and Ray, around it, must live on.
@@ -157,7 +149,7 @@ def stop_all() -> None:
         _stop_beside(child)
 
 
-def _stop_beside(child: subprocess.Popen[str]) -> None:
+def _stop_beside(child: DvcChild) -> None:
     stopper = threading.Thread(target=stop, args=(child,), daemon=True)
     _stoppers[child.pid] = stopper
     stopper.start()

@@ -1,0 +1,88 @@
+"""A command of DVC as a process of its own, from one that has imported DVC (``pipeline.dvc_host``)."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import psutil
+
+from pipeline.dvc_host import LENGTH
+from stages.common.errors import TryAgain
+
+_lock = threading.Lock()
+_host: "_Host | None" = None
+
+
+class _Host:
+    """The process that forks, and our end of its socket."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline.dvc_host", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,  # a signal to our group is for us
+            )
+        self.socket, self.owner = ours, os.getpid()
+
+
+def _ask(request: bytes, descriptors: Sequence[int]) -> None:
+    """Send a request to the host of this process, a new one where there is none."""
+    global _host
+    with _lock:
+        if _host is None or _host.owner != os.getpid() or _host.process.poll() is not None:
+            _host = _Host()
+        socket.send_fds(_host.socket, [len(request).to_bytes(LENGTH, "big")], descriptors)
+        _host.socket.sendall(request)
+
+
+class DvcChild:
+    """``dvc ARGUMENTS`` in a session of its own; named as in ``subprocess.Popen``."""
+
+    pid: int
+    stdout: TextIO
+    """Standard output and error, line by line."""
+
+    def __init__(self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> None:
+        """Start it; raises ``TryAgain`` where the host ended before it could."""
+        request = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
+        reading, output = os.pipe()
+        told, telling = os.pipe()
+        self.stdout = os.fdopen(reading, encoding="utf-8", errors="replace")
+        self._told = os.fdopen(told, encoding="ascii")
+        try:
+            _ask(json.dumps(request).encode(), (output, telling))
+        except OSError as error:
+            self._close()
+            raise TryAgain(f"DVC's process is gone: {error.strerror}") from None
+        finally:
+            os.close(output)
+            os.close(telling)
+        said = self._told.readline()
+        if not said:
+            self._close()
+            raise TryAgain("DVC's process ended before it began")
+        self.pid = int(said)
+
+    def wait(self) -> int:
+        """The exit code, negative for a signal; ``SIGKILL``'s where the host was killed itself."""
+        said = self._told.readline()
+        while not said and psutil.pid_exists(self.pid):
+            time.sleep(0.1)
+        self._close()
+        return int(said) if said else -signal.SIGKILL
+
+    def _close(self) -> None:
+        self.stdout.close()
+        self._told.close()
