@@ -1,4 +1,4 @@
-"""What the suite says while it runs, how two processes share it, and what it leaves behind: nothing.
+"""What the suite says while it runs, how three processes share it, and what it leaves behind: nothing.
 
 ``tests/conftest.py`` registers it. One line a test file with its seconds; under pytest-xdist the tests
 of one resource stay in one process.
@@ -20,10 +20,8 @@ import pytest
 
 MARK = "PYTEST_SUITE_ID"
 """Stands in the environment of every process that the suite starts, whatever its parent."""
-FIRST = ("served", "ray")
-"""The longest groups: one each for the first two processes."""
-SECOND = ("own",)
-"""The next longest, behind the two that pytest-xdist hands out along with the first."""
+FIRST = ("served", "ray", "own")
+"""The longest groups: one each for the first three processes."""
 
 
 def group(nodeid: str, root: Path) -> str:
@@ -41,7 +39,7 @@ def needs_ray(file: Path) -> bool:
     """Whether a test file names Ray's fixture or mark, or the training runs that a file with Ray looks
     at as well (a minute per process): both sides of pytest-xdist can read that."""
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    return "ray_session" in text or "mark.ray" in text or "runs: Runs" in text
+    return any(word in text for word in ("ray_session", "mark.ray", ": Runs"))
 
 
 def order(groups: Sequence[str], root: Path = Path()) -> list[str]:
@@ -51,10 +49,9 @@ def order(groups: Sequence[str], root: Path = Path()) -> list[str]:
     process waits long for the last one.
     """
     known = list(dict.fromkeys(groups))
-    rest = [name for name in known if name not in FIRST + SECOND]
+    rest = [name for name in known if name not in FIRST]
     rest.sort(key=lambda name: not _is_slow(root / name))
-    first, second = ([name for name in part if name in known] for part in (FIRST, SECOND))
-    return [*first, *rest[:2], *second, *rest[2:]]
+    return [*(name for name in FIRST if name in known), *rest]
 
 
 def _is_slow(file: Path) -> bool:
