@@ -167,6 +167,7 @@ def _find(root: Path, name: str) -> Any:
 
 def _fill(stage: Any, inputs: dict[str, str]) -> Any:
     """Put what was kept of the inputs of now into a stage of DVC's; returns the entry, or none."""
+    from dvc.dependency import ParamsDependency
     from dvc.exceptions import DvcException
     from dvc.stage.loader import StageLoader
     from dvc.stage.serialize import to_single_stage_lockfile
@@ -175,11 +176,12 @@ def _fill(stage: Any, inputs: dict[str, str]) -> Any:
     name, recorded = str(stage.name), to_single_stage_lockfile(stage)
     try:
         for dep in stage.deps:
-            if dep.def_path in inputs:
+            is_file = not isinstance(dep, ParamsDependency)  # a file may be both
+            if is_file and dep.def_path in inputs:
                 dep.hash_info = HashInfo("md5", inputs[dep.def_path])
                 continue
             dep.save()
-            if isinstance(dep.hash_info.value, str):  # no params
+            if is_file:
                 inputs[dep.def_path] = dep.hash_info.value
         entry = _folder(name) / f"{_key(to_single_stage_lockfile(stage))}.json"
         if not entry.is_file():

@@ -65,6 +65,10 @@ def test_the_plan_knows_a_whole_chain_that_comes_back(
     project: Path, shell: Shell, runs: Path
 ) -> None:
     """As a worktree begins: no dvc.lock, no outs, and everything was made before in another one."""
+    (project / "both.yaml").write_text("version: 1\n")  # an input and a param, as a version.py is
+    graph_file = project / "dvc.yaml"
+    both = "deps: [both.yaml]\n    params: [one, both.yaml: [version]]"
+    graph_file.write_text(graph_file.read_text().replace("params: [one]", both))
     names = read_graph(project).select([])
     for name in names:
         assert run_stage(project, name, dict(os.environ), project / "log", print).code == 0
