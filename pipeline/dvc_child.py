@@ -34,17 +34,26 @@ class _Host:
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,  # a signal to our group is for us
             )
-        self.socket, self.owner = ours, os.getpid()
+        self._socket, self.owner = ours, os.getpid()
+
+    def ask(self, request: bytes, descriptors: Sequence[int]) -> None:
+        """Send a request; raises ``OSError`` where nobody reads any more."""
+        socket.send_fds(self._socket, [len(request).to_bytes(LENGTH, "big")], descriptors)
+        self._socket.sendall(request)
 
 
 def _ask(request: bytes, descriptors: Sequence[int]) -> None:
     """Send a request to the host of this process, a new one where there is none."""
     global _host
     with _lock:
-        if _host is None or _host.owner != os.getpid() or _host.process.poll() is not None:
-            _host = _Host()
-        socket.send_fds(_host.socket, [len(request).to_bytes(LENGTH, "big")], descriptors)
-        _host.socket.sendall(request)
+        if _host is not None and _host.owner == os.getpid():
+            try:
+                _host.ask(request, descriptors)
+                return
+            except OSError:
+                pass  # it was killed
+        _host = _Host()
+        _host.ask(request, descriptors)
 
 
 class DvcChild:
@@ -78,7 +87,7 @@ class DvcChild:
     def wait(self) -> int:
         """The exit code, negative for a signal; ``SIGKILL``'s where the host was killed itself."""
         said = self._told.readline()
-        while not said and psutil.pid_exists(self.pid):
+        while not said and _runs(self.pid):
             time.sleep(0.1)
         self._close()
         return int(said) if said else -signal.SIGKILL
@@ -86,3 +95,10 @@ class DvcChild:
     def _close(self) -> None:
         self.stdout.close()
         self._told.close()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import networkx
-
 from pipeline import git
 from pipeline.cache_links import unwritable
 from stages.common.errors import UserError
@@ -96,6 +94,7 @@ def bad_settings(error: Exception) -> UserError:
 
 def read_graph(root: Path) -> Graph:
     """Read ``dvc.yaml`` and ``dvc.lock`` of the project at ``root``."""
+    import networkx  # 0.3 s, which a run that is refused need not wait
     from dvc.config import ConfigError
     from dvc.exceptions import DvcException
     from dvc.repo import Repo

@@ -25,7 +25,9 @@ def _all(seen: Seen, stages: Iterable[str]) -> Iterator[Finding]:
     yield from variables.check(seen.environment)
     yield from place.check(seen)
     for name in dict.fromkeys(stage.partition("@")[0] for stage in stages):
-        yield from _of(name, seen)
+        if name not in seen.found:  # a plan asks before it opens DVC, and again for what would run
+            seen.found[name] = list(_of(name, seen))
+        yield from seen.found[name]
 
 
 def _of(name: str, seen: Seen) -> Iterator[Finding]:

@@ -54,10 +54,9 @@ class Project:
 def checkout(root: Path, folder: Path) -> Project:
     """A git repository with one commit of ``root``'s tracked code, and DVC's settings."""
     folder.mkdir(parents=True)
-    ignore = shutil.ignore_patterns("__pycache__")
     for name in COPIED:
         if (root / name).is_dir():
-            shutil.copytree(root / name, folder / name, ignore=ignore)
+            shutil.copytree(root / name, folder / name)  # with bytecode: nothing is compiled again
         else:
             shutil.copy(root / name, folder / name)
     (folder / ".dvc").mkdir()

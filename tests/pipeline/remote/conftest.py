@@ -25,15 +25,10 @@ class Laptop:
 
     def __init__(self, folder: Path, root: Path) -> None:
         self.folder, self.environment = folder, {}  # type: ignore[var-annotated]
-        ignore = shutil.ignore_patterns("__pycache__")
         folder.mkdir(parents=True)
-        for name in COPIED:
+        for name in COPIED:  # with bytecode: nothing is compiled again
             copy = shutil.copytree if (root / name).is_dir() else shutil.copy
-            copy(
-                root / name,
-                folder / name,
-                **({"ignore": ignore} if copy is shutil.copytree else {}),
-            )
+            copy(root / name, folder / name)
         (folder / ".dvc").mkdir()
         for name in ("config", ".gitignore"):
             shutil.copy(root / ".dvc" / name, folder / ".dvc" / name)
