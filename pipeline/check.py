@@ -6,12 +6,13 @@ decided that they would run: what is finished needs its inputs no more.
 
 import os
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pipeline.cluster_file import ClusterFile
+from pipeline.graph import touch
 from pipeline.use import BRING_BACK, PARAMS
 from stages.checks import findings
 from stages.common import variables
@@ -45,9 +46,13 @@ def first(seen: Seen, targets: Sequence[str] = ()) -> list[Finding]:
     return stop(findings(seen, [name for name in wanted if name not in known]))
 
 
+THERE = ("fresh", "restore", "reuse")
+"""Actions that make nothing: who goes back to earlier params needs no more what they were made of."""
+
+
 def decided(seen: Seen, decisions: Mapping[str, Any]) -> list[Finding]:
     """Check the stages that would run (``pipeline.plan.Decision``)."""
-    return stop(findings(seen, [n for n, one in decisions.items() if one.action != "fresh"]))
+    return stop(findings(seen, [n for n, one in decisions.items() if one.action not in THERE]))
 
 
 def everything(seen: Seen) -> list[Finding]:
@@ -75,7 +80,7 @@ def needed(root: Path, targets: Sequence[str]) -> list[str]:
     for name in reversed(list(stages)):
         if name in wanted:
             deps = stages[name].get("deps") or []
-            wanted |= {other for other, made in outs.items() if _touch(deps, made)}
+            wanted |= {other for other, made in outs.items() if touch(deps, made)}
     return [name for name in stages if name in wanted]
 
 
@@ -109,9 +114,3 @@ def _stages(file: Path) -> dict[str, Any]:
 def _outs(entry: Any) -> list[str]:
     listed = [*entry.get("outs", []), *entry.get("metrics", []), *entry.get("plots", [])]
     return [name for out in listed for name in (out if isinstance(out, dict) else [out])]
-
-
-def _touch(deps: Collection[str], outs: Collection[str]) -> bool:
-    """Whether a dependency is an out, holds one, or is in one."""
-    pairs = [(str(dep), out) for dep in deps for out in outs]
-    return any(d == o or d.startswith(f"{o}/") or o.startswith(f"{d}/") for d, o in pairs)

@@ -32,6 +32,7 @@ class _Host:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                cwd=Path(__file__).parents[1],  # where the module is found, whatever is installed
                 start_new_session=True,  # a signal to our group is for us
             )
         self._socket, self.owner = ours, os.getpid()
@@ -40,6 +41,12 @@ class _Host:
         """Send a request; raises ``OSError`` where nobody reads any more."""
         socket.send_fds(self._socket, [len(request).to_bytes(LENGTH, "big")], descriptors)
         self._socket.sendall(request)
+
+    def close(self) -> None:
+        """Leave no process behind; its forks live on."""
+        self._socket.close()
+        self.process.kill()
+        self.process.wait()
 
 
 def _ask(request: bytes, descriptors: Sequence[int]) -> None:
@@ -50,8 +57,8 @@ def _ask(request: bytes, descriptors: Sequence[int]) -> None:
             try:
                 _host.ask(request, descriptors)
                 return
-            except OSError:
-                pass  # it was killed
+            except OSError:  # it was killed
+                _host.close()
         _host = _Host()
         _host.ask(request, descriptors)
 
@@ -60,6 +67,8 @@ class DvcChild:
     """``dvc ARGUMENTS`` in a session of its own; named as in ``subprocess.Popen``."""
 
     pid: int
+    process: psutil.Process
+    """Knows when the pid is another's: the host waits for it, and this process does not."""
     stdout: TextIO
     """Standard output and error, line by line."""
 
@@ -83,11 +92,12 @@ class DvcChild:
             self._close()
             raise TryAgain("DVC's process ended before it began")
         self.pid = int(said)
+        self.process = psutil.Process(self.pid)
 
     def wait(self) -> int:
         """The exit code, negative for a signal; ``SIGKILL``'s where the host was killed itself."""
         said = self._told.readline()
-        while not said and _runs(self.pid):
+        while not said and _runs(self.process):
             time.sleep(0.1)
         self._close()
         return int(said) if said else -signal.SIGKILL
@@ -97,8 +107,8 @@ class DvcChild:
         self._told.close()
 
 
-def _runs(pid: int) -> bool:
+def _runs(process: psutil.Process) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

@@ -29,8 +29,7 @@ LENGTH = 8
 
 def main() -> int:
     """Serve until nobody asks any more; a fork returns from here with its command's exit code."""
-    for module in WARM:
-        importlib.import_module(module)
+    _warm()
     gc.freeze()  # no fork looks through what it shares
     asked = socket.socket(fileno=int(sys.argv[1]))
     woken, wake = os.pipe()
@@ -53,17 +52,40 @@ def main() -> int:
                 if request is None:
                     return 0
                 arguments, output, telling = request
-                pid = os.fork()
+                try:
+                    pid = os.fork()
+                except OSError:  # no process to be had: who asked reads the end of its pipe
+                    os.close(output)
+                    os.close(telling)
+                    continue
                 if pid == 0:
                     break
                 os.close(output)
-                os.write(telling, b"%d\n" % pid)
+                with contextlib.suppress(BrokenPipeError):
+                    os.write(telling, b"%d\n" % pid)
                 ended[pid] = telling
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in (asked.detach(), woken, wake, telling, *ended.values()):
         os.close(number)
     return _run(output, **arguments)
+
+
+def _warm() -> None:
+    """Import what the forks need. A module that another DVC lacks costs them time and nothing else.
+
+    DVC looks at its import whether standard error is a terminal, and colours what it logs; that of the
+    forks is a pipe.
+    """
+    kept = os.dup(2)
+    os.dup2(1, 2)
+    try:
+        for module in WARM:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _receive(asked: socket.socket) -> tuple[dict[str, Any], int, int] | None:

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from copy import copy
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from pipeline import outside
 from pipeline.cache_links import unwritable
+from pipeline.graph import touch
 from stages.common.errors import UserError
 from stages.common.files import read_json, write_json
 from stages.common.reading import read_yaml
@@ -93,18 +94,24 @@ def outdated(root: Path, names: Iterable[str] = WATCHED) -> dict[str, str]:
     return found
 
 
-def known(stage: Any, inputs: dict[str, str]) -> dict[str, str] | None:
+def known(
+    stage: Any, inputs: dict[str, str], moved: Collection[str] = (), locked: bool = False
+) -> dict[str, str] | None:
     """Hashes of the outs by path, where DVC's ``stage`` was finished before and the cache has them.
 
     ``inputs``: hashes of files and folders as the stage will find them, by path: those that another
     stage brings back by then must be there; the others are added as they are here, read once a plan.
+    ``moved``: paths that will be other than they are here now: nothing is known of a folder with one.
+    ``locked``: whether what ``dvc.lock`` has already counts as well.
     """
     if not any(_folder(stage.name).glob("*.json")):
         return None  # most stages, most of the time: nothing is read
     tried = copy(stage)  # a plan touches nothing, the graph's stages neither
     tried.deps, tried.outs = [copy(dep) for dep in stage.deps], [copy(out) for out in stage.outs]
+    if any(touch((dep.def_path,), moved) for dep in tried.deps if dep.def_path not in inputs):
+        return None
     kept = _fill(tried, inputs)
-    return None if kept is None else _outs(kept)
+    return None if kept is None or (_is_locked(stage, kept) and not locked) else _outs(kept)
 
 
 def restore(root: Path, name: str) -> bool:
@@ -162,7 +169,20 @@ def _find(root: Path, name: str) -> Any:
         stage = next((s for s in repo.index.stages if getattr(s, "name", None) == name), None)
     except (DvcException, OSError):
         return None  # a file cannot be read: DVC says so where it matters
-    return stage if stage is not None and _fill(stage, {}) is not None else None
+    if stage is None:
+        return None
+    before = copy(stage)
+    before.deps, before.outs = [copy(dep) for dep in stage.deps], [copy(out) for out in stage.outs]
+    kept = _fill(stage, {})
+    return None if kept is None or _is_locked(before, kept) else stage  # else DVC sees to it
+
+
+def _is_locked(stage: Any, kept: Mapping[str, Any]) -> bool:
+    """Whether an entry is what ``dvc.lock`` has of DVC's ``stage``."""
+    from dvc.stage.serialize import to_single_stage_lockfile
+
+    recorded = to_single_stage_lockfile(stage)
+    return _key(recorded) == _key(kept) and _outs(recorded) == _outs(kept)
 
 
 def _fill(stage: Any, inputs: dict[str, str]) -> Any:
@@ -173,7 +193,7 @@ def _fill(stage: Any, inputs: dict[str, str]) -> Any:
     from dvc.stage.serialize import to_single_stage_lockfile
     from dvc_data.hashfile.hash_info import HashInfo
 
-    name, recorded = str(stage.name), to_single_stage_lockfile(stage)
+    name = str(stage.name)
     try:
         for dep in stage.deps:
             is_file = not isinstance(dep, ParamsDependency)  # a file may be both
@@ -189,8 +209,6 @@ def _fill(stage: Any, inputs: dict[str, str]) -> Any:
         kept = read_json(entry)
     except (DvcException, UserError, OSError):
         return None  # an input is not there, or a file cannot be read: DVC says so where it matters
-    if _key(recorded) == entry.stem and _outs(recorded) == _outs(kept):
-        return None  # it is what dvc.lock has: DVC sees to it
     if outside.changed(Path(stage.repo.root_dir), name, _outs_key(kept)):
         return None
     StageLoader.fill_from_lock(stage, kept)

@@ -1,7 +1,7 @@
 """The graph, as DVC reads it from ``dvc.yaml``: nothing else lists the stages."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,3 +136,9 @@ def read_graph(root: Path) -> Graph:
         {stages[stage]: stage for stage in ordered},
         {stages[s]: [stages[u] for u in graph.successors(s) if u in stages] for s in ordered},
     )
+
+
+def touch(deps: Collection[str], outs: Collection[str]) -> bool:
+    """Whether a dependency is an out, holds one, or is in one."""
+    pairs = [(str(dep), out) for dep in deps for out in outs]
+    return any(d == o or d.startswith(f"{o}/") or o.startswith(f"{d}/") for d, o in pairs)

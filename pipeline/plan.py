@@ -1,6 +1,6 @@
 """What a run would do to each stage, and why. Planning touches nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -41,12 +41,15 @@ def plan(
     decisions: dict[str, Decision] = {}
     seen: Seen = {}
     inputs: dict[str, str] = {}
+    moved: set[str] = set()
     for name in names:
         before = {up: decisions[up] for up in graph.upstream[name] if up in decisions}
-        decisions[name] = _decide(graph.stages[name], before, forced.get(name), seen, inputs)
+        decisions[name] = _decide(graph.stages[name], before, forced.get(name), seen, inputs, moved)
+        outs = {out.def_path: out.hash_info.value for out in graph.stages[name].outs}
         if decisions[name].action in ("fresh", "restore"):
-            outs = graph.stages[name].outs
-            inputs.update({out.def_path: str(out.hash_info.value) for out in outs})
+            inputs.update(outs)
+        if decisions[name].action != "fresh":
+            moved |= outs.keys()
     return decisions
 
 
@@ -68,6 +71,7 @@ def _decide(
     forced: str | None,
     seen: Seen,
     inputs: dict[str, str],
+    moved: Collection[str],
 ) -> Decision:
     if forced:
         return Decision("run", forced)
@@ -75,7 +79,8 @@ def _decide(
     other = any(decision.action == "reuse" for decision in before.values())
     settled = not any(decision.action in ("run", "maybe", *LOST) for decision in before.values())
     if settled and (found.action == "run" or (other and found.action not in LOST)):
-        outs = finished.known(stage, inputs)
+        # What "run" was said of is not as dvc.lock has it, whatever was kept.
+        outs = finished.known(stage, inputs, moved, locked=found.action != "run")
         if outs is not None:
             inputs.update(outs)
             changed = f"{found.reason}; " if found.action == "run" and found.reason != NEVER else ""

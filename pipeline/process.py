@@ -108,11 +108,11 @@ def _attempt(
                 stopper.join()  # the child may be gone, what it started may not
         # Whoever ended the child may be about to tell us; a group is signalled all at once.
         if _stopping.wait(1.0 if code < 0 else 0.0):
-            return _stopped()  # first: psutil may have taken the exit code, which then reads 0
+            return _stopped()  # first: what was told to stop has not failed
         if code == 0:
             return status.Status(DONE, "done")
         said = status.read(report)
-        if said is None and code < 0:
+        if code < 0 and (said is None or said.code == DONE):
             return status.Status(TRY_AGAIN, f"ended by signal {-code}")
         if said is None or said.code == DONE:  # the stage did its part, DVC did not do its own
             return status.Status(FAILED, failure or last or f"exit code {code}")
@@ -125,7 +125,7 @@ def stop(child: DvcChild | subprocess.Popen[str]) -> None:
     A stage comes first and may save (``stages.common.grace``): DVC and Ray, around it, must live on.
     """
     try:
-        root = psutil.Process(child.pid)
+        root = child.process if isinstance(child, DvcChild) else psutil.Process(child.pid)
         family = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return
@@ -164,7 +164,7 @@ def hurry() -> None:
     """Tell every stage that is saving to give up: a second Ctrl-C."""
     for child in list(_live):
         with contextlib.suppress(psutil.NoSuchProcess):
-            for process in psutil.Process(child.pid).children(recursive=True):
+            for process in child.process.children(recursive=True):
                 if grace.is_stage(process):
                     _signal(process, signal.SIGINT)
 

@@ -1,17 +1,20 @@
 """DVC's commands as forks of a process that has imported it."""
 
 import os
+import pty
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from pipeline import dvc_child
 from pipeline.dvc_child import DvcChild
 from tests.pipeline.conftest import Shell
 
+ROOT = Path(__file__).parents[2]
 WAITS = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(300)\n"
 
 
@@ -80,21 +83,40 @@ def test_a_signal_is_its_exit_code_and_the_next_command_runs(
     )
 
 
-def test_the_host_ends_with_who_asked(tmp_path: Path, variables: dict[str, str]) -> None:
-    import subprocess
-    import sys
+def test_a_terminal_s_colours_are_in_no_line(project: Path, variables: dict[str, str]) -> None:
+    """DVC looks at standard error as it is imported; `ERROR: ` is what a failure is known by."""
+    code = (
+        "import os\nfrom pathlib import Path\nfrom pipeline.dvc_child import DvcChild\n"
+        "child = DvcChild(['repro', 'nowhere'], Path.cwd(), dict(os.environ))\n"
+        "print(repr(child.stdout.read()), child.wait())\n"
+    )
+    ours, terminal = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project,
+        env={**variables, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+        check=True,
+    )
+    for number in (ours, terminal):
+        os.close(number)
+    assert done.stdout[1:].startswith("ERROR: ")
+    assert "x1b" not in done.stdout
 
+
+def test_the_host_ends_with_who_asked(tmp_path: Path, variables: dict[str, str]) -> None:
     code = (
         "import os\nfrom pathlib import Path\nfrom pipeline.dvc_child import DvcChild\n"
         "child = DvcChild(['version'], Path.cwd(), dict(os.environ))\nchild.stdout.read()\n"
         "child.wait()\nfrom pipeline import dvc_child\nprint(dvc_child._host.process.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
-    root = Path(dvc_child.__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={**variables, "PYTHONPATH": str(root)},
+        env={**variables, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

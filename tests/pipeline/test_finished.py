@@ -100,6 +100,24 @@ def test_the_plan_knows_a_whole_chain_that_comes_back(
     assert {one.action for one in plan(graph, names).values()} == {"fresh"}
 
 
+def test_a_chain_goes_on_behind_what_the_lock_has_already(
+    project: Path, shell: Shell, runs: Path
+) -> None:
+    """Other params were stopped after the first stage; then one goes back."""
+    names, params = read_graph(project).select([]), project / "params.yaml"
+    for name in names:
+        assert run_stage(project, name, dict(os.environ), project / "log", print).code == 0
+    params.write_text(params.read_text().replace("one: 1", "one: 2"))
+    assert run_stage(project, "one", dict(os.environ), project / "log", print).code == 0
+    params.write_text(params.read_text().replace("one: 2", "one: 1"))
+    graph = read_graph(project)
+    found = {name: one.action for name, one in plan(graph, names).items()}
+    assert found == {"one": "reuse", "two@a": "reuse", "two@b": "reuse", "three": "maybe"}
+    for name in names:
+        assert run_stage(project, name, dict(os.environ), project / "log", print).code == 0
+    assert {one.action for one in plan(read_graph(project), names).values()} == {"fresh"}
+
+
 def test_the_resumable_state_of_a_finished_stage_goes(runs: Path) -> None:
     def state(key: str, label: str, done: bool) -> Path:
         folder = runs / "train" / key

@@ -177,3 +177,27 @@ def test_a_wish_to_stop_that_comes_by_two_ways_is_one(monkeypatch: pytest.Monkey
         assert told == ["stop", "hurry"]
         monkeypatch.setattr(stopping, "saving", lambda: False)
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_stage_that_outlives_dvc_s_host_is_tried_again_and_found_done(
+    project: Path, shell: Shell
+) -> None:
+    done = "json.dump({'code': 0, 'line': 'done'}, open(os.environ['REPO_STATUS_FILE'], 'w'))"
+    wait = "while not os.path.exists('go'): time.sleep(0.05)"
+    (project / "one.py").write_text(
+        f"import json, os, time\nprint('started', flush=True)\n{wait}\n"
+        f"open('out/one', 'w').write('1')\n{done}\n"
+    )
+
+    def killed(line: str) -> None:
+        if line == "started":
+            (child,) = process._live
+            os.kill(child.process.ppid(), signal.SIGKILL)
+            (project / "go").touch()
+
+    environment, log = process.child_environment(), project / "log"
+    ended = process.run_stage(project, "one", environment, log, killed)
+    assert ended == (75, "ended by signal 9")
+    said: list[str] = []
+    assert process.run_stage(project, "one", environment, log, said.append).code == 0
+    assert "started" not in said
