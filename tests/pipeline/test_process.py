@@ -63,8 +63,12 @@ def test_stopping_leaves_no_process(project: Path, monkeypatch: pytest.MonkeyPat
     thread = threading.Thread(target=run)
     thread.start()
     assert started.wait(60)
-    family = [p for p in psutil.Process().children(recursive=True) if _works_in(p, project)]
-    assert any("grandchild" in " ".join(p.cmdline()) for p in family)
+    until, family = time.monotonic() + 10, []
+    # Linux gives a process its command line a moment after Popen has returned.
+    while not any("grandchild" in " ".join(p.cmdline()) for p in family):
+        assert time.monotonic() < until
+        children = psutil.Process().children(recursive=True)
+        family = [child for child in children if _works_in(child, project)]
     began = time.monotonic()
     process.stop_all()
     thread.join(20)
