@@ -13,13 +13,14 @@ from typing import Any
 
 from pipeline.cluster_file import ClusterFile
 from pipeline.graph import touch
+from pipeline.stage_files import stages_in
 from pipeline.use import BRING_BACK, PARAMS
 from stages.checks import findings
 from stages.common import variables
 from stages.common.errors import UserError
 from stages.common.findings import Finding, stop
 from stages.common.migration import migrate
-from stages.common.reading import parse, read_yaml
+from stages.common.reading import parse
 from stages.common.seen import Place, Seen, this_machine
 from stages.params import Params, load
 
@@ -42,7 +43,7 @@ def seen_there(params: Params, root: Path, described: ClusterFile, planning: boo
 def first(seen: Seen, targets: Sequence[str] = ()) -> list[Finding]:
     """Check those stages that never ran; returns the warnings, raises ``UserError`` for the rest."""
     wanted = needed(seen.root, targets)
-    known = {name.partition("@")[0] for name in _stages(seen.root / "dvc.lock")}
+    known = {name.partition("@")[0] for name in stages_in(seen.root / "dvc.lock")}
     return stop(findings(seen, [name for name in wanted if name not in known]))
 
 
@@ -74,7 +75,7 @@ def read(root: Path, text: str | None = None) -> Params:
 
 def needed(root: Path, targets: Sequence[str]) -> list[str]:
     """The targets and all they depend on, by dvc.yaml's own words; DVC itself takes a second."""
-    stages = _stages(root / "dvc.yaml")
+    stages = stages_in(root / "dvc.yaml")
     wanted = {target.partition("@")[0] for target in targets} or set(stages)
     outs = {name: _outs(entry) for name, entry in stages.items()}
     for name in reversed(list(stages)):
@@ -103,12 +104,6 @@ def _say(line: str) -> None:
 
 def _ours(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in environment.items() if name.startswith(variables.PREFIX)}
-
-
-def _stages(file: Path) -> dict[str, Any]:
-    content = read_yaml(file) if file.is_file() else None
-    stages = content.get("stages") if isinstance(content, dict) else None
-    return stages if isinstance(stages, dict) else {}
 
 
 def _outs(entry: Any) -> list[str]:

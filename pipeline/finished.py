@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 from pipeline import outside
 from pipeline.cache_links import unwritable
 from pipeline.graph import touch
+from pipeline.stage_files import stages_in
 from stages.common.errors import UserError
 from stages.common.files import read_json, write_json
-from stages.common.reading import read_yaml
 from stages.common.runs import STATE
 from stages.common.runs import root as runs_root
 from stages.given import WATCHED
@@ -55,7 +55,7 @@ def keep(root: Path, name: str, given: Mapping[str, outside.Stamp] = MappingProx
 def _entry(root: Path, name: str) -> Any:
     """What ``dvc.lock`` says of a stage; none where it says nothing or cannot be read just now."""
     try:
-        return ((read_yaml(root / "dvc.lock") or {}).get("stages") or {}).get(name)
+        return stages_in(root / "dvc.lock").get(name)
     except (UserError, OSError):
         return None
 

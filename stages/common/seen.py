@@ -52,7 +52,9 @@ class Seen:
     """Whether this is ``plan`` or ``use``: what must be fetched before a run is only a warning."""
     elsewhere: bool = False
     """Whether the work is done on another machine, whose files cannot be seen from here."""
-    found: dict[str, list[Finding]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    found: dict[str, list[Finding]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
     """By stage, what its checks said (``stages.checks``)."""
 
     @cached_property

@@ -3,6 +3,7 @@
 ``python -m stages.report.summary`` prints the last report's; with ``--all`` every score and loss.
 """
 
+import signal
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -102,6 +103,7 @@ def table(metrics: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head -1`: an end without a trace
     measured = read_json(paths.FIGURES)
     with labelled(measured.get("labels", {})):
         whole = "--all" in sys.argv[1:] or "verdict" not in measured  # an earlier version's

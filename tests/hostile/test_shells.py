@@ -1,6 +1,7 @@
 """Shells and outputs that give little: each is one line of a table."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,20 @@ def test_a_reader_that_has_gone_is_no_mistake(name: str) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_a_reader_of_the_results_that_has_gone_is_no_mistake(tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    shutil.copy(ROOT / "docs/results/small/figures.json", tmp_path / "report")
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m stages.report.summary --all | true"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
 
 
 UNHEARD = """
