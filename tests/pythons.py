@@ -32,12 +32,19 @@ TESTS = (
     *("tests/stages/test_params.py", "tests/pipeline/test_schedule.py", "tests/test_arrows.py"),
 )
 HEAVY = (
-    *("tests/stages/checks/test_against_repo_model.py", "tests/stages/common/test_entry.py"),
-    *("tests/stages/common/test_old_state.py", "tests/stages/common/test_runs.py"),
-    *("tests/stages/common/test_variants.py", "tests/stages/corpus/test_fetch.py"),
+    *("tests/stages/benchmarks/test_exact.py", "tests/stages/checks/test_against_repo_model.py"),
+    *("tests/stages/checks/test_bounds.py", "tests/stages/common/test_entry.py"),
+    *("tests/stages/common/test_memory_out.py", "tests/stages/common/test_old_state.py"),
+    *("tests/stages/common/test_runs.py", "tests/stages/common/test_variants.py"),
+    "tests/stages/corpus/test_fetch.py",
 )
 """Files among them that import torch, or a filesystem's library."""
+ABSENT = ("torch", "ray", "dvc", "prefect", "datasets", "deepspeed", "accelerate", "safetensors")
+"""Libraries that those environments lack, among what a test could ask for."""
 FAST = "not ray and not e2e and not slow and not stress"
+
+
+SELECTED = (*(f"--ignore={file}" for file in HEAVY), *TESTS)
 
 
 def found() -> Iterator[tuple[str, str]]:
@@ -57,11 +64,10 @@ def command(version: str, program: str) -> str:
     """The shell's line: an environment where there is none yet, then the tests."""
     venv = f".venv-{version}"
     pip = f"{venv}/bin/python -m pip install -q --disable-pip-version-check --no-compile"
-    ignored = " ".join(f"--ignore={file}" for file in HEAVY)
     return (
         f"[ -e {venv}/done ] || {{ {program} -m venv {venv}"
         f" && {pip} -c constraints.txt {' '.join(LIBRARIES)} && touch {venv}/done; }}"
-        f" && {venv}/bin/python -m pytest -p no:cacheprovider -m '{FAST}' {ignored} {' '.join(TESTS)}"
+        f" && {venv}/bin/python -m pytest -p no:cacheprovider -m '{FAST}' {' '.join(SELECTED)}"
     )
 
 
