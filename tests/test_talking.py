@@ -12,6 +12,8 @@ import pytest
 
 from tests.talking import MARK, group, order
 
+SPREAD = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
+"""As in the Makefile. In pytest-xdist's own order a process that gets no group is waited for, 10 s."""
 INNER = {
     "conftest.py": "from tests.talking import Talking\n"
     "def pytest_configure(config):\n    config.pluginmanager.register(Talking(config), 'talking')\n",
@@ -41,7 +43,7 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2", "--dist", "loadscope")])
+@pytest.mark.parametrize("arguments", [(), SPREAD])
 def test_a_file_is_one_line_as_it_ends(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     out, _ = start(tmp_path, "--rootdir", str(tmp_path), *arguments, "test_a.py").communicate()
     lines = [line for line in out.splitlines() if line.endswith("  test_a.py")]
@@ -50,7 +52,7 @@ def test_a_file_is_one_line_as_it_ends(tmp_path: Path, arguments: tuple[str, ...
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("arguments", [(), ("-n", "2", "--dist", "loadscope")])
+@pytest.mark.parametrize("arguments", [(), SPREAD])
 def test_what_it_started_ends_with_it(
     tmp_path: Path, number: signal.Signals, arguments: tuple[str, ...]
 ) -> None:
@@ -86,8 +88,7 @@ def test_a_file_stays_in_one_process_and_both_are_used(tmp_path: Path) -> None:
     for name in "cdef":
         (tmp_path / f"test_{name}.py").write_text(asks)
     files = [f"test_{name}.py" for name in "cdef"]
-    spread = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
-    out, _ = start(tmp_path, "--rootdir", str(tmp_path), *spread, *files).communicate()
+    out, _ = start(tmp_path, "--rootdir", str(tmp_path), *SPREAD, *files).communicate()
     assert "32 passed" in out
     told = [path.name for path in tmp_path.glob("test_*gw*")]
     assert len(told) == 4, told
