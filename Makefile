@@ -18,7 +18,7 @@ run: .venv/run.done ## the main job: the whole pipeline on the defaults, to the 
 plan: .venv/run.done ## what `make run` would do to each stage, and why
 	$(BIN)/repo-pipeline plan
 
-test: .venv/dev.done ## all tests, in three processes: a third of their time on two cores is waiting
+test: .venv/dev.done ## all tests, in three processes
 	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 pythons: .venv/dev.done ## the tests that need no heavy library, on Python 3.12 and 3.13 where they are

@@ -1,5 +1,6 @@
 """A command of DVC as a process of its own, from one that has imported DVC (``pipeline.dvc_host``)."""
 
+import contextlib
 import json
 import os
 import signal
@@ -67,8 +68,8 @@ class DvcChild:
     """``dvc ARGUMENTS`` in a session of its own; named as in ``subprocess.Popen``."""
 
     pid: int
-    process: psutil.Process
-    """Knows when the pid is another's: the host waits for it, and this process does not."""
+    process: psutil.Process | None
+    """Knows when the pid is another's: the host reaps it, at once; none where that was before us."""
     stdout: TextIO
     """Standard output and error, line by line."""
 
@@ -92,12 +93,14 @@ class DvcChild:
             self._close()
             raise TryAgain("DVC's process ended before it began")
         self.pid = int(said)
-        self.process = psutil.Process(self.pid)
+        self.process = None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self.process = psutil.Process(self.pid)
 
     def wait(self) -> int:
         """The exit code, negative for a signal; ``SIGKILL``'s where the host was killed itself."""
         said = self._told.readline()
-        while not said and _runs(self.process):
+        while not said and self.process and _runs(self.process):
             time.sleep(0.1)
         self._close()
         return int(said) if said else -signal.SIGKILL

@@ -106,8 +106,7 @@ def known(
     """
     if not any(_folder(stage.name).glob("*.json")):
         return None  # most stages, most of the time: nothing is read
-    tried = copy(stage)  # a plan touches nothing, the graph's stages neither
-    tried.deps, tried.outs = [copy(dep) for dep in stage.deps], [copy(out) for out in stage.outs]
+    tried = _copied(stage)  # a plan touches nothing, the graph's stages neither
     if any(touch((dep.def_path,), moved) for dep in tried.deps if dep.def_path not in inputs):
         return None
     kept = _fill(tried, inputs)
@@ -171,10 +170,14 @@ def _find(root: Path, name: str) -> Any:
         return None  # a file cannot be read: DVC says so where it matters
     if stage is None:
         return None
-    before = copy(stage)
-    before.deps, before.outs = [copy(dep) for dep in stage.deps], [copy(out) for out in stage.outs]
-    kept = _fill(stage, {})
+    before, kept = _copied(stage), _fill(stage, {})
     return None if kept is None or _is_locked(before, kept) else stage  # else DVC sees to it
+
+
+def _copied(stage: Any) -> Any:
+    made = copy(stage)
+    made.deps, made.outs = [copy(dep) for dep in stage.deps], [copy(out) for out in stage.outs]
+    return made
 
 
 def _is_locked(stage: Any, kept: Mapping[str, Any]) -> bool:

@@ -94,7 +94,7 @@ def bad_settings(error: Exception) -> UserError:
 
 def read_graph(root: Path) -> Graph:
     """Read ``dvc.yaml`` and ``dvc.lock`` of the project at ``root``."""
-    import networkx  # 0.3 s, which a run that is refused need not wait
+    import networkx  # 0.14 s, which a run that is refused need not wait
     from dvc.config import ConfigError
     from dvc.exceptions import DvcException
     from dvc.repo import Repo

@@ -126,6 +126,8 @@ def stop(child: DvcChild | subprocess.Popen[str]) -> None:
     """
     try:
         root = child.process if isinstance(child, DvcChild) else psutil.Process(child.pid)
+        if root is None:
+            return
         family = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return
@@ -164,7 +166,7 @@ def hurry() -> None:
     """Tell every stage that is saving to give up: a second Ctrl-C."""
     for child in list(_live):
         with contextlib.suppress(psutil.NoSuchProcess):
-            for process in child.process.children(recursive=True):
+            for process in child.process.children(recursive=True) if child.process else ():
                 if grace.is_stage(process):
                     _signal(process, signal.SIGINT)
 

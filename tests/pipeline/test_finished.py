@@ -118,6 +118,20 @@ def test_a_chain_goes_on_behind_what_the_lock_has_already(
     assert {one.action for one in plan(read_graph(project), names).values()} == {"fresh"}
 
 
+def test_of_a_folder_that_will_be_another_nothing_is_known(
+    project: Path, shell: Shell, runs: Path
+) -> None:
+    """The folder lies there as the params before left it, and what was made of that was kept."""
+    names, params = read_graph(project).select([]), project / "params.yaml"
+    for old, new in (("one: 1", "one: 1"), ("one: 1", "one: 2")):
+        params.write_text(params.read_text().replace(old, new))
+        for name in names:
+            assert run_stage(project, name, dict(os.environ), project / "log", print).code == 0
+    params.write_text(params.read_text().replace("one: 2", "one: 1"))
+    found = {name: one.action for name, one in plan(read_graph(project), names).items()}
+    assert found == {"one": "reuse", "two@a": "reuse", "two@b": "reuse", "three": "maybe"}
+
+
 def test_the_resumable_state_of_a_finished_stage_goes(runs: Path) -> None:
     def state(key: str, label: str, done: bool) -> Path:
         folder = runs / "train" / key

@@ -196,7 +196,7 @@ def test_a_stage_that_outlives_dvc_s_host_is_tried_again_and_found_done(
     def killed(line: str) -> None:
         if line == "started":
             (child,) = process._live
-            os.kill(child.process.ppid(), signal.SIGKILL)
+            os.kill(psutil.Process(child.pid).ppid(), signal.SIGKILL)
             (project / "go").touch()
 
     environment, log = process.child_environment(), project / "log"
