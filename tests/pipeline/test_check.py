@@ -4,12 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from pipeline import check
 from pipeline.check import needed
 from pipeline.estimate.planned import machines, planned, render
+from pipeline.overrides import compose
+from pipeline.plan import Action, Decision
+from stages.common.errors import UserError
 from tests.stages.checks.conftest import write_model, write_texts
 
 OWN = ("--set", "base.source=my-model", "--set", "corpus.path=my.jsonl")
@@ -80,3 +85,16 @@ def test_the_stages_that_a_target_needs_are_found_without_dvc(project_root: Path
     assert "train" in found
     assert "benchmarks" not in found
     assert "report" in needed(project_root, ())
+
+
+@pytest.mark.parametrize(
+    ("action", "refused"), [("run", True), ("reuse", False), ("restore", False)]
+)
+def test_what_comes_back_needs_no_more_what_it_was_made_of(
+    project: Path, action: Action, refused: bool
+) -> None:
+    shutil.rmtree(project / "my-model")
+    text = compose(project, "smoke", ["base.source=my-model"], [])
+    seen = check.seen_here(check.read(project, text), project)
+    with pytest.raises(UserError, match="my-model") if refused else nullcontext():
+        check.decided(seen, {"base": Decision(action, "")})
