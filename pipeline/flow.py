@@ -3,6 +3,7 @@
 DVC decides whether a stage runs; Prefect orders, shows and retries; Ray computes.
 """
 
+import errno
 import itertools
 import queue
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from prefect.futures import wait
 from prefect.states import Completed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from pipeline import local, mirrored, page
+from pipeline import local, mirrored, page, streams
 from pipeline.checkout import save_experiment
 from pipeline.cluster import shared_ray
 from pipeline.console import Console, mode_of
@@ -128,6 +129,8 @@ def repo_pipeline(
     """
     run, main = UUID(str(runtime.flow_run.id)), Path.cwd()
     watch()
+    # Prefect's worker reads our lines; a worker that was killed leaves a pipe without a reader.
+    streams.go_on_unheard(errno.EPIPE, *streams.FULL)
     if sweep:
         with recorded(str(run)), stopped_from_outside(run, stop_all):
             for values in itertools.product(*sweep.values()):
