@@ -184,7 +184,7 @@ def _files(seen: Seen) -> Iterator[Finding]:
             "benchmarks.ruler.data",
             ruler.data,
             "put RULER's files there",
-            lambda: [ruler_files.file_of(data, task, length) for task, length in cells],
+            lambda: [ruler_files.look(data, task, length) for task, length in cells],
         )
     for kind in ("prose", "squad", "hotpotqa"):
         yield from _source(seen, kind, getattr(ruler, kind))
@@ -192,9 +192,8 @@ def _files(seen: Seen) -> Iterator[Finding]:
     fix = "put its files there"
     if graphs is not None:
         field, there = "benchmarks.nlgraph.path", _here(seen, graphs)
-        yield from _folder(
-            seen, field, graphs.path, fix, lambda: [nlgraph.file(there, t) for t in there.tasks]
-        )
+        read = partial(map, partial(nlgraph.wanted, there), nlgraph.cells(there))
+        yield from _folder(seen, field, graphs.path, fix, lambda: [list(each) for each in read()])
     if tables is not None:
         field, those = "benchmarks.hybridqa.path", _here(seen, tables)
         yield from _folder(seen, field, tables.path, fix, lambda: hybridqa.files(those))

@@ -9,6 +9,7 @@ The paper's variant was read from SakanaAI/repo ``olmes/oe_eval/tasks/oe_eval_ta
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -84,18 +85,22 @@ def samples(
     params: NLGraphParams, cell: str, length: int, encoder: Encoder, reserved: int = 0
 ) -> Iterator[dict[str, Any]]:
     """The questions of a task and level, at most ``length`` tokens with their budget."""
+    how = style(cell.rpartition("_")[0], params)
+    for index, asked in enumerate(wanted(params, cell)):
+        yield record(Place(SUITE, cell, length, reserved), index, asked, how, encoder)
+
+
+def wanted(params: NLGraphParams, cell: str) -> Iterator[Asked]:
+    """The questions of a task and level; raises ``UserError`` at the first that cannot be read."""
     task, _, level = cell.rpartition("_")
-    place, how = Place(SUITE, cell, length, reserved), style(task, params)
-    index = 0
-    for where, row in _rows(file(params, task)):
-        if row["difficulty"] != level:
-            continue
-        if params.samples is not None and index >= params.samples:
-            return
-        yield record(place, index, _asked(task, where, row, params.protocol), how, encoder)
-        index += 1
-    if not index:
-        raise UserError(f"{file(params, task)}: no question of difficulty {level!r} in it")
+    source = file(params, task)
+    rows = ((where, row) for where, row in _rows(source) if row["difficulty"] == level)
+    found = False
+    for where, row in islice(rows, params.samples):
+        found = True
+        yield _asked(task, where, row, params.protocol)
+    if not found:
+        raise UserError(f"{source}: no question of difficulty {level!r} in it")
 
 
 def _rows(source: Path) -> Iterator[tuple[str, dict[str, str]]]:

@@ -10,6 +10,7 @@ the end of ``input``, where it stays.
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ SUBSETS = ("validation", "test")
 NUMBER = re.compile("[1-9][0-9]{0,8}")
 LEAST = 16
 """Tokens of the shortest length."""
+LOOKED = 20
+"""Rows that a plan reads: at 128K tokens a row is half a megabyte, and there are 13 files a length."""
 PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
 
 
@@ -75,6 +78,16 @@ def file_of(folder: str, task: str, length: int) -> Path:
             f"in it or in {length}/data; leave the task out, or give RULER's data folder"
         )
     return found
+
+
+def look(folder: str, task: str, length: int) -> None:
+    """Read the first rows of a task's file; ``UserError`` for what ``drafts`` would refuse there."""
+    file = file_of(folder, task, length)
+    rows = list(islice(objects(file), LOOKED))
+    if not rows:
+        raise UserError(f"{file}: no rows in it")
+    for number, row in rows:
+        _draft(file, number, row)
 
 
 def _packed(folder: Path, task: str, length: int) -> str | None:

@@ -13,14 +13,18 @@ def objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Raises ``UserError`` for a file that cannot be read, and for a line that is no JSON object.
     """
+    for number, line in enumerate(_lines(file), start=1):
+        if line.strip():
+            yield number, _object(file, number, line)
+
+
+def _lines(file: Path) -> Iterator[str]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")  # Windows' editors set a mark
+        with open(file, encoding="utf-8-sig") as lines:  # Windows' editors set a mark
+            yield from lines
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise UserError(f"{file}: {reason}; give a JSONL file") from None
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield number, _object(file, number, line)
 
 
 def _object(file: Path, number: int, line: str) -> dict[str, Any]:
