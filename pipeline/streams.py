@@ -26,9 +26,10 @@ class _Unheard:
     """A stream whose output goes nowhere from the first error of given numbers on."""
 
     def __init__(self, stream: Any, numbers: tuple[int, ...]) -> None:
+        self._stream: Any = stream
+        self._numbers = numbers
         if isinstance(stream, _Unheard):  # asked for before, for other numbers
-            stream, numbers = stream._stream, (*stream._numbers, *numbers)
-        self._stream, self._numbers = stream, numbers
+            self._stream, self._numbers = stream._stream, (*stream._numbers, *numbers)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -80,14 +80,13 @@ def file_of(folder: str, task: str, length: int) -> Path:
     return found
 
 
-def look(folder: str, task: str, length: int) -> None:
-    """Read the first rows of a task's file; ``UserError`` for what ``drafts`` would refuse there."""
+def look(folder: str, task: str, length: int) -> list[Draft]:
+    """The first rows of a task's file; ``UserError`` for what ``drafts`` would refuse there."""
     file = file_of(folder, task, length)
     rows = list(islice(objects(file), LOOKED))
     if not rows:
         raise UserError(f"{file}: no rows in it")
-    for number, row in rows:
-        _draft(file, number, row)
+    return [_draft(file, number, row) for number, row in rows]
 
 
 def _packed(folder: Path, task: str, length: int) -> str | None:
