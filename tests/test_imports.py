@@ -14,7 +14,7 @@ HEAVY = ("torch", "transformers.modeling_utils", "prefect", "ray")
 """Seconds each. ``transformers`` alone is lazy, ``modeling_utils`` is what every model file needs."""
 ENTRIES = {
     "--help": (("pipeline.cli", "--help"), ("httpx", "pydantic", "psutil", "ruamel", "rich")),
-    "plan": (("pipeline.cli", "plan"), ()),
+    "plan": (("pipeline.cli", "plan"), ("numpy", "pyarrow", "httpx")),
     "corpus": (("stages.corpus", "--help"), ()),
     "tokenizer": (("stages.tokenizer", "--help"), ("transformers",)),
     "tokenize": (("stages.tokenize", "--help"), ("transformers",)),

@@ -50,7 +50,9 @@ def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
 
 def fetch_bytes(params: "Params", root: Path = Path()) -> float:
     """Of the token files of lists that are not here yet; reckoned from rounded tokens until learned."""
-    from stages.corpus.ready import known_of, list_of, place
+    if not params.corpus.ready:
+        return 0.0
+    from stages.corpus.ready import known_of, list_of, place  # NumPy and Arrow
 
     total = 0.0
     for name, source in params.corpus.ready.items():

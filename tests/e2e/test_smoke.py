@@ -47,20 +47,31 @@ def test_a_second_run_does_nothing_and_starts_nothing(project: Project) -> None:
 
 
 def test_a_changed_param_reruns_what_plan_names_and_no_other(project: Project) -> None:
+    kept = (project.folder / "params.yaml").read_text()
+    project.set("scope: rope_and_repo", "scope: rope")
+    named, reasons = planned(project)
+    both = {f"{stage}@{arm}-42" for stage in ("extend", "evaluate") for arm in ("rope", "repo")}
+    assert named == {*both, "report"}
+    assert "extend.scope rope_and_repo -> rope" in reasons
+    (project.folder / "params.yaml").write_text(kept)
     project.set(
-        "\nextend:\n  factor: 4.0\n  scope: rope_and_repo",
-        "\nextend:\n  factor: 4.0\n  scope: rope",
+        "repo: {train: {}, evaluate: {}, report: {}}",
+        "repo: {train: {}, evaluate: {softmax_scale: [{length: 512, scale: 1.1}]}, report: {}}",
     )
-    plan = json.loads(project("repo-pipeline", "plan", "--json").stdout)["stages"]
-    named = {stage["name"] for stage in plan if stage["run"]}
-    assert "extend.scope rope_and_repo -> rope" in {stage["why"] for stage in plan}
+    named, _ = planned(project)
+    assert named == {"evaluate@repo-42", "report"}
     done = project("dvc", "repro")
     assert done.returncode == 0, done.stdout + done.stderr
     ran = {
         line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")
     }
     assert ran == named
-    assert not {name for name in ran if name.startswith(("train", "base", "token", "corpus"))}
+
+
+def planned(project: Project) -> tuple[set[str], set[str]]:
+    """Stages that the plan would run, and the reasons of all."""
+    stages = json.loads(project("repo-pipeline", "plan", "--json").stdout)["stages"]
+    return {one["name"] for one in stages if one["run"]}, {one["why"] for one in stages}
 
 
 @pytest.mark.parametrize(

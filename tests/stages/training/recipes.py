@@ -41,7 +41,12 @@ SEEN: dict[str, object] = {
     "lengths": ({"length": 256, "share": 1.0, "sources": ("a",)},),
 }
 """Long enough for a prompt of the probe."""
-WIDE: dict[str, object] = {**SHORT, "precision": "bf16", "gradients": "fp32"}
+WIDE: dict[str, object] = {
+    **SHORT,
+    "tokens": 14 * 128,  # many small passes in bf16: the dearest steps of all
+    "precision": "bf16",
+    "gradients": "fp32",
+}
 MUON: dict[str, object] = {**SHORT, "optimizer": "muon", "muon_lr": 0.02}
 
 

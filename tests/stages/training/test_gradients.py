@@ -28,7 +28,7 @@ def test_narrower_than_the_passes_is_a_mistake() -> None:
 @pytest.mark.parametrize("stage", [2, 3])
 def test_every_zero_stage_sums_the_same(runs: Runs, stage: int) -> None:
     """Two workers, four passes a step: only the order of the sums differs. In bf16 that grows to 0.03
-    within these 24 steps, as far as any two such runs were from fp32 and from one another."""
+    within 24 steps, as far as any two such runs were from fp32 and from one another."""
     found, first = runs.losses(f"wide{stage}"), runs.losses("wide1")
     assert found[:4] == pytest.approx(first[:4], abs=2e-3)
     assert found == pytest.approx(first, abs=0.08)
