@@ -13,7 +13,6 @@ from pydoc_data.topics import topics
 
 from stages.corpus.params import PYTHON_LEFT_OUT
 
-
 DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 BRANCHES = (ast.stmt, ast.excepthandler, ast.match_case)
 """Nodes that can hold a definition; expressions, nine nodes of ten, cannot."""
