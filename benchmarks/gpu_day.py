@@ -334,7 +334,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--toy", action="store_true")
-    parser.add_argument("--only", default="", help="parts whose name begins so")
+    parser.add_argument("--only", default="", help="parts whose name begins so, with commas")
     parser.add_argument("--seconds", type=float, default=DAY_S, help="of this call")
     parser.add_argument("--part", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -346,7 +346,7 @@ def main() -> int:
     end = time.monotonic() + options.seconds
     print(hardware(), flush=True)
     for name, _ in parts():
-        if not name.startswith(options.only) or (options.out / f"{name}.json").is_file():
+        if not name.startswith(tuple(options.only.split(","))) or (options.out / f"{name}.json").is_file():
             continue
         if time.monotonic() > end:
             print(f"{name}: no time left; call again", flush=True)
