@@ -104,6 +104,7 @@ class RepoConfigMixin:
                 f"hidden_size={width} is below 8; the position maps are hidden_size // 8 wide"
             )
         factor = extendable(self).get("partial_rotary_factor", 1.0)
+        factor = 1.0 if factor is None and not facts_of(self).partial else factor
         size = head_dim or width // heads
         if factor != 1.0 and not facts_of(self).partial:
             raise ValueError(

@@ -18,10 +18,13 @@ def nested(rope: Rope) -> bool:
 
 
 def each(rope: Rope, change: Callable[[Rope], Rope]) -> Rope:
-    """The parameters with `change` applied to the one dict, or to every layer type's."""
+    """The parameters with `change` applied to the one dict, or to every layer type's.
+
+    What else stands beside the layer types, as older versions wrote it, is read by no class.
+    """
     if not nested(rope):
         return change(rope)
-    return {key: value if value is None else change(value) for key, value in rope.items()}
+    return {key: change(value) if isinstance(value, dict) else value for key, value in rope.items()}
 
 
 def of_layer_type(config: Any, layer_type: str) -> Rope:

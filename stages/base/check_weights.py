@@ -88,11 +88,9 @@ def _unlike(seen: Seen, source: str, rows: Mapping[str, Any]) -> Iterator[Findin
     family = str(config.get("model_type", "")).removeprefix("repo_")
     if seen.base.shape is None or family not in FAMILIES:
         return  # said of config.json
-    # A null is no value, as for the classes' own sums.
-    known = {key: value for key, value in config.items() if value is not None}
-    config = {**config_kinds.defaults(family), **known}
-    if "num_local_experts" in known and "num_experts" not in known:  # two names of one number
-        del config["num_experts"]
+    # A null is no value, as for the classes' own sums; of heads it means as many as the queries have.
+    kept = {k: v for k, v in config.items() if v is not None or k == "num_key_value_heads"}
+    config = {**config_kinds.defaults(family), **kept}
     shape = of_config(config)
     assert shape is not None
     needed = weight_names.expected(config, shape)

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+KINDS = ("full_attention", "sliding_attention")
+"""What a layer of the supported families can be."""
+
 
 def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """``rope_parameters`` or the older ``rope_scaling``, of the layers without a window; empty: plain.
@@ -14,4 +17,16 @@ def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if "full_attention" in found:
         found = found["full_attention"] or {}
-    return dict(found)
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def parts_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Every set of rotary parameters by its name in config.json, whatever stands there."""
+    parts = {}
+    for name in ("rope_parameters", "rope_scaling"):
+        found = config.get(name)
+        if isinstance(found, dict) and (kinds := [kind for kind in KINDS if kind in found]):
+            parts |= {f"{name}.{kind}": found[kind] for kind in kinds}
+        elif found:
+            parts[name] = found
+    return parts

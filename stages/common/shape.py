@@ -21,6 +21,7 @@ FAMILIES = {
 }  # fmt: skip
 """By ``model_type``: norms of the width per layer, and how q and k are normed; ``repo_model`` has the
 table of everything else."""
+MIXTURES = ("olmoe", "qwen3_moe")
 POST_NORM = ("olmo2", "olmo3")
 """Families without norms in front of attention and MLP."""
 FORWARD, TRAINING = 2, 6
@@ -162,7 +163,7 @@ def of_config(config: Mapping[str, Any]) -> Shape | None:
     queries, keys = heads * head_width, kv_heads * head_width
     attention, mlp = biased(family, config)
     biases = {"all": queries + 2 * keys + width, "qkv": queries + 2 * keys, "none": 0}[attention]
-    experts = config.get("num_experts") or config.get("num_local_experts") or 0
+    experts = _experts(config)
     return Shape(
         family=family,
         width=width,
@@ -193,9 +194,17 @@ TIED = ("gemma2", "gemma3_text", "smollm3")
 """Families whose configurations tie the embeddings unless they say otherwise."""
 
 
+def _experts(config: Mapping[str, Any]) -> int:
+    """Of a layer; a number of them says nothing to a family without mixtures."""
+    if str(config.get("model_type")).removeprefix("repo_") not in MIXTURES:
+        return 0
+    # Two names of one number; of both, transformers takes the second.
+    return config.get("num_local_experts") or config.get("num_experts") or 0
+
+
 def mixture_layers(config: Mapping[str, Any]) -> list[int]:
     """Layers that are mixtures of experts."""
-    experts = config.get("num_experts") or config.get("num_local_experts") or 0
+    experts = _experts(config)
     plain = set(config.get("mlp_only_layers") or ())
     every = config.get("decoder_sparse_step") or 1
     layers = range(config["num_hidden_layers"])
