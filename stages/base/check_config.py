@@ -125,7 +125,7 @@ def _rotation(family: str, config: dict[str, Any]) -> tuple[str, str] | None:
                 "say it of all layers, without their kind",
             )
     if family in BY_LAYER_TYPE and said and not set(KINDS) & said.keys():
-        plain = ({}, {"rope_type": "default"})
+        plain: tuple[dict[str, Any], ...] = ({}, {"rope_type": "default"})
         rest = {key: value for key, value in said.items() if key != "rope_theta"}
         if rest not in plain or said.get("rope_theta", theta := BY_LAYER_TYPE[family]) != theta:
             return (

@@ -22,7 +22,7 @@ def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def parts_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Every set of rotary parameters by its name in config.json, whatever stands there."""
-    parts = {}
+    parts: dict[str, Any] = {}
     for name in ("rope_parameters", "rope_scaling"):
         found = config.get(name)
         if isinstance(found, dict) and (kinds := [kind for kind in KINDS if kind in found]):
