@@ -17,7 +17,10 @@ def odd_number(config: Mapping[str, Any]) -> str | None:
     for name, part in parts.items():
         if not isinstance(part, dict | None):
             return f"{name} is {part!r}, no object"
-    given: dict[tuple[str, ...], Any] = {(): config, **{(name,): part or {} for name, part in parts.items()}}
+    given: dict[tuple[str, ...], Any] = {
+        (): config,
+        **{(name,): part or {} for name, part in parts.items()},
+    }
     for place, of in given.items():
         for keys in bounds.table():
             if keys[0] != "config" or ("rope" in keys) != bool(place):
