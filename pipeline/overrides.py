@@ -14,7 +14,7 @@ from pipeline.use import BRING_BACK, PARAMS, profiles
 from stages.common.errors import UserError
 from stages.common.migration import complete, migrate, reference_of
 from stages.common.needs import NAMED, READ_BY, watched
-from stages.common.reading import parse, read_yaml
+from stages.common.reading import parse, read_yaml, yaml_of
 from stages.common.schema import NAME
 from stages.params import Params
 
@@ -78,10 +78,10 @@ def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for override in overrides:
         key, sign, value = override.partition("=")
-        if not sign or not key.strip():
+        if not sign or not all(part.strip() for part in key.split(".")):
             raise UserError(f"--set {override!r}: write KEY=VALUE, for example train.lr=1e-4")
         try:
-            found[key.strip()] = YAML(typ="safe", pure=True).load(value)
+            found[key.strip()] = yaml_of(value)
         except YAMLError:
             raise UserError(f"--set {override!r}: the value is not YAML; quote it") from None
     return found
@@ -89,10 +89,12 @@ def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _put(document: Any, key: str, value: Any) -> None:
     *path, last = key.split(".")
-    for part in path:
+    for depth, part in enumerate(path):
         inside = _item(document, part)
         if inside is None and isinstance(document, list):
             raise UserError(f"--set {key}: the list has no item {part!r}; count from 0")
+        if not isinstance(document, dict | list):
+            raise _no_section(key, path[:depth], part)
         if inside is None:
             document[part] = {}
             inside = document[part]
@@ -104,7 +106,11 @@ def _put(document: Any, key: str, value: Any) -> None:
     elif isinstance(document, dict):
         document[last] = value
     else:
-        raise UserError(f"--set {key}: {'.'.join(path)} is a value and has no key {last!r}")
+        raise _no_section(key, path, last)
+
+
+def _no_section(key: str, path: Sequence[str], part: str) -> UserError:
+    return UserError(f"--set {key}: {'.'.join(path)} is a value and has no key {part!r}")
 
 
 def _section(document: Any, key: str) -> Any:

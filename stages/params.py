@@ -19,6 +19,8 @@ from stages.tokenize.params import TokenizeParams
 from stages.tokenizer.params import TokenizerParams
 from stages.train.params import TrainParams
 
+MOST_TRAININGS = 1024
+"""Variants x seeds: each is seven stages, and DVC takes minutes over more."""
 Variant = Annotated[str, StringConstraints(pattern=NAME)]
 
 
@@ -50,6 +52,11 @@ class Params(Section):
         for name, values in (("variants", self.variants), ("seeds", self.seeds)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} names one twice: {list(values)}")
+        if (count := len(self.variants) * len(self.seeds)) > MOST_TRAININGS:
+            raise ValueError(
+                f"seeds has {len(self.seeds):,} for each of {len(self.variants):,} variants: {count:,} "
+                f"trainings; give {MOST_TRAININGS:,} at most"
+            )
         self._variants_are_defined()
         shape = self.base.architecture
         if shape is not None:

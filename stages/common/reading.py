@@ -1,7 +1,7 @@
 """Reading of YAML and the errors of a bad params file, one line per mistake."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +15,14 @@ from stages.common.schema import NAME, SOURCE_NAME
 Model = TypeVar("Model", bound=BaseModel)
 
 
+LARGEST = 10**300
+"""Of whole numbers: any further, and no float could hold them."""
+
+
 def read_yaml(path: Path) -> Any:
     """The content of a YAML 1.2 file, read as DVC reads it (so ``1e-3`` is a number)."""
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return yaml_of(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except YAMLError as error:
@@ -29,19 +33,46 @@ def read_yaml(path: Path) -> Any:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise UserError(f"{path} line {line}: not UTF-8; save it as UTF-8") from None
-    except RecursionError:
-        raise UserError(f"{path}: not YAML that can be read: nested too deeply") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; make it a file that you may read") from None
 
 
+def yaml_of(text: str) -> Any:
+    """The content of YAML 1.2; ``YAMLError`` for all that is none, a 13th month or 5,000 digits too."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except ValueError as error:  # of Python's own numbers and dates
+        raise YAMLError(str(error).partition(";")[0]) from None
+    except RecursionError:
+        raise YAMLError("nested too deeply") from None
+
+
 def parse(model: type[Model], content: Any, source: str) -> Model:
     """Check ``content`` against ``model``; all its mistakes are named in one ``UserError``."""
+    for name, value in _too_large(content):
+        digits = value.bit_length() * 3 // 10
+        raise UserError(
+            f"{source}: {name} is a number of some {digits} digits: give one below 1e15"
+        )
     try:
         return model.model_validate(content)
     except ValidationError as error:
         lines = [_line(model, source, *one) for one in _mistakes(error, content)]
         raise Mistakes(*lines) from None
+
+
+def _too_large(content: Any) -> Iterator[tuple[str, int]]:
+    """Names and values of whole numbers that no float holds; what an alias repeats is seen once."""
+    left, seen = [("", content)], set[int]()
+    while left:
+        name, value = left.pop()
+        if isinstance(value, int) and abs(value) > LARGEST:
+            yield name, value
+        if not isinstance(value, Mapping | list | tuple) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        inside = value.items() if isinstance(value, Mapping) else enumerate(value)
+        left += [(f"{name}.{key}".removeprefix("."), one) for key, one in inside]
 
 
 Place = tuple[str, ...]

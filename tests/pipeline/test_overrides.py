@@ -79,6 +79,18 @@ def test_a_model_from_the_hub_is_watched_by_no_folder(tmp_path: Path) -> None:
         ("train.lr.x=1", "train.lr is a value and has no key 'x'"),
         ("train.lengths.3.length=1", "the list has no item"),
         ("train.lr=[", "the value is not YAML"),
+        ("train.lr.x.y=1", "train.lr is a value and has no key 'x'"),
+        ("train.=1", "write KEY=VALUE"),
+        (".=1", "write KEY=VALUE"),
+        ("profile=2026-13-45", "the value is not YAML"),
+        ("seeds=[&a [*a]]", "seeds.0 is "),
+        (f"train.tokens={'9' * 5000}", "the value is not YAML"),
+        (f"train.tokens=1{'0' * 400}", "train.tokens is a number of some 398 digits: give"),
+        (f"corpus.seed=-1{'0' * 400}", "corpus.seed is a number of some 398 digits: give"),
+        (
+            f"seeds={list(range(600))}",
+            "seeds has 600 for each of 2 variants: 1,200 trainings; give",
+        ),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, given: str, expected: str) -> None:
