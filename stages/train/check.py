@@ -35,7 +35,7 @@ def check(seen: Seen) -> Iterator[Finding]:
     if layers is not None:
         yield from _positions(seen, layers)
         yield from _trained(seen, layers)
-    yield from _alike(seen)
+    yield from _alike(seen, layers)
     yield from _origins(seen)
 
 
@@ -121,13 +121,19 @@ def _trained(seen: Seen, layers: int) -> Iterator[Finding]:
             return
 
 
-def _alike(seen: Seen) -> Iterator[Finding]:
+def _alike(seen: Seen, layers: int | None) -> Iterator[Finding]:
     """The same thing under two names would be paid for twice."""
     known: dict[str, str] = {}
     for name in seen.params.variants:
         one = seen.params.definitions[name]
         what = one.train.model_dump(exclude={"overrides"}), one.evaluate.model_dump()
         what[0]["positions"] = _pattern(one.train.positions or name)
+        if layers is not None:  # several definitions can give the same layers
+            try:
+                what[0]["positions"] = seen.params.positions(name, layers)
+            except UserError:
+                continue  # told by the positions
+            what[0].pop("start_layer")
         key = repr((what, seen.params.train_of(name).model_dump()))
         if key in known:
             yield refuse(

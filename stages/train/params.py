@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import ValidationError
-
+from stages.common.errors import UserError
+from stages.common.reading import parse
 from stages.common.schema import Positive, new
 from stages.common.variants import StartLayer
 from stages.training.params import TrainingParams
@@ -25,10 +25,6 @@ class TrainParams(TrainingParams):
             return self
         values = {name: getattr(self, name) for name in type(self).model_fields}
         try:
-            return type(self).model_validate({**values, **overrides})
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"]) or "(all)"
-            raise ValueError(
-                f"{field}.{key}: {first['msg'].removeprefix('Value error, ')}"
-            ) from None
+            return parse(type(self), {**values, **overrides}, "")
+        except UserError as error:
+            raise ValueError(f"{field}.{str(error).splitlines()[0]}") from None

@@ -137,10 +137,10 @@ def sources(seen: Seen) -> tuple[str, ...]:
 def _passes(seen: Seen, field: str, params: TrainingParams, longest: int) -> Iterator[Finding]:
     """Tokens wanted over tokens there; estimated from bytes, so only far misses are said."""
     size = text_bytes(seen.params, seen.root)
-    if size is None or not (size or seen.params.corpus.ready):
+    ready = ready_tokens(seen.params, seen.root)
+    if size is None or not size + ready:
         return  # not known, or the corpus's own check says that there is nothing
     each = bytes_per_token(seen.params, (seen.base.config or {}).get("vocab_size"))
-    ready = ready_tokens(seen.params, seen.root)
     there = (size / each + ready) * (1.0 - seen.params.corpus.validation_share)
     # A token is a byte at the least: what is refused is refused by any tokenizer.
     if size + ready < longest:

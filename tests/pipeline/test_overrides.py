@@ -82,6 +82,14 @@ def test_a_model_from_the_hub_is_watched_by_no_folder(tmp_path: Path) -> None:
         ("train.lr.x.y=1", "train.lr is a value and has no key 'x'"),
         ("train.=1", "write KEY=VALUE"),
         (".=1", "write KEY=VALUE"),
+        (
+            "definitions.repo.train.overrides={lrr: 1}",
+            "definitions.repo.train.overrides.lrr: unknown key; did you mean 'lr'",
+        ),
+        (
+            "definitions.repo.train.overrides={tokens: 1}",
+            "definitions.repo.train.overrides.tokens is 1, less than",
+        ),
         ("profile=2026-13-45", "the value is not YAML"),
         ("seeds=[&a [*a]]", "seeds.0 is "),
         (f"train.tokens={'9' * 5000}", "the value is not YAML"),

@@ -410,3 +410,25 @@ def test_the_extension_has_lengths_and_sources_of_its_own(check: Check) -> None:
     assert "extended window of 1024 tokens" in found.line
     (found,) = check(tuned(1024, "medium", "nothing"))
     assert (found.level, found.field) == ("refuse", "extend.training.lengths")
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        {"positions": "repo", "start_layer": "auto"},
+        {"positions": "repo", "start_layer": 1},
+        {"positions": ["rope", "repo"], "start_layer": 0},
+        {"positions": "repo", "start_layer": 0},  # another model
+    ],
+)
+def test_two_definitions_of_the_same_layers_are_one_model(
+    train: dict[str, Any], check: Check
+) -> None:
+    layers = {"train.start_layer": 1, "base.architecture.num_hidden_layers": 3}
+    if isinstance(train["positions"], list):
+        layers["base.architecture.num_hidden_layers"] = 2
+    found = check({**layers, "variants": ["rope", "repo", "x"], "definitions.x": {"train": train}})
+    refused = [one.field for one in found if one.level == "refuse"]
+    assert refused == (
+        [] if train["start_layer"] == 0 and train["positions"] == "repo" else ["variants"]
+    )
