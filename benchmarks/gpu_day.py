@@ -346,7 +346,10 @@ def main() -> int:
     end = time.monotonic() + options.seconds
     print(hardware(), flush=True)
     for name, _ in parts():
-        if not name.startswith(tuple(options.only.split(","))) or (options.out / f"{name}.json").is_file():
+        if (
+            not name.startswith(tuple(options.only.split(",")))
+            or (options.out / f"{name}.json").is_file()
+        ):
             continue
         if time.monotonic() > end:
             print(f"{name}: no time left; call again", flush=True)

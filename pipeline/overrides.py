@@ -93,9 +93,9 @@ def _put(document: Any, key: str, value: Any) -> None:
         inside = _item(document, part)
         if inside is None and isinstance(document, list):
             raise UserError(f"--set {key}: the list has no item {part!r}; count from 0")
-        if not isinstance(document, dict | list):
-            raise _no_section(key, path[:depth], part)
         if inside is None:
+            if not isinstance(document, dict):
+                raise _no_section(key, path[:depth], part)
             document[part] = {}
             inside = document[part]
         document = inside

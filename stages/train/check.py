@@ -1,6 +1,7 @@
 """Continual pre-training: the layers, the window and the learning rate of this base, per variant."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from stages.common import paths, recipe
@@ -122,27 +123,34 @@ def _trained(seen: Seen, layers: int) -> Iterator[Finding]:
 
 
 def _alike(seen: Seen, layers: int | None) -> Iterator[Finding]:
-    """The same thing under two names would be paid for twice."""
+    """The same thing under two names is paid for twice.
+
+    Equal definitions are refused; definitions that only this depth makes equal are told, for a toy of
+    two layers may go through all arms.
+    """
     known: dict[str, str] = {}
     for name in seen.params.variants:
         one = seen.params.definitions[name]
-        what = one.train.model_dump(exclude={"overrides"}), one.evaluate.model_dump()
-        what[0]["positions"] = _pattern(one.train.positions or name)
-        if layers is not None:  # several definitions can give the same layers
-            try:
-                what[0]["positions"] = seen.params.positions(name, layers)
-            except UserError:
-                continue  # told by the positions
-            what[0].pop("start_layer")
-        key = repr((what, seen.params.train_of(name).model_dump()))
-        if key in known:
-            yield refuse(
-                "variants",
-                list(seen.params.variants),
-                f"{known[key]} and {name} are the same model, trained and measured alike",
-                "drop one, or give several seeds",
-            )
-        known.setdefault(key, name)
+        train, rest = one.train.model_dump(exclude={"overrides"}), one.evaluate.model_dump()
+        rest |= {"train": seen.params.train_of(name).model_dump()}
+        train["positions"] = _pattern(one.train.positions or name)
+        keys = {"": repr((train, rest))}
+        if layers is not None:
+            with suppress(UserError):  # told by the positions
+                train["positions"] = seen.params.positions(name, layers)
+                del train["start_layer"]
+                keys[f" in {layers} layers"] = repr((train, rest))
+        for where, key in keys.items():
+            if key in known:
+                level = warn if where else refuse
+                yield level(
+                    "variants",
+                    list(seen.params.variants),
+                    f"{known[key]} and {name} are the same model{where}, trained and measured alike",
+                    "drop one, or give several seeds",
+                )
+                break
+        known |= {key: name for key in keys.values() if key not in known}
 
 
 def _pattern(positions: str | tuple[str, ...]) -> tuple[str, ...]:

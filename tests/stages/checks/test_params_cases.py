@@ -413,22 +413,25 @@ def test_the_extension_has_lengths_and_sources_of_its_own(check: Check) -> None:
 
 
 @pytest.mark.parametrize(
-    "train",
+    ("train", "layers", "level"),
     [
-        {"positions": "repo", "start_layer": "auto"},
-        {"positions": "repo", "start_layer": 1},
-        {"positions": ["rope", "repo"], "start_layer": 0},
-        {"positions": "repo", "start_layer": 0},  # another model
+        ({"positions": "repo", "start_layer": "auto"}, 3, "warn"),
+        ({"positions": "repo", "start_layer": 1}, 3, "warn"),
+        ({"positions": ["rope", "repo"], "start_layer": 0}, 2, "warn"),
+        ({"positions": "repo"}, 3, "refuse"),
+        ({"positions": "repo", "start_layer": 0}, 3, None),  # another model
     ],
 )
 def test_two_definitions_of_the_same_layers_are_one_model(
-    train: dict[str, Any], check: Check
+    train: dict[str, Any], layers: int, level: str | None, check: Check
 ) -> None:
-    layers = {"train.start_layer": 1, "base.architecture.num_hidden_layers": 3}
-    if isinstance(train["positions"], list):
-        layers["base.architecture.num_hidden_layers"] = 2
-    found = check({**layers, "variants": ["rope", "repo", "x"], "definitions.x": {"train": train}})
-    refused = [one.field for one in found if one.level == "refuse"]
-    assert refused == (
-        [] if train["start_layer"] == 0 and train["positions"] == "repo" else ["variants"]
-    )
+    given = {"train.start_layer": 1, "base.architecture.num_hidden_layers": layers}
+    found = check({**given, "variants": ["rope", "repo", "x"], "definitions.x": {"train": train}})
+    assert [one.level for one in found if one.field == "variants"] == ([level] if level else [])
+
+
+def test_all_arms_of_the_paper_go_through_a_toy(check: Check) -> None:
+    arms = ["rope", "nope", "r2n1", "n2r1", "repo"]
+    every = {f"definitions.{name}": {"train": {}} for name in arms}
+    three = {"base.architecture.num_hidden_layers": 3}
+    assert check({"variants": arms, **every, **three}) == []
