@@ -5,7 +5,8 @@ BIN := .venv/bin
 # --no-compile: bytecode of what is really imported is made at first use, a fifth of the set. Images
 # often forbid that; each process would then compile torch and transformers anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
-INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt
+# -qq: errors alone. A new pip warns of every package that one of several registries lacks.
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt
 
 .PHONY: help run test pythons check docs bench drill plan clean
 

@@ -3,6 +3,7 @@
 README's table is read off it.
 """
 
+import csv
 import importlib
 import json
 import re
@@ -17,6 +18,8 @@ from stages.params import load
 ROOT = Path(__file__).parents[1]
 FOLDERS = sorted(path.parent for path in (ROOT / "docs/results").glob("*/figures.json"))
 LARGEST = 3_000_000
+ARMS = ROOT / "docs/results/small-4"
+"""The run with an arm for everything that a layer can be; its table stands on its own page."""
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda path: path.name)
@@ -117,7 +120,7 @@ def difference(found: dict[str, Any], places: int = 1) -> str:
 def test_readme_s_differences_are_their_figures() -> None:
     row = r"^\| (\w+)[^|]*: \[(small[-\d]*)\]\([^)]*\), (\w+) seeds? \|(.*)\|$"
     rows = re.findall(row, readme_s_table("| RePo minus"), re.MULTILINE)
-    shipped = {f.name for f in FOLDERS if re.fullmatch(r"small(-\d)?", f.name)}
+    shipped = {f.name for f in FOLDERS if re.fullmatch(r"small(-\d)?", f.name)} - {ARMS.name}
     assert {name for _, name, _, _ in rows} == shipped
     for reference, name, seeds, cells in rows:
         found = figures(name)
@@ -131,6 +134,26 @@ def test_readme_s_differences_are_their_figures() -> None:
             difference(loss, places=3),
         ]
         assert loss["verdict"] == {"RoPE": "worse", "NoPE": "equal"}[reference], "README says so"
+
+
+def test_the_table_of_all_arms_is_what_was_measured() -> None:
+    found = figures(ARMS.name)
+    usual = {"repo": "RePo", "nope": "NoPE", "r2n1": "R2N1", "n2r1": "N2R1"}
+    names = {**usual, **found["labels"]}
+    text = (ARMS / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w[^|]*?) \|[^|]*\| ([+\N{MINUS SIGN}]\d.*) \|$", text, re.MULTILINE)
+    told = {name: cells.split(" | ") for name, cells in rows}
+    arms = [arm for arm in found["variants"] if arm != found["reference"]]
+    assert set(told) == {names[arm] for arm in arms}
+    with open(ARMS / "summary.csv", encoding="utf-8") as file:
+        lines = {(r["variant"], r["figure"], r["length"]): r for r in csv.DictReader(file)}
+    for arm in arms:
+        loss = float(lines[arm, "validation loss", "512"]["difference"])
+        means = found["comparisons"][arm]["means"]["ruler"]
+        assert told[names[arm]] == [
+            f"{loss:+.3f}".replace("-", "\N{MINUS SIGN}"),
+            *(f"{difference(means[n])} {means[n]['verdict']}" for n in ("512", "1024", "2048")),
+        ]
 
 
 def test_readme_s_word_on_the_real_model_is_its_figure() -> None:
