@@ -27,9 +27,10 @@ class _Unheard:
 
     def __init__(self, stream: Any, numbers: tuple[int, ...]) -> None:
         self._stream: Any = stream
-        self._numbers = numbers
-        if isinstance(stream, _Unheard):  # asked for before, for other numbers
-            self._stream, self._numbers = stream._stream, (*stream._numbers, *numbers)
+        self._numbers = set(numbers)
+        if isinstance(stream, _Unheard):  # asked for before: a sweep asks once for each of its runs
+            self._stream = stream._stream
+            self._numbers |= stream._numbers
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -143,6 +143,10 @@ def test_the_table_of_all_arms_is_what_was_measured() -> None:
     text = (ARMS / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\w[^|]*?) \|[^|]*\| ([+\N{MINUS SIGN}]\d.*) \|$", text, re.MULTILINE)
     told = {name: cells.split(" | ") for name, cells in rows}
+    needle = {arm: row["ruler"]["niah_single_1"]["2048"] for arm, row in found["scores"].items()}
+    hundred, repo, rope = (f"{needle[arm]['score']:.0f}" for arm in ("n2r1", "repo", "rope"))
+    said = f"found in {hundred} of 100 by N2R1, in {repo} by RePo, in {rope} by RoPE"
+    assert said in " ".join(text.split())
     arms = [arm for arm in found["variants"] if arm != found["reference"]]
     assert set(told) == {names[arm] for arm in arms}
     with open(ARMS / "summary.csv", encoding="utf-8") as file:
@@ -154,6 +158,9 @@ def test_the_table_of_all_arms_is_what_was_measured() -> None:
             f"{loss:+.3f}".replace("-", "\N{MINUS SIGN}"),
             *(f"{difference(means[n])} {means[n]['verdict']}" for n in ("512", "1024", "2048")),
         ]
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    hybrid, learned = (told[name][3].partition(" ")[0] for name in ("N2R1", "RePo"))
+    assert f"gains {hybrid} points over RoPE at 2,048 tokens where RePo gains {learned}," in readme
 
 
 def test_readme_s_word_on_the_real_model_is_its_figure() -> None:

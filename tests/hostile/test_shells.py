@@ -128,6 +128,7 @@ sys.exit(7)
         ("errno.EPIPE", ">/dev/full", 1),
         ("errno.EPIPE); go_on_unheard(*FULL", "| true", 7),
         ("errno.EPIPE); go_on_unheard(*FULL", ">/dev/full", 7),
+        ("errno.EPIPE); [go_on_unheard(*FULL) for _ in range(1500)]; (0", ">/dev/full", 7),
     ],
 )
 def test_a_run_goes_on_where_nobody_reads_its_lines(numbers: str, where: str, code: int) -> None:
