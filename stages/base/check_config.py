@@ -7,7 +7,7 @@ from typing import Any
 from stages.base import config_kinds
 from stages.common.config_numbers import odd_number
 from stages.common.findings import Finding, refuse
-from stages.common.rope import KINDS, parts_of
+from stages.common.rope import KINDS, contradicted, parts_of
 from stages.common.seen import Seen
 from stages.common.shape import FAMILIES
 
@@ -97,6 +97,12 @@ def _kind(config: dict[str, Any]) -> tuple[str, str] | None:
 def _rotation(family: str, config: dict[str, Any]) -> tuple[str, str] | None:
     """What of the rotary parameters no class takes, or takes for something else."""
     parts, said = parts_of(config), config.get("rope_parameters") or {}
+    if key := contradicted(config):
+        return (
+            f"rope_parameters.{key} is {said.get(key)!r} and rope_scaling beside it says otherwise; "
+            "transformers takes rope_scaling",
+            "take one of the two out",
+        )
     for name, part in parts.items():
         rope = part or {}
         kind = rope.get("stock_rope_type") or rope.get("rope_type", rope.get("type", "default"))

@@ -3,21 +3,40 @@
 from collections.abc import Mapping
 from typing import Any
 
-KINDS = ("full_attention", "sliding_attention")
+WHOLE = "full_attention"
+KINDS = (WHOLE, "sliding_attention")
 """What a layer of the supported families can be."""
+
+THETAS = {"smollm3": 2_000_000.0}
+"""``rope_theta`` of the families' classes where config.json has none, if not 10,000."""
 
 
 def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """``rope_parameters`` or the older ``rope_scaling``, of the layers without a window; empty: plain.
 
-    OLMo-3 and Gemma 3 rotate windowed layers otherwise; an extension never touches those.
+    OLMo-3 and Gemma 3 rotate windowed layers otherwise; an extension never touches those. Where both
+    names stand, transformers takes ``rope_scaling`` alone, or lays it over the kind of layer.
     """
-    found = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if not isinstance(found, dict):
-        return {}
-    if "full_attention" in found:
-        found = found["full_attention"] or {}
-    return dict(found) if isinstance(found, dict) else {}
+    given, older = config.get("rope_parameters"), config.get("rope_scaling")
+    if isinstance(given, dict) and WHOLE in given:
+        return {**_dict(given[WHOLE]), **_dict(older)}
+    found = _dict(older or given)
+    return _dict(found[WHOLE]) if WHOLE in found else dict(found)
+
+
+def contradicted(config: Mapping[str, Any]) -> str | None:
+    """A key of ``rope_parameters`` that the model has otherwise, for ``rope_scaling`` is beside it."""
+    given, older = _dict(config.get("rope_parameters")), _dict(config.get("rope_scaling"))
+    if not given or not older:
+        return None
+    names = {"type": "rope_type"}
+    told = {names.get(key, key): value for key, value in older.items()}
+    if WHOLE in given:
+        whole = _dict(given[WHOLE])
+        return next((key for key in told if key in whole and whole[key] != told[key]), None)
+    usual = THETAS.get(str(config.get("model_type")), 10_000.0)
+    read = {"rope_type": "default", "rope_theta": config.get("rope_theta", usual), **told}
+    return next((key for key in given if read.get(key) != given[key]), None)
 
 
 def parts_of(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,3 +49,7 @@ def parts_of(config: Mapping[str, Any]) -> dict[str, Any]:
         elif found:
             parts[name] = found
     return parts
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,6 +1,7 @@
 """Values in a config.json that no class of transformers works with: refused by the file alone."""
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -69,6 +70,10 @@ ODD: dict[str, tuple[str, dict[str, Any]]] = {
     "parts in one": ("granite", windows(PLAIN)),
     "one part in one": ("smollm3", {"rope_parameters": {SLIDE: PLAIN}}),
     "theta before parts": ("gemma3_text", {"rope_parameters": GONE, "rope_local_base_freq": {}}),
+    "two names": ("llama", {"rope_parameters": {**LINEAR, "factor": 4.0}, "rope_scaling": SCALING}),
+    "a name's theta": ("smollm3", {"rope_parameters": LINEAR, "rope_scaling": SCALING}),
+    "plain beside scaled": ("mistral", {"rope_parameters": PLAIN, "rope_scaling": SCALING}),
+    "scaled over a kind": ("olmo3", {**windows(PLAIN), "rope_scaling": SCALING}),
     "yarn of no window": ("smollm3", {"rope_parameters": {**YARN, OLD_WINDOW: None}}),
     "longrope by another name": ("granite", {"rope_parameters": {**PLAIN, "long_factor": [1.0] * 4}}),
     "partial as a text": ("phi3", {"rope_parameters": GONE, PARTIAL: "0.5"}),
@@ -98,7 +103,8 @@ ODD: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 IGNORED = (
     "parts of nothing", "parts ignored", "theta ignored", "parts of scaling", "scaling of no type",
-    "parts in one", "one part in one",
+    "parts in one", "one part in one", "two names", "a name's theta", "plain beside scaled",
+    "scaled over a kind",
 )  # fmt: skip
 """What the class builds and runs, as another model than config.json says."""
 FINE: dict[str, tuple[str, dict[str, Any]]] = {
@@ -110,6 +116,23 @@ FINE: dict[str, tuple[str, dict[str, Any]]] = {
     "one theta": ("olmo3", {"rope_parameters": {**PLAIN, "rope_theta": 5e5}}),
     "no partial": ("granite", {"rope_parameters": {**PLAIN, PARTIAL: None}}),
     "scaled of old": ("olmo3", {"rope_parameters": GONE, "rope_theta": 1e4, "rope_scaling": SCALING}),
+    "two names alike": ("llama", {"rope_parameters": LINEAR, "rope_scaling": SCALING}),
+    "and theta beside": (
+        "granite",
+        {
+            "rope_parameters": {**LINEAR, "rope_theta": 5e4},
+            "rope_scaling": SCALING,
+            "rope_theta": 5e4,
+        },
+    ),
+    "and the class's theta": (
+        "smollm3",
+        {"rope_parameters": {**LINEAR, "rope_theta": 2e6}, "rope_scaling": SCALING},
+    ),
+    "two names of a kind": (
+        "olmo3",
+        {"rope_parameters": {FULL: LINEAR, SLIDE: PLAIN}, "rope_scaling": SCALING},
+    ),
     "half": ("phi3", {"rope_parameters": GONE, PARTIAL: 0.5}),
     "no experts of another family": ("phi3", {"num_local_experts": 0}),
     "both names of experts": ("qwen3_moe", {"num_local_experts": 4, "num_experts": 3}),
@@ -134,7 +157,7 @@ def refused(folder: Path, config: dict[str, Any], weights: bool = False) -> list
 def works(config: dict[str, Any]) -> bool:
     """Whether the model is built, and reads a text."""
     try:
-        model = family_of(config["model_type"]).causal_lm(read_config(config))
+        model = family_of(config["model_type"]).causal_lm(read_config(deepcopy(config)))
         model.config.validate()  # as saving does
         ids = torch.arange(8)[None]
         return bool(model(ids, labels=ids).loss.isfinite())
@@ -154,7 +177,8 @@ def test_what_the_classes_write_is_taken(case: str, tmp_path: Path) -> None:
 
 
 def changed(case: str, changes: dict[str, Any]) -> dict[str, Any]:
-    return {key: v for key, v in {**stock(case), **changes}.items() if v is not GONE}
+    kept = {key: v for key, v in {**stock(case), **changes}.items() if v is not GONE}
+    return deepcopy(kept)  # transformers fills in what it reads
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -169,6 +193,10 @@ def test_what_the_classes_refuse_is_one_line(name: str, tmp_path: Path) -> None:
 def test_what_the_classes_run_is_taken(name: str, tmp_path: Path) -> None:
     config = changed(*FINE[name])
     assert works(config)
+    if "rope_scaling" in config and "rope_parameters" in config:  # two names of one rotation
+        one = {key: value for key, value in config.items() if key != "rope_scaling"}
+        read = read_config(deepcopy(config)), read_config(one)
+        assert read[0].rope_parameters == read[1].rope_parameters
     assert refused(tmp_path, config) == []
     AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(tmp_path)).save_pretrained(tmp_path)
     assert refused(tmp_path, config, weights=True) == []
