@@ -14,7 +14,7 @@ from pipeline.remote.submission import digest
 from pipeline.use import profiles
 from stages.common.errors import UserError
 from stages.common.files import sha256
-from tests.pipeline.conftest import Shell, project, shell, template
+from tests.pipeline.conftest import Shell, add_remote, project, shell, template
 
 __all__ = ["project", "shell", "template"]  # fixtures
 Card = dict[str, Any]
@@ -28,7 +28,7 @@ def sent(
     """The laptop's project, the run's folder on its remote, and the run."""
     monkeypatch.setenv("REPO_RUNS", str(tmp_path / "runs"))
     remote = tmp_path / "remote"
-    shell(project, "dvc", "remote", "add", "-q", "-d", "r", str(remote))
+    add_remote(project, "r", str(remote))
     # The project's own graph is small; what matters here is the params file that came.
     (project / "dvc.yaml").write_text("stages: {}\n")
     shell(project, "git", "config", "user.name", "t")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dvc.config import Config
 
 DVC_YAML = """
 # Each stands for one that `python -m stages.NAME` runs.
@@ -72,6 +73,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(template: Path, tmp_path: Path, shell: Shell) -> Path:
     """A git and DVC repository with a graph of the same shape as the real one."""
     return Path(shutil.copytree(template, tmp_path / "project", symlinks=True))
+
+
+def add_remote(root: Path, name: str, url: str, **options: str) -> None:
+    """``dvc remote add -d NAME URL``, and ``modify`` for each option, without their starts."""
+    with Config(str(root / ".dvc")).edit("repo") as settings:
+        settings["core"]["remote"] = name
+        settings["remote"][name] = {"url": url, **options}
 
 
 def clone(source: Path, target: Path) -> Path:

@@ -43,16 +43,18 @@ def test_liger_s_loss_on_a_gpu() -> None:
     recipes.check_liger("cuda")
 
 
-def compiled(runs: Runs, name: str, monkeypatch: pytest.MonkeyPatch, recompute: bool) -> None:
-    """Train with compiled blocks, and compare with the run that is not."""
+def compiled(
+    runs: Runs, name: str, monkeypatch: pytest.MonkeyPatch, recompute: bool, world: int
+) -> None:
+    """Train with compiled blocks, and compare with the run that is not; every rank compiles."""
     cache = (
         runs.folder / f"inductor-{int(recompute)}"
     )  # a space in it breaks the compiler's command
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(cache))
     monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
-    settings = replace(CPU, compile=True, gradient_checkpointing=recompute)
+    settings = replace(CPU, workers=world, compile=True, gradient_checkpointing=recompute)
     jobs: Sequence[workers.Job] = [(runs.run(name, **SHORT), settings), recipes.check_compiled]
-    workers.run(runs.folder, jobs, world=2)
+    workers.run(runs.folder, jobs, world=world)
     assert "blocks compiled" in runs.notices(name)
     assert runs.losses(name) == pytest.approx(runs.losses("short"), abs=1e-4)
     plain = runs.weights("short")
@@ -63,13 +65,13 @@ def compiled(runs: Runs, name: str, monkeypatch: pytest.MonkeyPatch, recompute: 
 
 @pytest.mark.slow
 def test_compiled_blocks_train_as_plain_ones(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled(runs, "compiled", monkeypatch, recompute=False)
+    compiled(runs, "compiled", monkeypatch, recompute=False, world=1)
 
 
 @pytest.mark.slow
 @pytest.mark.stress
 def test_compiled_blocks_that_are_recomputed(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled(runs, "compiled and recomputed", monkeypatch, recompute=True)
+    compiled(runs, "compiled and recomputed", monkeypatch, recompute=True, world=2)
 
 
 def test_recomputed_activations_change_no_bit(runs: Runs) -> None:
