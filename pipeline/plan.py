@@ -1,7 +1,9 @@
 """What a run would do to each stage, and why. Planning touches nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -120,13 +122,41 @@ def _look(stage: Any, before: Mapping[str, Decision], seen: Seen) -> Decision:
 
 
 def _status(item: Any, seen: Seen) -> dict[str, Any]:
-    """DVC's status of a dependency or out; a folder that many stages read is walked once a plan."""
+    """DVC's status of a dependency or out; what many stages read is walked or parsed once a plan."""
     if isinstance(item.hash_info.value, dict):  # params
-        return dict(item.status())
+        return _params_status(item, seen)
     key = (type(item).__name__, str(item.fs_path), str(item.hash_info.value))
     if key not in seen:
         seen[key] = dict(item.status())
     return seen[key]
+
+
+def _params_status(item: Any, seen: Seen) -> dict[str, Any]:
+    if item.exists and not item.isdir():
+        key = ("params", str(item.fs_path), "")
+        content = seen[key] if key in seen else seen.setdefault(key, _content(item))
+        item.read_params = partial(_values, content, item.params)
+    try:
+        return dict(item.status())
+    finally:
+        item.__dict__.pop("read_params", None)
+
+
+def _content(item: Any) -> dict[str, Any]:
+    from dvc.dependency.param import read_param_file
+
+    return dict(read_param_file(item.repo.fs, item.fs_path))
+
+
+def _values(content: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What DVC's ``read_param_file`` finds under the dotted ``names``; without any, all."""
+    from dpath import get
+
+    found = dict(content) if not names else {}
+    for name in names:
+        with suppress(KeyError):
+            found[name] = get(content, name, separator=".")
+    return found
 
 
 def _leaves(stage: Any, params: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -10,8 +10,8 @@ from stages.common.reading import read_yaml
 def stages_in(file: Path) -> dict[str, Any]:
     """The entries by name, not to be changed; none where there is no such file.
 
-    With 200 stages a reading of ``dvc.lock`` takes half a second, and a command asks six times: the
-    file is read again when it has changed. Raises ``UserError`` where it cannot be read.
+    A command asks six times: the file is read again when it has changed. Raises ``UserError`` where
+    it cannot be read.
     """
     if not file.is_file():
         return {}
@@ -21,6 +21,6 @@ def stages_in(file: Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=4)
 def _read(file: Path, *state: int) -> dict[str, Any]:
-    content = read_yaml(file)
+    content = read_yaml(file, written=file.suffix == ".lock")
     stages = content.get("stages") if isinstance(content, dict) else None
     return stages if isinstance(stages, dict) else {}

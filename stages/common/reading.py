@@ -19,10 +19,13 @@ LARGEST = 10**300
 """Of whole numbers: any further, and no float could hold them."""
 
 
-def read_yaml(path: Path) -> Any:
-    """The content of a YAML 1.2 file, read as DVC reads it (so ``1e-3`` is a number)."""
+def read_yaml(path: Path, written: bool = False) -> Any:
+    """The content of a YAML 1.2 file, read as DVC reads it (so ``1e-3`` is a number).
+
+    ``written``: by a program; libyaml reads it in a fifth of the time and names mistakes less well.
+    """
     try:
-        return yaml_of(path.read_text(encoding="utf-8"))
+        return yaml_of(path.read_text(encoding="utf-8"), pure=not written)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except YAMLError as error:
@@ -37,10 +40,10 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: {error.strerror}; make it a file that you may read") from None
 
 
-def yaml_of(text: str) -> Any:
+def yaml_of(text: str, pure: bool = True) -> Any:
     """The content of YAML 1.2; ``YAMLError`` for all that is none, a 13th month or 5,000 digits too."""
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        return YAML(typ="safe", pure=pure).load(text)
     except ValueError as error:  # of Python's own numbers and dates
         raise YAMLError(str(error).partition(";")[0]) from None
     except RecursionError:

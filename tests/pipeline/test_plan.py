@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from dvc.dependency.param import ParamsDependency
 
+from pipeline import plan as plan_module
 from pipeline.estimate.view import project_with, share_hashes
 from pipeline.graph import read_graph
 from pipeline.plan import Decision, plan
@@ -43,6 +45,36 @@ def test_nothing_ran_yet(project: Path) -> None:
 
 def test_nothing_to_do(built: Path) -> None:
     assert set(actions(built).values()) == {"fresh"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kinds: [a, b]\none: 1\ntwo: {x: {y: 2}}\n",
+        "kinds: [a, b]\none: 1\ntwo: {x: {y: 3}, z: [1]}\n",
+        "kinds: [a, b]\none: 1\ntwo: {x: 5}\n",
+        "kinds: [a, b]\none: 1\n",
+        "{}\n",
+        None,
+    ],
+    ids=["as it was", "changed", "no keys within", "gone", "empty", "no file"],
+)
+@pytest.mark.parametrize("names", [["two", "two.x.y", "one"], []], ids=["dotted", "whole file"])
+def test_a_params_file_that_is_parsed_once_gives_dvc_s_own_status(
+    names: list[str], text: str | None, built: Path
+) -> None:
+    stage = read_graph(built).stages["one"]
+    dep = ParamsDependency(stage, str(built / "params.yaml"), params=names)
+    dep.save()
+    file = built / "params.yaml"
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+    mine = plan_module._params_status(dep, seen := {})
+    assert mine == dict(dep.status()) == plan_module._params_status(dep, seen)
+    assert bool(mine) == (text is None or "{y: 2}" not in text)
+    assert len(seen) == (text is not None)
 
 
 def test_a_changed_param_names_the_leaf_and_all_that_follows(built: Path, shell: Shell) -> None:
