@@ -9,6 +9,7 @@ from is of no use any more then, and goes.
 import contextlib
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Collection, Iterable, Mapping
 from copy import copy
@@ -120,6 +121,7 @@ def restore(root: Path, name: str) -> bool:
         return False
     from dvc.exceptions import DvcException
 
+    logging.getLogger("dvc").setLevel(logging.WARNING)  # "Updating lock file": in nobody's log
     try:
         with stage.repo.lock:
             stage.dump(update_pipeline=False)

@@ -76,7 +76,7 @@ def run_task(
 
     def show(line: str) -> None:
         shown.line(line)
-        if not CHATTER.match(line):
+        if not CHATTER.match(line) and line not in why:
             console.line(name, line)
         if parse(line):
             emit(name, "progress", line)
@@ -156,7 +156,8 @@ def _run(ready: Ready) -> None:
             emit(name, "planned", f"{decision.action}: {decision.reason}")
         run_graph(ready, logs)
     if ready.here.experiment:
-        save_experiment(ready.here, ready.names)
+        whole = len(ready.names) == len(ready.graph.stages)
+        save_experiment(ready.here, [] if whole else ready.names)
     if "report" in ready.names:
         page.show_results(ready.here.root)
 

@@ -28,6 +28,7 @@ from stages.common.guard import mark
 CHATTER = re.compile(
     r"(Updating|Generating) lock file|To track the changes|\s+git add |To enable auto staging"
     r"|\s+dvc config |Use `dvc push`|Running stage |> python -m "
+    r"|Stage '.*' didn't change, skipping|Data and pipelines are up to date"
 )
 """DVC's housekeeping lines: in the log, not on the terminal."""
 BUSY = "is busy, it is being blocked by"

@@ -11,7 +11,7 @@ import pytest
 from pipeline import finished
 from pipeline.graph import read_graph
 from pipeline.plan import plan, refuse_absent
-from pipeline.process import run_stage
+from pipeline.process import CHATTER, run_stage
 from stages.common.errors import UserError
 from stages.common.files import write_json
 from tests.pipeline.conftest import Shell
@@ -29,8 +29,9 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_who_goes_back_to_earlier_params_gets_the_outs_back(
-    project: Path, shell: Shell, runs: Path
+    project: Path, shell: Shell, runs: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "dvc")  # as it is beside Prefect
     (project / "one.py").write_text(COUNTING)
     params, said = project / "params.yaml", []
     first = params.read_text()
@@ -55,6 +56,9 @@ def test_who_goes_back_to_earlier_params_gets_the_outs_back(
     assert run() == "1"
     assert (project / "count").read_text() == "xx"
     assert said.count(finished.BROUGHT_BACK) == 1
+    assert not [record for record in caplog.records if "lock file" in record.getMessage()]
+    after = said[said.index(finished.BROUGHT_BACK) + 1 :]
+    assert after and all(CHATTER.match(line) for line in after)
     assert run() == "1"  # nothing to bring back: it is what dvc.lock has
     assert said.count(finished.BROUGHT_BACK) == 1
     assert run(force=True) == "1"
