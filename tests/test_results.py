@@ -20,6 +20,8 @@ FOLDERS = sorted(path.parent for path in (ROOT / "docs/results").glob("*/figures
 LARGEST = 3_000_000
 ARMS = ROOT / "docs/results/small-4"
 """The run with an arm for everything that a layer can be; its table stands on its own page."""
+HYBRID = ROOT / "docs/results/small-5"
+"""RePo and the others against N2R1, over five seeds."""
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda path: path.name)
@@ -125,7 +127,9 @@ def test_readme_s_differences_are_their_figures() -> None:
     for reference, name, seeds, cells in rows:
         found = figures(name)
         compared, loss = found["comparisons"]["repo"], found["verdict"]["cards"][2]
-        assert reference == {"rope": "RoPE", "nope_late": "NoPE"}[found["reference"]]
+        assert (
+            reference == {"rope": "RoPE", "nope_late": "NoPE", "n2r1": "N2R1"}[found["reference"]]
+        )
         assert seeds == {1: "one", 5: "five"}[len(found["seeds"])]
         assert [cell.strip() for cell in cells.split("|")] == [
             difference(compared["means"]["ruler"]["512"]),
@@ -133,23 +137,21 @@ def test_readme_s_differences_are_their_figures() -> None:
             difference(compared["cells"]["ruler"]["niah_single_1"]["2048"]),
             difference(loss, places=3),
         ]
-        assert loss["verdict"] == {"RoPE": "worse", "NoPE": "equal"}[reference], "README says so"
+        told = {"RoPE": "worse", "NoPE": "equal", "N2R1": "better"}
+        assert loss["verdict"] == told[reference], "README says so"
 
 
-def test_the_table_of_all_arms_is_what_was_measured() -> None:
-    found = figures(ARMS.name)
-    usual = {"repo": "RePo", "nope": "NoPE", "r2n1": "R2N1", "n2r1": "N2R1"}
+@pytest.mark.parametrize("folder", [ARMS, HYBRID], ids=lambda path: path.name)
+def test_a_table_of_arms_is_what_was_measured(folder: Path) -> None:
+    found = figures(folder.name)
+    usual = {"rope": "RoPE", "repo": "RePo", "nope": "NoPE", "r2n1": "R2N1", "n2r1": "N2R1"}
     names = {**usual, **found["labels"]}
-    text = (ARMS / "README.md").read_text(encoding="utf-8")
+    text = (folder / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\w[^|]*?) \|[^|]*\| ([+\N{MINUS SIGN}]\d.*) \|$", text, re.MULTILINE)
     told = {name: cells.split(" | ") for name, cells in rows}
-    needle = {arm: row["ruler"]["niah_single_1"]["2048"] for arm, row in found["scores"].items()}
-    hundred, repo, rope = (f"{needle[arm]['score']:.0f}" for arm in ("n2r1", "repo", "rope"))
-    said = f"found in {hundred} of 100 by N2R1, in {repo} by RePo, in {rope} by RoPE"
-    assert said in " ".join(text.split())
     arms = [arm for arm in found["variants"] if arm != found["reference"]]
     assert set(told) == {names[arm] for arm in arms}
-    with open(ARMS / "summary.csv", encoding="utf-8") as file:
+    with open(folder / "summary.csv", encoding="utf-8") as file:
         lines = {(r["variant"], r["figure"], r["length"]): r for r in csv.DictReader(file)}
     for arm in arms:
         loss = float(lines[arm, "validation loss", "512"]["difference"])
@@ -158,9 +160,35 @@ def test_the_table_of_all_arms_is_what_was_measured() -> None:
             f"{loss:+.3f}".replace("-", "\N{MINUS SIGN}"),
             *(f"{difference(means[n])} {means[n]['verdict']}" for n in ("512", "1024", "2048")),
         ]
-    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    hybrid, learned = (told[name][3].partition(" ")[0] for name in ("N2R1", "RePo"))
-    assert f"gains {hybrid} points over RoPE at 2,048 tokens where RePo gains {learned}," in readme
+
+
+@pytest.mark.parametrize(
+    ("page", "folder", "places", "said"),
+    [
+        (
+            "small-4",
+            ARMS,
+            0,
+            "found in {n2r1} of 100 by N2R1, in {repo} by RePo, in {rope} by RoPE",
+        ),
+        (
+            "small-5",
+            HYBRID,
+            1,
+            "found in {n2r1} of 100 by N2R1, in {repo} by RePo, in {rope} by RoPE, in {nope_late} by",
+        ),
+        ("", HYBRID, 1, "2,048 tokens in {n2r1} of 100 where RePo finds {repo},"),
+    ],
+    ids=["small-4", "small-5", "README"],
+)
+def test_the_needle_in_noise_is_found_as_often_as_is_said(
+    page: str, folder: Path, places: int, said: str
+) -> None:
+    text = (ROOT / "docs/results" / page if page else ROOT) / "README.md"
+    scores = figures(folder.name)["scores"].items()
+    needle = {arm: row["ruler"]["niah_single_1"]["2048"]["score"] for arm, row in scores}
+    rounded = {arm: f"{score:.{places}f}" for arm, score in needle.items()}
+    assert said.format(**rounded) in " ".join(text.read_text(encoding="utf-8").split())
 
 
 def test_readme_s_word_on_the_real_model_is_its_figure() -> None:
@@ -176,6 +204,7 @@ def test_readme_s_word_on_the_real_model_is_its_figure() -> None:
     [
         ("small", ["cannot tell", "cannot tell", "worse"]),
         ("small-3", ["cannot tell", "better", "equal"]),
+        ("small-5", ["cannot tell", "cannot tell", "better"]),
     ],
 )
 def test_readme_s_verdict_is_that_of_five_seeds(name: str, verdicts: list[str]) -> None:
