@@ -82,8 +82,10 @@ def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"--set {override!r}: write KEY=VALUE, for example train.lr=1e-4")
         try:
             found[key.strip()] = yaml_of(value)
-        except YAMLError:
-            raise UserError(f"--set {override!r}: the value is not YAML; quote it") from None
+        except YAMLError as error:
+            said = " ".join(str(getattr(error, "problem", error)).split())
+            fix = "take one out" if "duplicate key" in said else "put a text into quotes"
+            raise UserError(f"--set {override!r}: the value is not YAML: {said}; {fix}") from None
     return found
 
 
