@@ -148,11 +148,11 @@ def _content(item: Any) -> dict[str, Any]:
     return dict(read_param_file(item.repo.fs, item.fs_path))
 
 
-def _values(content: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _values(content: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """What DVC's ``read_param_file`` finds under the dotted ``names``; without any, all."""
     from dpath import get
 
-    found = dict(content) if not names else {}
+    found = {} if names else dict(content)
     for name in names:
         with suppress(KeyError):
             found[name] = get(content, name, separator=".")
