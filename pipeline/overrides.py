@@ -54,8 +54,8 @@ def compose(
         _put(document, key, value)
     try:
         said = _settle(document, changes, root, before, measured)
-    except (TypeError, AttributeError, KeyError, ValueError):
-        # A value of another kind than its field's: the schema names it.
+    except (TypeError, AttributeError, KeyError, ValueError, OSError):
+        # A value of another kind than its field's, or no path: the schema names it.
         parse(Params, YAML(typ="safe", pure=True).load(_dump(yaml, document)), "--set")
         raise
     if notes is not None:

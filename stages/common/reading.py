@@ -17,6 +17,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 LARGEST = 10**300
 """Of whole numbers: any further, and no float could hold them."""
+NAME_BYTES, PATH_BYTES = 255, 4000
+"""Of a file's name and of a path, on the file systems that there are."""
 
 
 def read_yaml(path: Path, written: bool = False) -> Any:
@@ -52,11 +54,14 @@ def yaml_of(text: str, pure: bool = True) -> Any:
 
 def parse(model: type[Model], content: Any, source: str) -> Model:
     """Check ``content`` against ``model``; all its mistakes are named in one ``UserError``."""
-    for name, value in _too_large(content):
-        digits = value.bit_length() * 3 // 10
-        raise UserError(
-            f"{source}: {name} is a number of some {digits} digits: give one below 1e15"
-        )
+    for name, value in _values(content):
+        if isinstance(value, int) and abs(value) > LARGEST:
+            digits = value.bit_length() * 3 // 10
+            raise UserError(
+                f"{source}: {name} is a number of some {digits} digits: give one below 1e15"
+            )
+        if isinstance(value, str) and (why := _no_path(value)):
+            raise UserError(f"{source}: {name} is {_shown(value)}: {why}")
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -64,18 +69,32 @@ def parse(model: type[Model], content: Any, source: str) -> Model:
         raise Mistakes(*lines) from None
 
 
-def _too_large(content: Any) -> Iterator[tuple[str, int]]:
-    """Names and values of whole numbers that no float holds; what an alias repeats is seen once."""
+def _values(content: Any) -> Iterator[tuple[str, Any]]:
+    """All values by their names; what an alias repeats is seen once."""
     left, seen = [("", content)], set[int]()
     while left:
         name, value = left.pop()
-        if isinstance(value, int) and abs(value) > LARGEST:
+        if not isinstance(value, Mapping | list | tuple):
             yield name, value
-        if not isinstance(value, Mapping | list | tuple) or id(value) in seen:
-            continue
-        seen.add(id(value))
-        inside = value.items() if isinstance(value, Mapping) else enumerate(value)
-        left += [(f"{name}.{key}".removeprefix("."), one) for key, one in inside]
+        elif id(value) not in seen:
+            seen.add(id(value))
+            inside = value.items() if isinstance(value, Mapping) else enumerate(value)
+            left += [(f"{name}.{key}".removeprefix("."), one) for key, one in inside]
+
+
+def _no_path(text: str) -> str:
+    """Why a text can be no path: a system call would say so in its own words. Empty: it can."""
+    if "\0" in text:
+        return "it holds a zero byte; take it out"
+    if "://" in text:
+        return ""  # an address
+    path = text.encode(errors="replace")
+    if max(map(len, path.split(b"/"))) > NAME_BYTES or len(path) > PATH_BYTES:
+        return (
+            f"no file has a name of over {NAME_BYTES} bytes, nor a path of over {PATH_BYTES:,}; "
+            "shorten it"
+        )
+    return ""
 
 
 Place = tuple[str, ...]
@@ -199,7 +218,7 @@ def _wanted(mistake: Any) -> str:
 
 NAMES = {
     NAME: "a name of small letters, digits and _, a letter first",
-    SOURCE_NAME: "a name of letters, digits, _ and full stops",
+    SOURCE_NAME: "a name of letters, digits, _ and full stops, 100 at most",
 }
 """Patterns of names in words."""
 

@@ -140,8 +140,12 @@ def span(name: str, environment: Mapping[str, str] | None = None) -> tuple[int, 
     return (int(low), int(high or low)) if low else None
 
 
+DIGITS = 18
+"""Of a whole number, at most: Python turns no text of 4,300 digits into one."""
+
+
 def _whole(text: str) -> bool:
-    return text.isascii() and text.isdecimal()
+    return text.isascii() and text.isdecimal() and len(text) <= DIGITS
 
 
 def _number(text: str) -> float:

@@ -95,6 +95,14 @@ def test_a_model_from_the_hub_is_watched_by_no_folder(tmp_path: Path) -> None:
         ("seeds=[&a [*a]]", "seeds.0 is "),
         (f"train.tokens={'9' * 5000}", "the value is not YAML"),
         (f"train.tokens=1{'0' * 400}", "train.tokens is a number of some 398 digits: give"),
+        ('corpus.path="a\\0b"', "corpus.path is 'a\\\\x00b': it holds a zero byte; take it out"),
+        (f"corpus.path={'x' * 300}", "corpus.path is 'x.*: no file has a name of over 255 bytes"),
+        (f"base.source={'x/' * 3000}", "base.source is 'x/.*nor a path of over 4,000; shorten it"),
+        (f"base.source={'é' * 200}", "base.source is 'é.*: no file has a name of over 255 bytes"),
+        (
+            "corpus.sources={%s: {kind: local, path: a}}" % ("x" * 300),
+            "corpus.sources has the key 'x.*: give a name of letters, digits, _ and full stops, 100",
+        ),
         (f"corpus.seed=-1{'0' * 400}", "corpus.seed is a number of some 398 digits: give"),
         (
             f"seeds={list(range(600))}",

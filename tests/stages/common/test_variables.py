@@ -11,10 +11,10 @@ from stages.common.errors import UserError
 
 RIGHT = {"whole": "7", "number": "989.5", "flag": "1", "span": "2-4", "folder": "/x", "text": "x"}
 WRONG = {
-    "whole": ["abc", "-1", "1.5", "9" * 30],
+    "whole": ["abc", "-1", "1.5", "9" * 30, "9" * 5000],
     "number": ["fast", "-1", "nan"],
     "flag": ["2", "yes", "True"],
-    "span": ["abc", "0", "4-2", "2-", "-4"],
+    "span": ["abc", "0", "4-2", "2-", "-4", f"1-{'9' * 5000}"],
     "folder": ["s3://bucket/runs"],
     "choice": ["fastest"],
     "text": [],
