@@ -26,17 +26,15 @@ def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def contradicted(config: Mapping[str, Any]) -> str | None:
     """A key of ``rope_parameters`` that the model has otherwise, for ``rope_scaling`` is beside it."""
-    given, older = _dict(config.get("rope_parameters")), _dict(config.get("rope_scaling"))
-    if not given or not older:
+    given, told = _dict(config.get("rope_parameters")), _renamed(config.get("rope_scaling"))
+    if not given or not told:
         return None
-    names = {"type": "rope_type"}
-    told = {names.get(key, key): value for key, value in older.items()}
     if WHOLE in given:
-        whole = _dict(given[WHOLE])
+        whole = _renamed(given[WHOLE])
         return next((key for key in told if key in whole and whole[key] != told[key]), None)
     usual = THETAS.get(str(config.get("model_type")), 10_000.0)
     read = {"rope_type": "default", "rope_theta": config.get("rope_theta", usual), **told}
-    return next((key for key in given if read.get(key) != given[key]), None)
+    return next((key for key, value in _renamed(given).items() if read.get(key) != value), None)
 
 
 def parts_of(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,3 +51,9 @@ def parts_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _renamed(value: Any) -> dict[str, Any]:
+    """With today's name of the type."""
+    names = {"type": "rope_type"}
+    return {names.get(key, key): item for key, item in _dict(value).items()}
