@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.resources import files
+from math import ceil
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,8 +19,9 @@ from stages.benchmarks import (
     ruler_files,
     template_files,
 )
+from stages.benchmarks.check_room import LETTERS
 from stages.benchmarks.cost import BYTES_PER_TOKEN
-from stages.benchmarks.params import HybridQAParams, LongBenchParams, NLGraphParams
+from stages.benchmarks.params import HybridQAParams, LongBenchParams, NLGraphParams, RulerParams
 from stages.benchmarks.questions import Questions
 from stages.benchmarks.ruler import TASKS
 from stages.common.errors import UserError
@@ -32,6 +34,7 @@ ADDRESS = re.compile(r"https?://[^/\s#]+/[^\s#]*#sha256=[0-9a-f]{64}")
 FOLDER = "benchmarks.longbench.path"
 OFFICIAL, MANY = 500, 5_000
 """Samples of a task at a length: RULER's, and what no interval needs."""
+PROSE = {name for name, row in TASKS.items() if getattr(row, "haystack", None) == "prose"}
 QUESTIONS = {name: row for name, row in TASKS.items() if isinstance(row, Questions)}
 Suite = TypeVar("Suite", NLGraphParams, HybridQAParams)
 SET = Path(str(files("stages.benchmarks") / "data" / "generated"))
@@ -178,14 +181,9 @@ def _files(seen: Seen) -> Iterator[Finding]:
     benchmarks, ruler = seen.params.benchmarks, seen.params.benchmarks.ruler
     if ruler.data is not None:
         cells = [(t, n) for t in ruler.tasks for n in benchmarks.lengths if ruler.samples_at(t, n)]
-        data = str(seen.path(ruler.data))
-        yield from _folder(
-            seen,
-            "benchmarks.ruler.data",
-            ruler.data,
-            "put RULER's files there",
-            lambda: [ruler_files.look(data, task, length) for task, length in cells],
-        )
+        field, data = "benchmarks.ruler.data", str(seen.path(ruler.data))
+        put = "put RULER's files there"
+        yield from _folder(seen, field, ruler.data, put, lambda: _given(ruler, data, cells))
     for kind in ("prose", "squad", "hotpotqa"):
         yield from _source(seen, kind, getattr(ruler, kind))
     graphs, tables = benchmarks.nlgraph, benchmarks.hybridqa
@@ -197,6 +195,37 @@ def _files(seen: Seen) -> Iterator[Finding]:
     if tables is not None:
         field, those = "benchmarks.hybridqa.path", _here(seen, tables)
         yield from _folder(seen, field, tables.path, fix, lambda: hybridqa.files(those))
+
+
+def _given(params: RulerParams, data: str, cells: Sequence[tuple[str, int]]) -> None:
+    """RULER's own rows: each length has files of its own, and its prompts fit it."""
+    known: dict[Path, int] = {}
+    for task, length in cells:
+        file, budget = ruler_files.file_of(data, task, length), params.new_tokens[task]
+        for draft in ruler_files.look(data, task, length):
+            letters = len(draft.prompt)
+            if ceil(letters / LETTERS) + budget > length:
+                raise UserError(
+                    f"{file}: a prompt of {letters:,} letters and {budget} tokens of answer are more "
+                    f"than {length}; take the files that were made for that length"
+                )
+        if (other := known.setdefault(file, length)) != length:
+            raise UserError(
+                f"{file} would be read at {other} and at {length} tokens, the same prompts; name one "
+                "length, or give each a folder LENGTH/data"
+            )
+
+
+def _prose(seen: Seen, file: Path) -> None:
+    """A text that fills the longest prompt; a token is a byte at the least."""
+    benchmarks = seen.params.benchmarks
+    size = len(haystack.read(file).encode())
+    asked = [task for task in benchmarks.ruler.tasks if task in PROSE]
+    if asked and benchmarks.ruler.data is None and size < benchmarks.lengths[-1]:
+        raise UserError(
+            f"{size:,} bytes of text fill no prompt of {benchmarks.lengths[-1]:,} tokens in "
+            f"{asked[0]}; give a longer text, or `generated`"
+        )
 
 
 def _here(seen: Seen, suite: Suite) -> Suite:
@@ -233,7 +262,7 @@ def _source(seen: Seen, kind: str, named: str) -> Iterator[Finding]:
             field, named, "documents, no prose", "name a file of plain text, or `generated`"
         )
     elif kind == "prose":
-        yield from _looked(field, named, lambda: haystack.read(file))
+        yield from _looked(field, named, lambda: _prose(seen, file))
     elif kind in [
         task.kind for t in seen.params.benchmarks.ruler.tasks if (task := QUESTIONS.get(t))
     ]:

@@ -27,6 +27,14 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """OWNER/NAME, as the hub takes it."""
 
 
+NO_PATHS = {
+    "~": "write the whole path: only a shell knows ~",
+    "://": "an address is not fetched here: fetch it, and name what you have",
+    "*": "patterns are not read: name a file or a folder",
+}
+"""What people write for a path that is none, and the fix."""
+
+
 @dataclass(frozen=True)
 class Place:
     """The machine that would do the work."""
@@ -81,7 +89,9 @@ class Seen:
         What is sent to a cluster is the commit and what DVC tracks; an absolute path is there or not.
         """
         tracked = self.path(f"{name}.dvc").is_file()
-        return warn if self.elsewhere and (Path(name).is_absolute() or tracked) else refuse
+        level = warn if self.elsewhere and (Path(name).is_absolute() or tracked) else refuse
+        fix = next((fix for sign, fix in NO_PATHS.items() if sign in name), None)
+        return level if fix is None else lambda field, value, why, _: level(field, value, why, fix)
 
     def unreachable(self, field: str, source: str, cached: bool) -> Iterator[Finding]:
         """A hub id that is not in the hub's cache where the hub may not be asked."""

@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, told, warn
@@ -12,17 +13,21 @@ from stages.common.seen import Seen, is_hub_id
 from stages.common.token_files import home
 from stages.corpus import ready_check as ready
 from stages.corpus.cost import fetch_bytes, source_bytes, text_bytes
+from stages.corpus.params import CorpusParams
+from stages.corpus.splits import LIMIT, without
+
+if TYPE_CHECKING:
+    from stages.corpus.starts import Start
 
 
 def check(seen: Seen) -> Iterator[Finding]:
     """Findings of ``corpus``."""
     corpus = seen.params.corpus
-    if corpus.source == "local" and corpus.path is not None:
-        yield from _local(seen, "corpus", corpus.path)
+    starts: dict[str, Start] = {}
+    unread = [one for name, path in _paths(corpus) for one in _local(seen, name, path, starts)]
+    yield from unread
     yield from _hub(seen)
     for name, one in corpus.sources.items():
-        if one.kind == "local" and one.path is not None:
-            yield from _local(seen, name, one.path)
         if one.kind == "hub" and one.revision is None:
             level = warn if seen.planning else refuse
             yield level(
@@ -36,7 +41,11 @@ def check(seen: Seen) -> Iterator[Finding]:
     yield from ready.check(seen)
     yield from _room(seen)
     size = text_bytes(seen.params, seen.root)
+    if any(one.level == "refuse" for one in unread):
+        return  # what cannot be read has no size
     held_out = list(_held_out(seen, size))
+    if not held_out and (size is None or size >= seen.params.benchmarks.lengths[0]):
+        held_out = list(_few(seen, starts))  # of less, the training says that it is too little
     yield from held_out
     yield from _parts(seen, enough=not held_out)
     if size is not None and not seen.elsewhere and not seen.planning:
@@ -79,18 +88,32 @@ def _unread(seen: Seen) -> Iterator[Finding]:
 
 
 def _twice(seen: Seen) -> Iterator[Finding]:
-    """The same documents under two names would count double."""
+    """The same documents under two names count double, and one name's held-out ones train the other."""
     corpus = seen.params.corpus
-    named = [("corpus.path", corpus.path)] if corpus.source == "local" else []
-    named += [(f"corpus.sources.{name}.path", one.path) for name, one in corpus.sources.items()]
-    known: dict[Path, str] = {}
-    for field, path in named:
-        if path is None:
+    named = [("corpus.path", corpus.path, "local")] if corpus.source == "local" else []
+    for name, one in corpus.sources.items():
+        key, part = f"corpus.sources.{name}", f"{one.revision} {one.config} {one.text_field}"
+        named += [(f"{key}.path", one.path, one.kind), (f"{key}.dataset", one.dataset, part)]
+    known: list[tuple[str, Path, str]] = []
+    for field, value, kind in named:
+        if value is None:
             continue
-        place = Path(os.path.normpath(seen.path(path)))
-        if place in known:
-            yield refuse(field, path, f"{known[place]} has the same documents", "drop one")
-        known.setdefault(place, field)
+        hub = field.endswith(".dataset")
+        place = Path(value, kind) if hub else Path(os.path.realpath(seen.path(value)))
+        for other, there, of_kind in known:
+            same = place == there and hub == other.endswith(".dataset")
+            if same or (kind == of_kind and (_inside(place, there) or _inside(there, place))):
+                yield refuse(field, value, f"{other} has the same documents", "drop one")
+                break
+        else:
+            known.append((field, place, kind))
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    """Whether what reads the folder reads the path, too: hidden ones are left out."""
+    if not path.is_relative_to(folder):
+        return False
+    return not any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _room(seen: Seen) -> Iterator[Finding]:
@@ -193,7 +216,44 @@ WORD_BYTES = 4
 """Of a word of a generated document, at the least."""
 
 
-def _local(seen: Seen, source: str, name: str) -> Iterator[Finding]:
+def _paths(corpus: CorpusParams) -> list[tuple[str, str]]:
+    """Names and paths of the sources that are documents of the user's."""
+    own = [("corpus", corpus.path)] if corpus.source == "local" else []
+    own += [(name, one.path) for name, one in corpus.sources.items() if one.kind == "local"]
+    return [(name, path) for name, path in own if path is not None]
+
+
+def _few(seen: Seen, starts: Mapping[str, "Start"]) -> Iterator[Finding]:
+    """Few documents may all fall into one split."""
+    corpus = seen.params.corpus
+    if corpus.ready or corpus.generated or corpus.source == "python":
+        return
+    known: dict[str, Sequence[bool] | None] = {}
+    for name in corpus.names:
+        named = corpus.sources.get(name)
+        most = named.max_documents if named else corpus.max_documents
+        begun = starts.get(name if named else "corpus")
+        filled = begun.filled if begun else None
+        if (
+            filled is None
+            and most is not None
+            and most <= LIMIT
+            and not (named and named.max_bytes)
+        ):
+            filled = (True,) * most
+        known[name] = filled if filled is None else filled[:most]
+    if (split := without(corpus, known)) is not None:
+        count = sum(sum(filled) for filled in known.values() if filled is not None)
+        why = "not one is held out" if split == "validation" else "none is left to train on"
+        yield refuse(
+            "corpus.validation_share",
+            corpus.validation_share,
+            f"of {count:,} document{'s' * (count != 1)} {why}",
+            "give more documents (a .txt is one, a line of JSONL is one), or another share",
+        )
+
+
+def _local(seen: Seen, source: str, name: str, starts: dict[str, "Start"]) -> Iterator[Finding]:
     key = "corpus" if source == "corpus" else f"corpus.sources.{source}"
     path = seen.path(name)
     if seen.made_here(name) or seen.root.resolve().is_relative_to(path.resolve()):
@@ -214,29 +274,36 @@ def _local(seen: Seen, source: str, name: str) -> Iterator[Finding]:
     if not any(sizes):
         yield refuse(f"{key}.path", name, "nothing in it", "name the documents")
         return
-    yield from _first_row(seen, source, key, path)
+    yield from _begins(seen, source, key, path, starts)
 
 
-def _first_row(seen: Seen, source: str, key: str, path: Path) -> Iterator[Finding]:
-    """The first row stands for all: a wrong field or another format shows at once."""
+def _begins(
+    seen: Seen, source: str, key: str, path: Path, starts: dict[str, "Start"]
+) -> Iterator[Finding]:
+    """The first rows stand for all: a wrong field or another format shows at once."""
     from stages.corpus.reading.found import data_files  # pyarrow: only where files are read
-    from stages.corpus.reading.rows import rows
+    from stages.corpus.starts import start
 
     corpus = seen.params.corpus
     one = corpus.sources.get(source, corpus)
     try:
-        first = data_files(path, one.text_field, key)[0]
-        row = next(rows(first.path, first.kind, one.text_field), None)
+        begun = start(data_files(path, one.text_field, key), one.text_field)
     except UserError as error:
         line = str(error)
         why, _, fix = line.partition("; ")
         named = line.startswith("corpus.")
         yield told(line) if named else refuse(f"{key}.path", one.path, why, fix or "correct it")
         return
-    if row is None or row.text is not None or one.on_bad_row == "skip":
+    starts[source] = begun
+    if begun.file is None or begun.bad is None or (one.on_bad_row == "skip" and not begun.blank):
+        if begun.blank:
+            why = "no text in it" if begun.filled is not None else "its first rows are blank"
+            yield refuse(f"{key}.text_field", one.text_field, why, "name the field of the text")
         return
-    why = f"the first row of {first.path.name}: {row.problem}"
-    if "no " in row.problem[:3] or "is a " in row.problem:
+    why = f"{begun.file.path.name} {begun.bad.place}: {begun.bad.problem}"
+    if "no " in begun.bad.problem[:3] or "is a " in begun.bad.problem:
         yield refuse(f"{key}.text_field", one.text_field, why, "name the field of the text")
     else:
-        yield refuse(f"{key}.path", one.path, why, f"correct it, or set {key}.on_bad_row: skip")
+        yield refuse(
+            f"{key}.path", one.path, why, f"correct the row, or set {key}.on_bad_row: skip"
+        )

@@ -26,13 +26,11 @@ from stages.common.stage import Job, Stage
 from stages.corpus import external, generated, python_text, ready
 from stages.corpus.external import Taken
 from stages.corpus.params import CorpusParams
+from stages.corpus.splits import SPLITS, splits
 from stages.corpus.version import VERSION
 
 SHARD_BYTES = 64 << 20
 """A shard is closed past so many bytes: one task of ``tokenize`` (20 s), little to do again."""
-SPLIT_BLOCK = 100_000
-"""Documents whose splits come from one generator of random numbers."""
-SPLITS = ("train", "validation")
 _LISTING = "listing.json"
 
 
@@ -146,9 +144,9 @@ def collect(params: CorpusParams, source: str, folder: Path) -> None:
     taken = _documents(params, source, seen, cursor)
     if most is not None:
         taken = _within(taken, most - size)
-    splits = _splits(params, source, seen)
+    drawn = splits(params, source, seen)
     for number in itertools.count(first):
-        state = _shard(taken, splits, folder, f"{source}-{number:05d}", seen, limit)
+        state = _shard(taken, drawn, folder, f"{source}-{number:05d}", seen, limit)
         seen, size = state["seen"], size + state.pop("bytes")
         state = {"source": source, "shard": number, **state}
         if most is not None:
@@ -168,7 +166,7 @@ def _within(taken: Iterator[Taken], room: int) -> Iterator[Taken]:
 
 def _shard(
     taken: Iterator[Taken],
-    splits: Iterator[str],
+    drawn: Iterator[str],
     folder: Path,
     name: str,
     seen: int,
@@ -194,7 +192,7 @@ def _shard(
                 continue
             seen += 1
             read += len(row.text.encode())
-            split = next(splits)
+            split = next(drawn)
             if row.text.strip():
                 counts[split] += 1
                 size += files[split].write(orjson.dumps({"text": row.text}) + b"\n")
@@ -202,15 +200,6 @@ def _shard(
                 state["last"] = False
                 break
     return {**counts, **state, "seen": seen, "bytes": read}
-
-
-def _splits(params: CorpusParams, source: str, seen: int) -> Iterator[str]:
-    """Splits of the documents from number ``seen`` on: by seed and number, whatever the shards."""
-    held_out = params.validation_share
-    for block in itertools.count(seen // SPLIT_BLOCK):
-        draw = random.Random(f"{params.seed} {source} {block}")
-        drawn = ["validation" if draw.random() < held_out else "train" for _ in range(SPLIT_BLOCK)]
-        yield from drawn[seen % SPLIT_BLOCK if block == seen // SPLIT_BLOCK else 0 :]
 
 
 def _up_to(texts: Iterable[str], max_bytes: int) -> Iterator[str]:

@@ -46,11 +46,12 @@ def check(seen: Seen, field: str, params: TrainingParams, window: int | None) ->
             )
     yield from _optimizer(field, params)
     yield from _sources(seen, field, params)
-    told = list(_passes(seen, field, params, longest))
-    yield from told
-    for one in _of_sources(seen, field, params):
-        if one.level == "refuse" or not told:
-            yield one
+    if not _unread(seen):
+        told = list(_passes(seen, field, params, longest))
+        yield from told
+        for one in _of_sources(seen, field, params):
+            if one.level == "refuse" or not told:
+                yield one
     yield from _machine(seen, params)
     yield from _execution(seen, params)
     yield from _precision(seen, field, params)
@@ -132,6 +133,13 @@ def _asked(params: TrainingParams) -> list[str]:
 def sources(seen: Seen) -> tuple[str, ...]:
     """Names of the sources of documents, as training phases ask for them."""
     return seen.params.corpus.names
+
+
+def _unread(seen: Seen) -> bool:
+    """Whether documents or token files cannot be read: they have no size, and that was said."""
+    keys = (".path", ".files", ".text_field")
+    said = seen.found.get("corpus", ())
+    return any(one.level == "refuse" and one.field.endswith(keys) for one in said)
 
 
 def _passes(seen: Seen, field: str, params: TrainingParams, longest: int) -> Iterator[Finding]:

@@ -12,7 +12,11 @@ from tests.stages.nlgraph_questions import write
 
 ROW = {"index": 0, "input": "One is for b: 1.\nWhich?", "outputs": ["1"], "length": 40}
 LINE = json.dumps(ROW)
-TASKS = {"benchmarks.ruler.tasks": ["vt", "cwe"], "benchmarks.ruler.data": "ruler"}
+TASKS = {
+    "benchmarks.ruler.tasks": ["vt", "cwe"],
+    "benchmarks.ruler.data": "ruler",
+    "benchmarks.lengths": [256],
+}
 RULER: dict[str, tuple[str | bytes, str]] = {
     # content of vt.jsonl, and what the one line says of it
     "sound": (LINE, ""),
@@ -25,6 +29,10 @@ RULER: dict[str, tuple[str | bytes, str]] = {
     "no answer": (json.dumps({**ROW, "outputs": []}), "line 1: 'outputs' is empty"),
     "no question": (json.dumps({"outputs": ["1"]}), "line 1: no text 'input'"),
     "a prefix of nothing": (json.dumps({**ROW, "answer_prefix": None}), "no text 'answer_prefix'"),
+    "of another length": (
+        json.dumps({**ROW, "input": "word " * 900}),
+        "a prompt of 4,500 letters and 16 tokens of answer are more than 256; take the files",
+    ),
     "the second row": (f"{LINE}\n\n{{", "line 3: not JSON"),
     "UTF-16": (LINE.encode("utf-16"), "not UTF-8 text"),
     "packed": (b"\x1f\x8b\x08\x00", "not UTF-8 text"),
@@ -42,6 +50,32 @@ def test_ruler_s_own_rows(name: str, check: Check, tmp_path: Path) -> None:
     )
     found = told(check(TASKS), "benchmarks.ruler.data")
     assert (words in found and "vt.jsonl" in found) if words else not found
+
+
+@pytest.mark.parametrize("lengths", [[256], [256, 512]])
+@pytest.mark.parametrize("folders", [[""], ["256/data", "512/data"], ["256/data", ""]])
+def test_ruler_s_own_files_are_of_one_length(
+    lengths: list[int], folders: list[str], check: Check, tmp_path: Path
+) -> None:
+    for folder in folders:
+        (tmp_path / "ruler" / folder).mkdir(parents=True, exist_ok=True)
+        for task in ("vt", "cwe"):
+            (tmp_path / "ruler" / folder / f"{task}.jsonl").write_text(LINE)
+    found = told(check({**TASKS, "benchmarks.lengths": lengths}), "benchmarks.ruler.data")
+    twice = len(lengths) > len(folders)
+    assert ("would be read at 256 and at 512 tokens" in found) if twice else not found
+
+
+@pytest.mark.parametrize(("words", "fits"), [(1, False), (20, False), (9000, True)])
+def test_prose_fills_the_longest_prompt(
+    words: int, fits: bool, check: Check, tmp_path: Path
+) -> None:
+    (tmp_path / "essays.txt").write_text("Some words. " * words)
+    field = "benchmarks.ruler.prose"
+    found = told(check({field: "essays.txt"}), field)
+    assert not found if fits else "fill no prompt of 1,024 tokens in niah_multikey_1" in found, (
+        found
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,21 @@
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.use import profiles
 from stages.common.errors import UserError
 from stages.common.findings import refuse, stop, warn
+from stages.common.needs import watched
 from stages.common.seen import Place
 from tests.stages.checks.conftest import Check, Own, write_model, write_texts
 
 LONGBENCH = (
     "2wikimqa musique multifieldqa_en narrativeqa triviaqa gov_report qmsum".split()  # noqa: SIM905
 )
+GOOD = '{"text": "some words of a document that has some more of them"}\n'
 ROW = '{"input": "q", "context": "c", "answers": ["a"], "all_classes": []}\n'
 
 
@@ -26,6 +29,9 @@ ROW = '{"input": "q", "context": "c", "answers": ["a"], "all_classes": []}\n'
         ('["a"]\n' * 90000, "corpus.path"),
         ('{"body": "a b c d"}\n' * 90000, "corpus.text_field"),
         ('{"text": "a b"}\n' * 6, "train.lengths"),
+        ('{"text": ""}\n' * 9000, "corpus.text_field"),
+        (GOOD + '{"text": null}\n' + GOOD * 3000, "corpus.path"),
+        (GOOD + '{"text": \n' + GOOD * 3000, "corpus.path"),
     ],
 )
 def test_documents_are_judged_by_their_first_row_and_their_size(
@@ -33,7 +39,73 @@ def test_documents_are_judged_by_their_first_row_and_their_size(
 ) -> None:
     (tmp_path / "my.jsonl").write_text(content)
     found = [one for one in check(own) if one.level == "refuse"]
-    assert found and found[0].field == field, [one.line for one in found]
+    assert [one.field for one in found] == [field], [one.line for one in found]
+
+
+TEXT = "Some words. " * 60_000
+FEW: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
+    # files of a folder, what of the source is changed, and what its one line says
+    "a text": ({"a.txt": TEXT}, {}, "of 1 document not one is held out"),
+    "a text and a list": ({"a.txt": TEXT, "readme.txt": "a"}, {}, "of 1 document not one"),
+    "an object": ({"a.json": json.dumps({"text": TEXT})}, {}, "of 1 document not one is held out"),
+    "a limit": ({"a.jsonl": GOOD * 9000}, {"max_documents": 3}, "of 3 documents not one is held"),
+    "a limit of bytes": ({"a.jsonl": GOOD * 9000}, {"max_bytes": 300_000}, ""),
+    "many texts": ({f"{n}.txt": TEXT[:9000] for n in range(90)}, {}, ""),
+    "another field": (
+        {"a.jsonl": GOOD * 9000, "b.jsonl": '{"body": "a"}\n'},
+        {},
+        "b.jsonl line 1: no 'text' in it, only ['body']; name the field",
+    ),
+    "skipped": ({"a.jsonl": '{"text": null}\n' + GOOD * 9000}, {"on_bad_row": "skip"}, ""),
+    "all skipped": (
+        {"a.jsonl": GOOD * 9000},
+        {"on_bad_row": "skip", "text_field": "body"},
+        "a.jsonl line 1: no 'body' in it, only ['text']; name the field",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_few_documents_and_the_first_rows_of_a_folder(
+    name: str, own: Own, check: Check, tmp_path: Path
+) -> None:
+    files, changes, expected = FEW[name]
+    (tmp_path / "texts").mkdir()
+    for file, content in files.items():
+        (tmp_path / "texts" / file).write_text(content)
+    source = {"kind": "local", "path": "texts", **changes}
+    named = {"source": "named", "sources": {"own": source}, "needs": "texts", "path": None}
+    given = {**own, **{f"corpus.{key}": value for key, value in named.items()}}
+    found = [one.line for one in check({**given, "train.tokens": 4096})]
+    assert len(found) == bool(expected) and all(expected in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("path", "twice"),
+    [
+        ("texts", True),
+        ("texts/sub/b.jsonl", True),
+        ("link.jsonl", True),
+        ("texts/.kept", False),
+        ("other.jsonl", False),
+    ],
+)
+def test_one_file_is_no_two_sources(
+    path: str, twice: bool, own: Own, check: Check, tmp_path: Path
+) -> None:
+    top = tmp_path / "all"
+    for folder in ("texts/sub", "texts/.kept"):
+        (top / folder).mkdir(parents=True)
+        write_texts(top / folder / "b.jsonl")
+    write_texts(top / "other.jsonl")
+    (top / "link.jsonl").symlink_to("texts/sub/b.jsonl")
+    given = {
+        **own,
+        "corpus.path": "all/texts",
+        "corpus.needs": watched(["all/texts", f"all/{path}"]),
+    }
+    found = check({**given, "corpus.sources": {"b": {"kind": "local", "path": f"all/{path}"}}})
+    assert [one.field for one in found] == ["corpus.sources.b.path"] * twice
 
 
 def test_compressed_documents_and_folders_are_read_too(
