@@ -201,7 +201,7 @@ def _given(params: RulerParams, data: str, cells: Sequence[tuple[str, int]]) -> 
     """RULER's own rows: each length has files of its own, and its prompts fit it."""
     known: dict[Path, int] = {}
     for task, length in cells:
-        file, budget = ruler_files.file_of(data, task, length), params.new_tokens[task]
+        file, budget = ruler_files.file_of(data, task, length), params.new_tokens[task]  # type: ignore[index]
         for draft in ruler_files.look(data, task, length):
             letters = len(draft.prompt)
             if ceil(letters / LETTERS) + budget > length:
