@@ -136,11 +136,13 @@ def link_inputs(inputs: Iterable[Path], main: Path, here: Checkout) -> None:
 def save_experiment(here: Checkout, stages: Sequence[str]) -> None:
     """Record what the worktree made as a DVC experiment of the commit it stands on.
 
-    ``stages``: what is recorded; none: the whole graph. For each that is named DVC reads and writes
-    dvc.lock once more: all 87 of a run by name took a minute, the graph as a whole takes seconds.
+    ``stages``: what is recorded; none: all of dvc.yaml, and nothing of what else DVC knows here. For
+    each that is named DVC reads and writes dvc.lock once more: the 87 of a run by name took a minute,
+    their file takes seconds.
     """
     assert here.experiment is not None
-    command = ["dvc", "exp", "save", "--quiet", "--force", "--name", here.experiment, *stages]
+    recorded = stages or ["dvc.yaml"]
+    command = ["dvc", "exp", "save", "--quiet", "--force", "--name", here.experiment, *recorded]
     environment = here.environment()
     if not git.ask(here.root, "config", "user.email"):
         # Nobody told git who they are, and DVC's commit of an experiment would fail for it.

@@ -45,8 +45,9 @@ def test_in_place_nothing_is_made(committed: Path) -> None:
     assert not (committed / "runs" / "worktrees").exists()
 
 
+@pytest.mark.parametrize("stages", [[], ["one", "two@a", "two@b", "three"]], ids=["all", "named"])
 def test_a_worktree_has_the_params_the_edits_and_the_cache(
-    committed: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    committed: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch, stages: list[str]
 ) -> None:
     shell(committed, "dvc", "repro")
     (committed / "three.py").write_text("open('final', 'w').write('edited')")
@@ -58,7 +59,9 @@ def test_a_worktree_has_the_params_the_edits_and_the_cache(
     shell(here.root, "dvc", "repro")
     assert (here.root / "out" / "one").read_text() == "7"
     assert (here.root / "final").read_text() == "edited"
-    save_experiment(here, [])
+    # what DVC knows besides, and nobody brought here
+    (here.root / "other.dvc").write_text(f"outs:\n- md5: {'ab' * 16}\n  size: 1\n  path: other\n")
+    save_experiment(here, stages)
     assert here.experiment and saved(committed, here.experiment)
     assert here.experiment in shell(committed, "dvc", "exp", "list").stdout
     # the workspace is as it was
