@@ -199,6 +199,25 @@ def test_readme_s_word_on_the_real_model_is_its_figure() -> None:
     assert not [cell for task in cells for cell in task.values() if cell["score"]]
 
 
+def test_the_real_model_s_table_is_what_was_measured() -> None:
+    found = figures("smollm2-cpu-1")
+    text = (ROOT / "docs/results/smollm2-cpu-1/README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w[^|]*?) \| ([\d.]+ .*) \|$", text, re.MULTILINE)
+    told = {name: cells.split(" | ") for name, cells in rows}
+    names = {"base": "base", "rope": "RoPE", **found["labels"]}
+    scores = {"base": found["base"]["scores"], **found["scores"]}
+    losses = {"base": found["base"]["validation"], **found["validation"]}
+    assert told == {
+        names[arm]: [
+            *(f"{cells['1024']['score']:.1f}" for cells in scores[arm]["ruler"].values()),
+            f"{losses[arm]['python']['1024']['loss']:.3f}",
+        ]
+        for arm in scores
+    }
+    for arm in ("nope10", "repo"):  # README: they answer nothing
+        assert not any(cells["1024"]["score"] for cells in scores[arm]["ruler"].values())
+
+
 @pytest.mark.parametrize(
     ("name", "verdicts"),
     [
