@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dvc.config import Config
 
 DVC_YAML = """
 # Each stands for one that `python -m stages.NAME` runs.
@@ -77,6 +76,8 @@ def project(template: Path, tmp_path: Path, shell: Shell) -> Path:
 
 def add_remote(root: Path, name: str, url: str, **options: str) -> None:
     """``dvc remote add -d NAME URL``, and ``modify`` for each option, without their starts."""
+    from dvc.config import Config  # other Pythons collect this file without DVC
+
     with Config(str(root / ".dvc")).edit("repo") as settings:
         settings["core"]["remote"] = name
         settings["remote"][name] = {"url": url, **options}
