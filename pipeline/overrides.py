@@ -16,6 +16,7 @@ from stages.common.migration import complete, migrate, reference_of
 from stages.common.needs import NAMED, READ_BY, watched
 from stages.common.reading import parse, read_yaml, yaml_of
 from stages.common.schema import NAME
+from stages.common.variables import is_whole
 from stages.params import Params
 
 FROM_LENGTH = "benchmarks.ruler.from_length"
@@ -102,7 +103,7 @@ def _put(document: Any, key: str, value: Any) -> None:
             inside = document[part]
         document = inside
     if isinstance(document, list):
-        if not last.isdecimal() or int(last) >= len(document):
+        if not is_whole(last) or int(last) >= len(document):
             raise UserError(f"--set {key}: the list has no item {last!r}; count from 0")
         document[int(last)] = value
     elif isinstance(document, dict):
@@ -123,7 +124,7 @@ def _section(document: Any, key: str) -> Any:
 
 def _item(document: Any, part: str) -> Any:
     if isinstance(document, list):
-        return document[int(part)] if part.isdecimal() and int(part) < len(document) else None
+        return document[int(part)] if is_whole(part) and int(part) < len(document) else None
     return document.get(part) if isinstance(document, dict) else None
 
 

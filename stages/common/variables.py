@@ -41,7 +41,7 @@ class Variable:
         """What to give instead where ``text`` is no value of this variable; none where it is one."""
         if self.kind == "whole":
             wanted = f"give a whole number from {self.least:.0f} to {self.most:.0f}"
-            return None if _whole(text) and self.least <= int(text) <= self.most else wanted
+            return None if is_whole(text) and self.least <= int(text) <= self.most else wanted
         if self.kind == "number":
             wanted = f"give a number from {self.least:g} to {self.most:g}"
             return None if self.least <= _number(text) <= self.most else wanted
@@ -60,8 +60,8 @@ class Variable:
         low, dash, high = text.partition("-")
         if not dash:
             wanted = f"give a whole number from {self.least:.0f} to {self.most:.0f}"
-            return None if _whole(text) and self.least <= int(text) <= self.most else wanted
-        ends = _whole(low) and _whole(high)
+            return None if is_whole(text) and self.least <= int(text) <= self.most else wanted
+        ends = is_whole(low) and is_whole(high)
         good = ends and self.least <= int(low) <= int(high) <= self.most
         return None if good else "give two numbers, the least first: 2-4"
 
@@ -144,7 +144,8 @@ DIGITS = 18
 """Of a whole number, at most: Python turns no text of 4,300 digits into one."""
 
 
-def _whole(text: str) -> bool:
+def is_whole(text: str) -> bool:
+    """Whether a text of the user's is a whole number that can be read: plain digits, not thousands."""
     return text.isascii() and text.isdecimal() and len(text) <= DIGITS
 
 

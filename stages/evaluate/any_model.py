@@ -21,6 +21,7 @@ from stages.common.encoder import Encoder
 from stages.common.errors import TryAgain, UserError
 from stages.common.files import sha256
 from stages.common.trained import KEY
+from stages.common.variables import is_whole
 from stages.evaluate import (
     endpoint,
     ends,
@@ -219,9 +220,9 @@ def _lengths(options: Any, config: dict[str, Any]) -> list[int]:
             raise UserError("--lengths is missing, and the model's config.json names no window")
         return [default]
     texts = [text.strip() for text in options.lengths.split(",")]
-    if not all(text.isdecimal() and int(text) >= 16 for text in texts):
+    if not all(is_whole(text) and int(text) >= 16 for text in texts):
         raise UserError(
-            f"--lengths is {options.lengths!r}: give whole numbers from 16 up, as 4096,8192"
+            f"--lengths is {options.lengths[:80]!r}: give whole numbers from 16 up, as 4096,8192"
         )
     return _fitting(options, widest, sorted({int(text) for text in texts}))
 

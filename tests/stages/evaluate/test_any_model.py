@@ -136,6 +136,8 @@ def test_another_budget_and_several_ends(
         (("--new-tokens", "0"), "--new-tokens is 0: give a whole number from 1 up"),
         (("--lengths", "512,2048"), f"the window of .* is {WINDOW} tokens; drop it, or extend"),
         (("--lengths", "512,x"), "--lengths is '512,x': give whole numbers"),
+        (("--lengths", "9" * 5000), "--lengths is '999.*': give whole numbers"),
+        (("--lengths", "\N{ARABIC-INDIC DIGIT ONE}28"), "--lengths is '.28': give whole numbers"),
         (("--tasks", "vtx"), "--tasks is 'vtx': unknown; known are niah_single_1"),
         (("--lengths", "128", "--tasks", "vt", "--num", "2"), "length 128 is too short for vt"),
         (("--suite", "longbench"), "--data is missing"),
