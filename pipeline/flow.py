@@ -76,7 +76,7 @@ def run_task(
 
     def show(line: str) -> None:
         shown.line(line)
-        if not CHATTER.match(line) and line not in why:
+        if not CHATTER.match(line) and not why.endswith(line):  # which is said above it
             console.line(name, line)
         if parse(line):
             emit(name, "progress", line)

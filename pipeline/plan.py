@@ -134,8 +134,9 @@ def _status(item: Any, seen: Seen) -> dict[str, Any]:
 def _params_status(item: Any, seen: Seen) -> dict[str, Any]:
     if item.exists and not item.isdir():
         key = ("params", str(item.fs_path), "")
-        content = seen[key] if key in seen else seen.setdefault(key, _content(item))
-        item.read_params = partial(_values, content, item.params)
+        if key not in seen:
+            seen[key] = _content(item)
+        item.read_params = partial(_values, seen[key], item.params)
     try:
         return dict(item.status())
     finally:

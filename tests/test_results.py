@@ -22,6 +22,9 @@ ARMS = ROOT / "docs/results/small-4"
 """The run with an arm for everything that a layer can be; its table stands on its own page."""
 HYBRID = ROOT / "docs/results/small-5"
 """RePo and the others against N2R1, over five seeds."""
+NAMES = {
+    "rope": "RoPE", "repo": "RePo", "nope": "NoPE", "nope_late": "NoPE", "r2n1": "R2N1", "n2r1": "N2R1",
+}  # fmt: skip
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda path: path.name)
@@ -127,9 +130,7 @@ def test_readme_s_differences_are_their_figures() -> None:
     for reference, name, seeds, cells in rows:
         found = figures(name)
         compared, loss = found["comparisons"]["repo"], found["verdict"]["cards"][2]
-        assert (
-            reference == {"rope": "RoPE", "nope_late": "NoPE", "n2r1": "N2R1"}[found["reference"]]
-        )
+        assert reference == NAMES[found["reference"]]
         assert seeds == {1: "one", 5: "five"}[len(found["seeds"])]
         assert [cell.strip() for cell in cells.split("|")] == [
             difference(compared["means"]["ruler"]["512"]),
@@ -144,8 +145,7 @@ def test_readme_s_differences_are_their_figures() -> None:
 @pytest.mark.parametrize("folder", [ARMS, HYBRID], ids=lambda path: path.name)
 def test_a_table_of_arms_is_what_was_measured(folder: Path) -> None:
     found = figures(folder.name)
-    usual = {"rope": "RoPE", "repo": "RePo", "nope": "NoPE", "r2n1": "R2N1", "n2r1": "N2R1"}
-    names = {**usual, **found["labels"]}
+    names = {**NAMES, **found["labels"]}
     text = (folder / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\w[^|]*?) \|[^|]*\| ([+\N{MINUS SIGN}]\d.*) \|$", text, re.MULTILINE)
     told = {name: cells.split(" | ") for name, cells in rows}
@@ -204,7 +204,7 @@ def test_the_real_model_s_table_is_what_was_measured() -> None:
     text = (ROOT / "docs/results/smollm2-cpu-1/README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\w[^|]*?) \| ([\d.]+ .*) \|$", text, re.MULTILINE)
     told = {name: cells.split(" | ") for name, cells in rows}
-    names = {"base": "base", "rope": "RoPE", **found["labels"]}
+    names = {"base": "base", **NAMES, **found["labels"]}
     scores = {"base": found["base"]["scores"], **found["scores"]}
     losses = {"base": found["base"]["validation"], **found["validation"]}
     assert told == {

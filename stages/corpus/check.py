@@ -91,22 +91,29 @@ def _twice(seen: Seen) -> Iterator[Finding]:
     """The same documents under two names count double, and one name's held-out ones train the other."""
     corpus = seen.params.corpus
     named = [("corpus.path", corpus.path, "local")] if corpus.source == "local" else []
+    sets: dict[tuple[str | None, ...], str] = {}
     for name, one in corpus.sources.items():
-        key, part = f"corpus.sources.{name}", f"{one.revision} {one.config} {one.text_field}"
-        named += [(f"{key}.path", one.path, one.kind), (f"{key}.dataset", one.dataset, part)]
-    known: list[tuple[str, Path, str]] = []
-    for field, value, kind in named:
-        if value is None:
+        named.append((f"corpus.sources.{name}.path", one.path, one.kind))
+        field = f"corpus.sources.{name}.dataset"
+        rows = (one.dataset, one.revision, one.config, one.text_field)
+        if one.dataset is not None and (other := sets.setdefault(rows, field)) != field:
+            yield _same(field, one.dataset, other)
+    places: list[tuple[str, Path, str]] = []
+    for field, path, kind in named:
+        if path is None:
             continue
-        hub = field.endswith(".dataset")
-        place = Path(value, kind) if hub else Path(os.path.realpath(seen.path(value)))
-        for other, there, of_kind in known:
-            same = place == there and hub == other.endswith(".dataset")
-            if same or (kind == of_kind and (_inside(place, there) or _inside(there, place))):
-                yield refuse(field, value, f"{other} has the same documents", "drop one")
+        place = Path(os.path.realpath(seen.path(path)))
+        for other, there, of_kind in places:
+            within = kind == of_kind and (_inside(place, there) or _inside(there, place))
+            if place == there or within:
+                yield _same(field, path, other)
                 break
         else:
-            known.append((field, place, kind))
+            places.append((field, place, kind))
+
+
+def _same(field: str, value: str, other: str) -> Finding:
+    return refuse(field, value, f"{other} has the same documents", "drop one")
 
 
 def _inside(path: Path, folder: Path) -> bool:
@@ -295,13 +302,14 @@ def _begins(
         yield told(line) if named else refuse(f"{key}.path", one.path, why, fix or "correct it")
         return
     starts[source] = begun
-    if begun.file is None or begun.bad is None or (one.on_bad_row == "skip" and not begun.blank):
-        if begun.blank:
-            why = "no text in it" if begun.filled is not None else "its first rows are blank"
-            yield refuse(f"{key}.text_field", one.text_field, why, "name the field of the text")
+    if begun.bad is None and begun.blank:
+        why = "no text in it" if begun.filled is not None else "its first rows are blank"
+        yield refuse(f"{key}.text_field", one.text_field, why, "name the field of the text")
+    if begun.bad is None or (one.on_bad_row == "skip" and not begun.blank):
         return
-    why = f"{begun.file.path.name} {begun.bad.place}: {begun.bad.problem}"
-    if "no " in begun.bad.problem[:3] or "is a " in begun.bad.problem:
+    file, row = begun.bad
+    why = f"{file.path.name} {row.place}: {row.problem}"
+    if "no " in row.problem[:3] or "is a " in row.problem:
         yield refuse(f"{key}.text_field", one.text_field, why, "name the field of the text")
     else:
         yield refuse(

@@ -16,9 +16,8 @@ LETTERS = 1 << 22
 class Start(NamedTuple):
     """How a source begins."""
 
-    file: DataFile | None
-    """The file of the first row without a text; none: every row has one."""
-    bad: Row | None
+    bad: tuple[DataFile, Row] | None
+    """The first row without a text, and its file; none: every row has one."""
     blank: bool
     """Whether all texts are blank, or there are none."""
     filled: tuple[bool, ...] | None
@@ -31,12 +30,12 @@ def start(files: Sequence[DataFile], field: str) -> Start:
     looked = [(files[0], row) for row in taken]
     if len(files) > 1:
         looked += [(files[-1], row) for row in islice(_rows(files[-1], field), 1)]
-    file, bad = next(((file, row) for file, row in looked if row.text is None), (None, None))
+    bad = next(((file, row) for file, row in looked if row.text is None), None)
     filled = tuple(bool(row.text.strip()) for row in taken if row.text is not None)
     if len(files) == 1:
-        return Start(file, bad, not any(filled), filled if ended else None)
+        return Start(bad, not any(filled), filled if ended else None)
     texts = all(one.kind == "text" for one in files)  # a document each
-    return Start(file, bad, not texts and not any(filled), (True,) * len(files) if texts else None)
+    return Start(bad, not texts and not any(filled), (True,) * len(files) if texts else None)
 
 
 def _rows(file: DataFile, field: str) -> Iterator[Row]:

@@ -15,6 +15,7 @@ from repo_model.families import FAMILIES, family_of
 from repo_model.formats import read_config
 from stages.base import check_config, check_weights
 from stages.common.files import read_json
+from stages.common.rope import THETAS, rope_of
 from stages.common.seen import Base, Seen
 from tests.families.rows import CASES, FULL, LINEAR, SLIDE, settings
 
@@ -206,3 +207,23 @@ def test_what_the_classes_run_is_taken(name: str, tmp_path: Path) -> None:
     assert refused(tmp_path, config, weights=True) == []
     repo_model.load(tmp_path, positions="repo").save_pretrained(tmp_path / "own")
     assert refused(tmp_path / "own", read_json(tmp_path / "own" / "config.json")) == []
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in (*ODD, *FINE) if name.startswith(("two", "plain"))]
+)
+def test_two_names_of_the_rotation_are_read_as_the_class_reads_them(name: str) -> None:
+    """Also where the check refuses them: `evaluate` on a folder asks it nothing."""
+    config = changed(*{**ODD, **FINE}[name])
+    read = read_config(deepcopy(config)).rope_parameters
+    whole = read.get(FULL, read)
+    mine = rope_of(config)
+    assert mine and {key: whole[key] for key in mine} == mine
+
+
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_a_class_s_own_theta_is_known(case: str) -> None:
+    config = changed(case, {"rope_parameters": GONE, "rope_theta": GONE, "rope_scaling": SCALING})
+    read = read_config(deepcopy(config)).rope_parameters
+    if FULL not in read:
+        assert read["rope_theta"] == THETAS.get(config["model_type"], 10_000.0)
