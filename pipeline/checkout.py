@@ -142,7 +142,7 @@ def save_experiment(here: Checkout, stages: Sequence[str]) -> None:
     """
     assert here.experiment is not None
     recorded = stages or ["dvc.yaml"]
-    command = ["dvc", "exp", "save", "--quiet", "--force", "--name", here.experiment, *recorded]
+    command = ["dvc", "exp", "save", "--force", "--name", here.experiment, *recorded]
     environment = here.environment()
     if not git.ask(here.root, "config", "user.email"):
         # Nobody told git who they are, and DVC's commit of an experiment would fail for it.
