@@ -31,6 +31,8 @@ pytestmark = [
 ]
 SHORT = ("--profile", "smoke", "--set", "variants=[repo]")
 LONG = ("train", *SHORT, "--set", "train.tokens=204800")
+LONGER = ("train", *SHORT, "--set", "train.lr=0.002", "--set", "train.tokens=4096000")
+"""Minutes of training on quick cores too: a lost node is noticed after ten seconds."""
 DEADLINE_S = 1800.0
 CONF = """
 ClusterName=t
@@ -217,7 +219,7 @@ def test_the_time_limit_saves_queues_again_and_the_losses_are_the_same(
 
 
 def test_cancel_saves_and_leaves_nothing(login: Laptop) -> None:
-    sent = login.pipeline("submit", "--slurm", *LONG, "--set", "train.lr=0.002")
+    sent = login.pipeline("submit", "--slurm", *LONGER)
     assert sent.returncode == 0, sent.stdout[-4000:] + sent.stderr
     trained(login)
     began = time.monotonic()
@@ -230,7 +232,7 @@ def test_cancel_saves_and_leaves_nothing(login: Laptop) -> None:
 
 def test_a_lost_node_queues_the_job_again(slurm: Cluster, login: Laptop) -> None:
     """The run above goes on, on two nodes; one goes, both come back."""
-    words = ("submit", "--slurm", "--sbatch=--nodes=2", *LONG, "--set", "train.lr=0.002")
+    words = ("submit", "--slurm", "--sbatch=--nodes=2", *LONGER)
     sent = login.pipeline(*words)
     assert sent.returncode == 0, sent.stdout[-4000:] + sent.stderr
     until(lambda: "Ray on 2 nodes" in logs(login), lambda: logs(login)[-4000:])
