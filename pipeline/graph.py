@@ -20,12 +20,14 @@ class Graph:
     """DVC's stage objects."""
     upstream: dict[str, list[str]]
 
-    def inputs(self) -> list[Path]:
-        """Files and folders that stages read and none makes, relative to the project."""
+    def inputs(self, names: Collection[str] | None = None) -> list[Path]:
+        """Files and folders that stages read and none makes, relative to the project.
+
+        ``names``: only what these stages read.
+        """
         made = [Path(str(out)) for stage in self.stages.values() for out in stage.outs]
-        needed = {
-            Path(str(dep)) for stage in self.stages.values() for dep in stage.deps if _is_file(dep)
-        }
+        readers = [stage for name, stage in self.stages.items() if names is None or name in names]
+        needed = {Path(str(dep)) for stage in readers for dep in stage.deps if _is_file(dep)}
         return sorted(
             path
             for path in needed

@@ -22,6 +22,7 @@ import psutil
 
 from pipeline.events import VARIABLE, State, emit
 from pipeline.place import private
+from pipeline.remote import own
 from pipeline.remote.checkout import checkout, runs_folder
 from pipeline.remote.events import PREFIX, Tail, event
 from pipeline.remote.package import WISH
@@ -92,12 +93,22 @@ class Job:
         }
 
     def _pull(self) -> None:
-        """Fetch what dvc.lock records and a run would need, where it is not in the shared cache."""
+        """Fetch what the user gave to DVC, and what dvc.lock records and a run would need."""
         from pipeline.graph import read_graph
         from pipeline.plan import LOST, plan
 
         graph = read_graph(self.folder)
-        decisions = plan(graph, graph.select(self.wish["targets"]))
+        selected = graph.select(self.wish["targets"])
+        if files := [str(file) for file in own.to_bring(self.folder, graph, selected)]:
+            self.tell("running", f"pulling what {', '.join(files)} record")
+            code, line = self._dvc("pull", *files)
+            if code:
+                raise UserError(
+                    f"neither the cluster nor the remote has what {', '.join(files)} record ({line}); "
+                    "`dvc push` it from where it is"
+                )
+            graph = read_graph(self.folder)  # the hashes of what came
+        decisions = plan(graph, selected)
         absent = [name for name, found in decisions.items() if found.action in LOST]
         # Told absent only because of what stands before it: it has nothing to pull.
         wanted = [name for name in absent if any(out.hash_info for out in graph.stages[name].outs)]

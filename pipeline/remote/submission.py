@@ -13,6 +13,7 @@ from typing import Any
 from pipeline import check, project
 from pipeline.cluster_file import ClusterFile
 from pipeline.overrides import compose
+from pipeline.remote import own
 from pipeline.remote.package import Tree
 from pipeline.remote.remotes import described
 from pipeline.remote.target import JobInfo, Target
@@ -51,6 +52,8 @@ class Request:
     targets: tuple[str, ...]
     wish: dict[str, Any]
     run: str
+    own: tuple[Path, ...] = ()
+    """DVC files of the user's model and documents (``pipeline.remote.own``)."""
 
     @classmethod
     def of(
@@ -74,10 +77,12 @@ class Request:
         check.say(check.first(replace(seen, elsewhere=True), targets))
         check.tell(notes)
         with project_with(root, params) as folder:
-            read_graph(folder).select(targets)
+            graph = read_graph(folder)
+            needed = own.inputs(graph, graph.select(targets), seen.params)
         ours = profile or (file.is_file() and file.read_text("utf-8") in profiles().values())
         tree = Tree(root, dirty, aside=(PARAMS,) if ours else ())
         tree.check_size()
+        brought = own.to_send(root, needed, seen.params)
         remote = described(root)
         label = str(_label(params, folder=root))
         run = f"{label}-{digest(tree.identity, params, targets, force)}"
@@ -93,7 +98,7 @@ class Request:
             "ray": version("ray"),
             "python": python_version(),
         }
-        return cls(tree, params, tuple(targets), wish, run)
+        return cls(tree, params, tuple(targets), wish, run, tuple(brought))
 
 
 def digest(tree: str, params: str, targets: Sequence[str], force: bool) -> str:
@@ -113,6 +118,7 @@ def submit(jobs: Target, request: Request) -> tuple[Submission, JobInfo | None]:
             return _remember(jobs, request, found.id), found
         attempt += 1
     job = f"{request.run}-{attempt}"
+    own.push(request.tree.root, request.own)
     package = jobs.upload(*request.tree.package(request.params, request.wish))
     metadata = {LABEL: request.run, "commit": request.tree.commit, "attempt": str(attempt)}
     wait = grace.seconds(grace.RAY, request.wish["environment"])

@@ -18,6 +18,7 @@ from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, warn
 from stages.common.rope import rope_of
 from stages.common.shape import Shape, known
+from stages.common.tracked import dvc_files
 
 if TYPE_CHECKING:
     from stages.params import Params
@@ -88,9 +89,12 @@ class Seen:
 
         What is sent to a cluster is the commit and what DVC tracks; an absolute path is there or not.
         """
-        tracked = self.path(f"{name}.dvc").is_file()
+        tracked = dvc_files(self.root, [name])
         level = warn if self.elsewhere and (Path(name).is_absolute() or tracked) else refuse
         fix = next((fix for sign, fix in NO_PATHS.items() if sign in name), None)
+        if tracked:
+            there = f"the cluster pulls what {tracked[0]} records"
+            fix = there if self.elsewhere else f"`dvc pull {tracked[0]}` brings it"
         return level if fix is None else lambda field, value, why, _: level(field, value, why, fix)
 
     def unreachable(self, field: str, source: str, cached: bool) -> Iterator[Finding]:

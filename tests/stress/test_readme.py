@@ -18,8 +18,11 @@ ELSEWHERE = {
     "dvc remote add -d store /mnt/shared/dvc": "the fixture adds one of this machine",
     "git add dvc.lock params.yaml .dvc/config": "would commit in the test's checkout",
     'git commit -m "The run of June"': "would commit in the test's checkout",
+    "git add .gitignore my-model.dvc my.jsonl.dvc": "would commit in the test's checkout",
+    'git commit -m "My model and documents"': "would commit in the test's checkout",
     "make test": "is what runs this",
     "repo-pipeline submit --profile olmo2-1b --address https://head:8265": "needs a cluster",
+    "repo-pipeline submit --profile olmo2-1b --slurm --sbatch=--partition=gpu": "test_slurm.py",
     "repo-pipeline serve": "runs below, beside the command that needs it",
 }
 """Commands that are not run one by one, and why."""

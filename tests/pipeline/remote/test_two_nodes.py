@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from infra.local.two_nodes import BUCKET, TwoNodes
+from tests.e2e.own_model import bring
 from tests.pipeline.remote.conftest import Laptop, one_line
 
 pytestmark = [pytest.mark.stress, pytest.mark.slow, pytest.mark.ray]
@@ -257,6 +258,25 @@ def test_cancel_leaves_no_process(cluster: TwoNodes, laptop: Laptop) -> None:
         left = of_the_job(cluster)
     assert not left, [" ".join(process.cmdline()) for process in left]
     assert "STOPPED" in laptop.pipeline("status").stdout
+
+
+def test_own_model_and_documents_go_by_dvc_add(cluster: TwoNodes, laptop: Laptop) -> None:
+    """As docs/guide.md has it, to a model that was trained there and comes home."""
+    bring(laptop.folder)
+    words = ["--profile", "smoke", "--set", "base.source=my-model"]
+    words += ["--set", "tokenizer.source=my-model", "--set", "corpus.path=my.jsonl"]
+    (laptop.folder / ".git" / "info" / "exclude").write_text("my-model\nmy.jsonl\n")
+    line = laptop.pipeline("submit", *words).stderr.strip().splitlines()[-1]
+    assert "git does not hold it" in line and "dvc add" in line
+    laptop.run("dvc", "add", "my-model", "my.jsonl")
+    laptop.commit()
+    done = laptop.pipeline("submit", *words, "--wait")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+    assert "pushing my-model, my.jsonl to the DVC remote" in done.stdout
+    assert laptop.pipeline("fetch", "--force").returncode == 0
+    laptop.run("dvc", "pull", "models/repo-42")
+    code = "import repo_model; print(repo_model.load('models/repo-42').config.num_hidden_layers)"
+    assert "3" in laptop.run("python", "-c", code).stdout
 
 
 def test_a_node_that_comes_is_used_at_the_next_restart(
