@@ -342,3 +342,21 @@ def test_every_target_has_a_one_page_runbook(project_root: Path) -> None:
         assert len(text.splitlines()) <= 60 and "Not tried" in text
         for named in re.findall(r"(?:infra|docs)/[\w./-]+\w", text):
             assert (project_root / named).exists(), f"{book.name}: {named}"
+
+
+def test_what_the_two_nodes_tell_a_laptop_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their dashboard is at a bridge's address: the rule for tokens in clear once refused it."""
+    from infra.local.two_nodes import Network, TwoNodes
+    from pipeline.remote.api import Jobs
+
+    made = TwoNodes.__new__(TwoNodes)
+    made.secret, made.token_file = "s3", tmp_path / "token"
+    made.token_file.write_text("0" * 64)
+    made.token_file.chmod(0o600)
+    made.network, made._dashboard_port = Network(0, namespaces=False), 8265
+    made.network.addresses = ["10.1.2.3"]
+    for name, value in made.laptop().items():
+        monkeypatch.setenv(name, value)
+    assert "authorization" in Jobs(made.address).headers

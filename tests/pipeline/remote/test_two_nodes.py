@@ -117,10 +117,17 @@ def checkpoints(cluster: TwoNodes) -> set[Path]:
     return set(cluster.shared.glob("runs/train/*/checkpoints/step-*/COMPLETE"))
 
 
-def wait_for_checkpoint(cluster: TwoNodes, laptop: Laptop) -> None:
-    """Until the training that just began has a checkpoint."""
+def wait_for_checkpoint(
+    cluster: TwoNodes, laptop: Laptop, follower: subprocess.Popen[str] | None = None
+) -> None:
+    """Until the training that just began, and that ``follower`` follows, has a checkpoint."""
     before = checkpoints(cluster)
-    wait_for(lambda: checkpoints(cluster) - before, "a checkpoint", laptop)
+
+    def ready() -> set[Path]:
+        assert follower is None or follower.poll() is None, follower.communicate()
+        return checkpoints(cluster) - before
+
+    wait_for(ready, "a checkpoint", laptop)
 
 
 def alive(cluster: TwoNodes, nodes: int, laptop: Laptop) -> None:
@@ -332,7 +339,7 @@ def test_a_head_that_is_started_anew_is_another_try_and_the_run_goes_on(
         cwd=laptop.folder, env=laptop.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
-    wait_for_checkpoint(cluster, laptop)
+    wait_for_checkpoint(cluster, laptop, follower)
     for node in (0, 1):
         cluster.kill(node)
     for node in (0, 1):
