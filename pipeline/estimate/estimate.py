@@ -3,9 +3,11 @@
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from pipeline.cluster_file import ClusterFile
+from pipeline.estimate.fitting import fits, remedy
 from pipeline.estimate.machines import (
     BANDWIDTH_SHARE,
     CORE_FLOPS,
@@ -17,7 +19,7 @@ from pipeline.estimate.machines import (
 )
 from pipeline.estimate.measured import START_S, Speed, speed_of, speeds
 from pipeline.schedule import Schedule, simulate
-from stages.common.cost import Cost, Layout
+from stages.common.cost import Cost, Layout, Memory
 from stages.common.findings import Finding
 from stages.common.variables import whole
 from stages.params import Params
@@ -54,6 +56,8 @@ class Row:
     """Whether training fits into a GPU's memory, with a tenth to spare."""
     speed: Speed | None = None
     """What this machine's cores came to at such work; none: the table's."""
+    remedy: str | None = None
+    """What would make a training fit that does not."""
 
     @property
     def runs(self) -> bool:
@@ -145,10 +149,13 @@ def estimate(params: Params, decisions: Mapping[str, Decided], described: Cluste
         speed = speed_of(name, cost, known)
         hours = _hours(replace(cost, core_flops=speed.flops) if speed else cost, on)
         money = None if on.price is None or hours is None else hours[1] * on.devices * on.price
-        fits = None
+        fitting, fix = None, None
         if cost.memory and on.memory_bytes:
-            fits = cost.memory.total * 1.1 <= on.memory_bytes
-        rows.append(Row(name, decision.action, decision.reason, cost, hours, money, fits, speed))
+            fitting = fits(cost.memory, on.memory_bytes)
+            if not fitting:
+                fix = remedy(partial(_memory, name, params), how, on.memory_bytes, muon)
+        row = Row(name, decision.action, decision.reason, cost, hours, money, fitting, speed, fix)
+        rows.append(row)
     return Estimate(
         rows, on, how, positions=tuple(travels(params, {row.name for row in rows if row.runs}))
     )
@@ -187,6 +194,12 @@ def _cost(name: str, params: Params, how: Layout) -> Cost:
         return Cost()
     cost: Cost = own.cost(params, item.rpartition("-")[0] or None, how)
     return cost
+
+
+def _memory(name: str, params: Params, how: Layout) -> Memory:
+    found = _cost(name, params, how).memory
+    assert found is not None
+    return found
 
 
 def _hours(cost: Cost, on: Machine) -> tuple[float, float, float] | None:

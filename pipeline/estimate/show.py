@@ -148,13 +148,12 @@ def _reasons(found: Estimate) -> Iterator[str]:
                 "MFU is assumed: 35.6 % is AI2's own OLMo-2 1B run end to end, 50 % what good loops "
                 "reach; --mfu says what was measured"
             )
-    for row in found.rows:
-        if row.fits is False:
-            yield (
-                f"{row.name}: does not fit into {(on.memory_bytes or 0) / 1e9:.0f} GB with a tenth to "
-                "spare; lower REPO_MICRO_BATCH_TOKENS, set REPO_GRADIENT_CHECKPOINTING=1 or raise "
-                "REPO_ZERO"
-            )
+    tight = [group for group in _groups(found) if group[0].fits is False]
+    for group in tight:
+        yield (
+            f"{_name(group)}: does not fit into {(on.memory_bytes or 0) / 1e9:.0f} GB with a tenth to "
+            f"spare; {group[0].remedy}"
+        )
     yield from _unknown(found)
     yield from found.positions
     for text in found.notes:

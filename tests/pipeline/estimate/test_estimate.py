@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -140,12 +141,50 @@ def test_a_measured_mfu_gives_one_figure(tmp_path: Path) -> None:
     assert found.hours == pytest.approx((29.8, 29.8, 29.8), rel=0.01)
 
 
-def test_what_does_not_fit_is_said_with_the_mend(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("gpu", "gpus", "named"),
+    [
+        ("h200", 8, {"REPO_MICRO_BATCH_TOKENS"}),
+        ("h200", 1, {"REPO_OFFLOAD"}),
+        (
+            "a100-40",
+            4,
+            {"REPO_MICRO_BATCH_TOKENS", "REPO_GRADIENT_CHECKPOINTING", "REPO_ZERO"},
+        ),
+    ],
+)
+def test_what_does_not_fit_is_said_with_settings_that_make_it_fit(
+    tmp_path: Path, gpu: str, gpus: int, named: set[str]
+) -> None:
     params = params_of(tmp_path, "olmo2-7b")
-    small = ClusterFile(gpu="a100-40", gpus=4)
-    found = estimate(params, {"train@rope-42": Decision("run", "")}, small)
+    decisions = {"train@repo-42": Decision("run", "")}
+    small = ClusterFile(gpu=gpu, gpus=gpus)
+    found = estimate(params, decisions, small)
     assert found.rows[0].fits is False
-    assert "does not fit into 40 GB" in render(found, as_json=False)
+    (line,) = re.findall("does not fit into .*", render(found, as_json=False))
+    settings = dict(re.findall(r"(REPO_\w+)=(\d+)", line))
+    assert set(settings) == named
+    able = estimate(params, decisions, small.model_copy(update={"environment": settings}))
+    assert able.rows[0].fits is True and able.rows[0].remedy is None
+
+
+def test_what_no_setting_makes_fit_is_said_with_how_many_gpus_would(tmp_path: Path) -> None:
+    params = params_of(tmp_path, "olmo2-7b")
+    decisions = {"train@repo-42": Decision("run", "")}
+    for optimizer, wanted in (("adamw", "take 8 GPUs with"), ("muon", "train a part of it")):
+        train = params.train.model_copy(update={"optimizer": optimizer})
+        asked = params.model_copy(update={"train": train})
+        row = estimate(asked, decisions, ClusterFile(gpu="l4", gpus=1)).rows[0]
+        assert row.remedy is not None and "no setting makes it fit: weights" in row.remedy
+        assert wanted in row.remedy
+        assert ("GPUs" in row.remedy) == (optimizer == "adamw")
+        if optimizer == "muon":
+            continue
+        settings = dict(re.findall(r"(REPO_\w+)=(\d+)", row.remedy))
+        many = ClusterFile(gpu="l4", gpus=8, environment=settings)
+        assert estimate(asked, decisions, many).rows[0].fits is True
+        half = ClusterFile(gpu="l4", gpus=4, environment=settings)
+        assert estimate(asked, decisions, half).rows[0].fits is False
 
 
 def test_without_gpus_the_cores_are_reckoned(project_root: Path) -> None:
