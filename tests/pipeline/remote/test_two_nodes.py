@@ -24,7 +24,7 @@ from tests.pipeline.remote.conftest import Laptop, one_line
 
 pytestmark = [pytest.mark.stress, pytest.mark.slow, pytest.mark.ray]
 PLANTED = "planted-" + secrets.token_hex(16)
-SHORT = ("--profile", "smoke", "--set", "variants=[repo]")
+SHORT = ("--profile", "smoke", "--set", "variants=[repo]", "--set", "reference=repo")
 LONG = ("train", *SHORT, "--set", "train.tokens=614400")
 """Training that takes long enough to be killed in: 300 steps."""
 DEADLINE_S = 600.0
@@ -220,9 +220,11 @@ def test_without_the_token_it_says_so(cluster: TwoNodes, laptop: Laptop) -> None
 def test_a_remote_that_cannot_be_written(cluster: TwoNodes, laptop: Laptop) -> None:
     laptop.run("dvc", "remote", "modify", "store", "url", "s3://no-such-bucket/dvc")
     laptop.commit()
-    line = one_line(laptop.pipeline("submit", *SHORT), 2)
-    assert "DVC remote 'store' (s3://no-such-bucket/dvc): cannot be written" in line
-    laptop.git("reset", "-q", "--hard", "HEAD~1")
+    try:
+        line = one_line(laptop.pipeline("submit", *SHORT), 2)
+        assert "DVC remote 'store' (s3://no-such-bucket/dvc): cannot be written" in line
+    finally:
+        laptop.git("reset", "-q", "--hard", "HEAD~1")
 
 
 def test_laptop_and_driver_are_killed_and_the_run_goes_on(
