@@ -29,6 +29,8 @@ FEW = 30
 """Differences below which the exact test takes the place of Student's t."""
 SEEDS = 3
 """Pairs of runs from which on the seeds are the sample."""
+LARGEST = 100.0
+"""Points: no two scores are further apart."""
 BETTER, WORSE, NOISE, TOO_FEW = "better", "worse", "inside noise", "too few samples"
 """Marks of a table."""
 EQUAL, CANNOT_TELL = "equal", "cannot tell"
@@ -212,10 +214,12 @@ def _freedom(errors: Sequence[float], samples: Sequence[np.ndarray]) -> int:
 
 
 def _student(value: float, error: float, freedom: int) -> tuple[float, float, float]:
+    """Interval and two-sided p; no difference of scores is beyond 100 points, so no end is either."""
     if error == 0.0:
         return value, value, 1.0 if value == 0.0 else 0.0
     reach = t_quantile(freedom) * error
-    return value - reach, value + reach, t_tails(abs(value) / error, freedom)
+    low, high = max(value - reach, -LARGEST), min(value + reach, LARGEST)
+    return low, high, t_tails(abs(value) / error, freedom)
 
 
 def _sums(sizes: np.ndarray) -> np.ndarray:

@@ -35,10 +35,11 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, float | str]:
         reference = focus
     found: dict[str, float | str | None] = {}
     measured = metrics["suites"].get(focus, {})
-    suite = first_suite(measured)
+    cards = {card["name"]: card for card in (metrics["verdict"] or {}).get("cards", ())}
+    judged = (card["suite"] for card in cards.values() if card.get("suite"))
+    suite = next(judged, first_suite(measured))
     means = measured[suite]["mean"] if suite else {}
     kinds = by_kind(metrics["readings"][focus], map(int, means))
-    cards = {card["name"]: card for card in (metrics["verdict"] or {}).get("cards", ())}
     verdict = None
     for place, kind in PLACES.items():
         card = cards.get(kind, {})

@@ -27,7 +27,7 @@ def by_kind(reading: Mapping[str, Any], lengths: Iterable[int]) -> dict[str, lis
 
 
 def first_suite(names: Iterable[str]) -> str | None:
-    """The suite whose mean speaks for all: the first in the page's order (RULER's, if measured)."""
+    """The suite whose mean speaks for all: the first of ``names`` in the page's order."""
     return next(iter(suites(set(names))), None)
 
 

@@ -130,10 +130,10 @@ def _validation(metrics: dict[str, Any]) -> Iterator[str]:
                 below.setdefault(label(variant), []).append(_cells(found))
     if judged:
         cells = listing(f"{name} on {listing(texts)}" for name, texts in below.items())
+        where = f"is lower for {cells}; nowhere else" if below else "is lower for no variant"
         yield (
-            "Compared with the base model on the same windows, validation loss is lower "
-            f"({100 * ALPHA:g} % for all texts and lengths of a variant) for "
-            f"{cells or 'no variant'}; nowhere else."
+            f"Compared with the base model on the same windows, validation loss {where} "
+            f"({100 * ALPHA:g} % for all texts and lengths of a variant)."
         )
 
 

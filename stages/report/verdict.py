@@ -77,7 +77,8 @@ def unmarked(card: Mapping[str, Any]) -> bool:
 
 
 def _scores(found: Comparison, reading: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    suite = first_suite({mean[0] for mean in found.means})
+    answered = {mean[0] for mean, one in found.means.items() if one.scored}
+    suite = first_suite(answered or {mean[0] for mean in found.means})
     means = {int(mean[1]): one for mean, one in found.means.items() if mean[0] == suite}
     kinds = by_kind(reading, means)
     for what in KINDS:

@@ -111,6 +111,15 @@ def test_from_three_seeds_on_the_runs_are_the_sample() -> None:
         difference([(pair[0], pair[1][:2])])
 
 
+def test_no_interval_is_wider_than_two_scores_can_be_apart() -> None:
+    """Three seeds that disagree: Student's t alone would reach beyond 100 points."""
+    half = np.full(50, 0.5)
+    ours = [run(half + gain) for gain in (0.5, 0.4, -0.5)]
+    found = difference([(ours, [run(half)] * 3)])
+    assert found is not None and found.low is not None
+    assert (found.low, found.high) == (-100.0, 100.0)
+
+
 def test_holm_s_correction() -> None:
     table = {
         name: Difference(50, 1, 1, 1.0, 0.0, 2.0, p)

@@ -58,8 +58,8 @@ def test_lengths_are_ordered_as_numbers():
 @pytest.mark.parametrize(
     ("below", "said"),
     [
-        (True, "(5 % for all texts and lengths of a variant) for RePo on python (128); nowhere"),
-        (False, "(5 % for all texts and lengths of a variant) for no variant; nowhere else"),
+        (True, "is lower for RePo on python (128); nowhere else (5 % for all texts and lengths of"),
+        (False, "validation loss is lower for no variant (5 % for all texts and lengths of a"),
         (None, None),
     ],
 )

@@ -68,6 +68,27 @@ def test_the_cards_hold_what_the_records_come_to(report):
         assert shown == f"{card['value']:+.{digits}f}"
 
 
+def test_the_answer_is_of_a_suite_in_which_somebody_scores(tmp_path, monkeypatch):
+    """RULER speaks for all, unless nobody answers anything in it and another suite is answered."""
+    monkeypatch.chdir(tmp_path)
+    write_run(VARIANTS, (42,))
+    for variant in VARIANTS:
+        file = Path(f"results/{variant}-42/metrics.json")
+        text = read_json(file)
+        for task, lengths in text["cells"]["ruler"].items():
+            for length, cell in lengths.items():
+                cell["score"] = 0.0
+                write_records(f"{variant}-42", "ruler", task, int(length), 0.0, 31.25)
+        write_json(file, text)
+    run(job(params(VARIANTS, (42,))))
+    metrics = read_json(Path("report/figures.json"))
+    trained, extended, *_ = metrics["verdict"]["cards"]
+    assert trained["suite"] == extended["suite"] == "longbench"
+    shown = read_json(Path("report/metrics.json"))
+    mean = metrics["suites"]["repo"]["longbench"]["mean"]
+    assert shown["ours_ext"] == pytest.approx(mean["512"]["score"], abs=0.05)
+
+
 def test_page_and_terminal_say_the_same(report):
     metrics, page = report
     text = " ".join(unescape(re.sub("<[^>]+>", " ", page)).split())
