@@ -4,7 +4,8 @@ At most 14 of them with names of at most 10 characters, so that a line of ``dvc 
 below 200. Differences are of the variant in question (``focus``) minus the reference, of the mean
 over RULER's tasks (or those of the first suite in which somebody scores), 0 to 100, with its 95 %
 interval. ``train`` and ``ext`` are the lengths of the page's first two cards, and the words are
-theirs. A figure that was not measured is left out. ``report/summary.csv`` has a row for every variant and length.
+theirs. A figure that was not measured is left out. ``report/summary.csv`` has a row for every variant
+and length.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
