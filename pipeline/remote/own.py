@@ -4,6 +4,7 @@ What git holds travels with the commit. What ``dvc add`` tracks is pushed to the
 is sent, and pulled from there by the job. All else is refused here, where the user still is.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Iterator
@@ -17,6 +18,9 @@ from stages.common.errors import UserError
 from stages.common.tracked import dvc_files, held
 from stages.given import named
 from stages.params import Params
+
+_LITTER = re.compile(r"(^|/)(\.|__pycache__/)")
+"""What systems and editors leave in a folder, and nobody misses."""
 
 
 def inputs(graph: Graph, selected: Collection[str], params: Params) -> list[Path]:
@@ -33,10 +37,10 @@ def to_send(root: Path, paths: Iterable[Path], params: Params) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         files = dvc_files(root, [path])
-        if not files and (root / path).exists() and not _in_git(root, path):
+        if not files and (root / path).exists() and (left := _left_out(root, path)):
             raise UserError(
-                f"{_field(params, path)} is {str(path)!r}: git does not hold it, so the cluster would "
-                f"not get it; `dvc add {path}` and commit {path}.dvc, or give the whole path of "
+                f"{_field(params, path)} is {str(path)!r}: git does not hold {left}, so the cluster "
+                f"would not get it; `dvc add {path}` and commit {path}.dvc, or give the whole path of "
                 "one that the cluster sees"
             )
         for file in files:
@@ -77,12 +81,17 @@ def to_bring(root: Path, graph: Graph, selected: Collection[str]) -> list[Path]:
     return dvc_files(root, inputs(graph, selected, read(root)))
 
 
-def _in_git(root: Path, path: Path) -> bool:
-    """Whether the files that are sent have this path; a link that leads out is not sent."""
+def _left_out(root: Path, path: Path) -> str | None:
+    """The path itself or a file below it that would not be sent: ignored, or a link that leads out."""
     if not (root / path).resolve().is_relative_to(root.resolve()):
-        return False
-    options = ("--cached", "--others", "--exclude-standard")  # --dirty takes new files along
-    return bool(git.ask(root, "ls-files", *options, "--", f":(literal){path}"))
+        return "what this link leads to"
+    asked = ("ls-files", "-z", "--others", "--exclude-standard")
+    place = ("--", f":(literal){path}")
+    if not git.ask(root, *asked, "--cached", *place):  # --dirty takes new files along
+        return "it"
+    ignored = git.ask(root, *asked, "--ignored", *place).split("\0")
+    kept = (name for name in ignored if name and not _LITTER.search(name))
+    return next(kept, None)
 
 
 def _edited(root: Path, file: Path) -> bool:

@@ -15,6 +15,7 @@ from pipeline.remote.job import Job
 from pipeline.remote.submission import Request
 from stages.common.errors import UserError
 from stages.common.tracked import dvc_files
+from stages.params import load
 from tests.pipeline.remote.conftest import Laptop, one_line
 
 OWN = ("source=local", "path=mine/my.jsonl", "needs=mine/my.jsonl")
@@ -81,6 +82,17 @@ def test_what_would_not_arrive_is_refused_by_its_param(laptop: Laptop, mine: Pat
     mine.symlink_to(laptop.folder.parent / "my.jsonl")
     with pytest.raises(UserError, match=r"`dvc add mine/my.jsonl` and commit"):
         request_of(laptop)
+
+
+def test_a_folder_that_git_holds_in_part_is_refused_by_the_file(laptop: Laptop, mine: Path) -> None:
+    """Weights are what people's own .gitignore leaves out."""
+    (laptop.folder / ".git" / "info" / "exclude").write_text("*.safetensors\n.DS_Store\n")
+    (mine.parent / ".DS_Store").touch()
+    laptop.commit()
+    assert request_of(laptop).own == ()
+    (mine.parent / "x.safetensors").touch()
+    with pytest.raises(UserError, match=r"git does not hold mine/x.safetensors, so the cluster"):
+        own.to_send(laptop.folder, [Path("mine")], load(laptop.folder / "params.yaml"))
 
 
 def test_what_was_edited_since_it_was_added_is_refused(laptop: Laptop, mine: Path) -> None:
