@@ -19,6 +19,7 @@ from filelock import FileLock
 from pipeline import git
 from pipeline.overrides import compose
 from pipeline.process import child_environment
+from pipeline.stage_files import stages_in
 from pipeline.use import PARAMS
 from stages.common.errors import UserError
 from stages.common.runs import root as runs_root
@@ -166,6 +167,18 @@ def save_experiment(here: Checkout, stages: Sequence[str]) -> None:
             f"the stages are done, but DVC could not save the experiment {here.experiment}: "
             f"{line.removeprefix('ERROR: ')}"
         )
+
+
+def brought(here: Checkout, stages: Iterable[str]) -> str:
+    """How the worktree's experiment comes to the main checkout; ``stages``: all of the graph.
+
+    DVC 3.67 brings the outs that were made, then ends with code 255 over those that never were.
+    """
+    made = stages_in(here.root / LOCK)
+    told = f"`dvc exp apply {here.experiment}` brings it here"
+    if all(stage in made for stage in stages):
+        return told
+    return f"{told} (and ends with an error: the outs of stages that did not run are missing)"
 
 
 def saved(main: Path, name: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from pipeline.checkout import Checkout, saved
+from pipeline.checkout import Checkout, brought, saved
 from pipeline.ended import Stopped
 from pipeline.process import saving, stop_all
 from pipeline.ready import make_ready
@@ -39,6 +39,9 @@ def run(
         _flow(targets, profile, overrides, force)
         print(f"done in {time.monotonic() - started:.0f} s")
     _show(here, "report" in ready.names)
+    if here.experiment:
+        how = brought(here, ready.graph.stages)
+        print(f"experiment {here.experiment}: `dvc exp show` compares, {how}")
 
 
 def _flow(
@@ -71,8 +74,3 @@ def _show(here: Checkout, results: bool) -> None:
     if results and (here.root / paths.FIGURES).is_file():
         subprocess.run([sys.executable, "-m", "stages.report.summary"], cwd=here.root, check=False)
         print(f"report: {here.root / 'report' / 'index.html'}")
-    if here.experiment:
-        print(
-            f"experiment {here.experiment}: `dvc exp show` compares, "
-            f"`dvc exp apply {here.experiment}` brings it here"
-        )

@@ -27,7 +27,7 @@ def read_yaml(path: Path, written: bool = False) -> Any:
     ``written``: by a program; libyaml reads it in a fifth of the time and names mistakes less well.
     """
     try:
-        return yaml_of(path.read_text(encoding="utf-8"), pure=not written)
+        return yaml_of(path.read_text(encoding="utf-8"), written)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except YAMLError as error:
@@ -42,10 +42,10 @@ def read_yaml(path: Path, written: bool = False) -> Any:
         raise UserError(f"{path}: {error.strerror}; make it a file that you may read") from None
 
 
-def yaml_of(text: str, pure: bool = True) -> Any:
+def yaml_of(text: str, written: bool = False) -> Any:
     """The content of YAML 1.2; ``YAMLError`` for all that is none, a 13th month or 5,000 digits too."""
     try:
-        return YAML(typ="safe", pure=pure).load(text)
+        return YAML(typ="safe", pure=not written).load(text)
     except ValueError as error:  # of Python's own numbers and dates
         raise YAMLError(str(error).partition(";")[0]) from None
     except RecursionError:

@@ -7,6 +7,7 @@ import pytest
 from pipeline import checkout as module
 from pipeline.checkout import (
     Checkout,
+    brought,
     checkout,
     link_inputs,
     remove_worktree,
@@ -69,7 +70,22 @@ def test_a_worktree_has_the_params_the_edits_and_the_cache(
     assert shell(committed, "git", "status", "--porcelain").stdout == before
     # and the experiment comes back by name, from the shared cache
     shell(committed, "git", "checkout", "-q", "three.py")
-    shell(committed, "dvc", "exp", "apply", here.experiment)
+    told = brought(here, read_graph(here.root).stages)
+    assert "error" not in told
+    shell(committed, *told.split("`")[1].split())
+    assert (committed / "out" / "one").read_text() == "7"
+
+
+def test_what_ran_alone_is_brought_too_and_dvc_s_error_is_told(
+    committed: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = worktree(committed, monkeypatch, 7)
+    (here.root / "out").mkdir()
+    shell(here.root, "dvc", "repro", "two@a")
+    save_experiment(here, ["one", "two@a"])
+    told = brought(here, read_graph(here.root).stages)
+    assert "ends with an error" in told
+    assert shell(committed, *told.split("`")[1].split(), check=False).returncode == 255
     assert (committed / "out" / "one").read_text() == "7"
 
 
