@@ -113,7 +113,9 @@ def _put(document: Any, key: str, value: Any) -> None:
 
 
 def _no_section(key: str, path: Sequence[str], part: str) -> UserError:
-    return UserError(f"--set {key}: {'.'.join(path)} is a value and has no key {part!r}")
+    return UserError(
+        f"--set {key}: {'.'.join(path)} is a value and has no key {part!r}; set it whole"
+    )
 
 
 def _section(document: Any, key: str) -> Any:

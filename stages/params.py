@@ -51,7 +51,7 @@ class Params(Section):
     def _sections_agree(self) -> Self:
         for name, values in (("variants", self.variants), ("seeds", self.seeds)):
             if len(set(values)) != len(values):
-                raise ValueError(f"{name} names one twice: {list(values)}")
+                raise ValueError(f"{name} names one twice: {list(values)}; name each once")
         if (count := len(self.variants) * len(self.seeds)) > MOST_TRAININGS:
             raise ValueError(
                 f"seeds has {len(self.seeds):,} for each of {len(self.variants):,} variants: {count:,} "
@@ -69,14 +69,17 @@ class Params(Section):
                 of = f"definitions.{name}.train.overrides" if own else "train"
                 raise ValueError(
                     f"benchmarks.lengths has {max(self.benchmarks.lengths)}, beyond the extended "
-                    f"window of {window:g} (the longest of {of}.lengths x extend.factor)"
+                    f"window of {window:g} (the longest of {of}.lengths x extend.factor); drop it, "
+                    "or raise extend.factor"
                 )
         return self
 
     def _variants_are_defined(self) -> None:
         for name in self.variants:
             if name == "base":
-                raise ValueError("variants has 'base', the name of the model they start from")
+                raise ValueError(
+                    "variants has 'base', the name of the model they start from; take another name"
+                )
             if name not in self.definitions:
                 raise ValueError(f"definitions.{name}: missing; every variant needs an entry")
         for name, one in self.definitions.items():
@@ -86,7 +89,7 @@ class Params(Section):
                 if entry.length not in self.benchmarks.lengths:
                     raise ValueError(
                         f"definitions.{name}.evaluate.softmax_scale has length {entry.length}, "
-                        f"but benchmarks.lengths are {list(self.benchmarks.lengths)}"
+                        f"but benchmarks.lengths are {list(self.benchmarks.lengths)}; give one of them"
                     )
         if self.reference not in self.variants:
             raise ValueError(

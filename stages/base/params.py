@@ -29,17 +29,17 @@ class Architecture(Section):
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"num_attention_heads is {self.num_attention_heads} and does not divide "
-                f"hidden_size {self.hidden_size}"
+                f"hidden_size {self.hidden_size}; give a divisor"
             )
         if self.num_attention_heads % self.num_key_value_heads:
             raise ValueError(
                 f"num_key_value_heads is {self.num_key_value_heads} and does not divide "
-                f"num_attention_heads {self.num_attention_heads}"
+                f"num_attention_heads {self.num_attention_heads}; give a divisor"
             )
         if (self.hidden_size // self.num_attention_heads) % 2:
             raise ValueError(
                 f"hidden_size {self.hidden_size} / num_attention_heads {self.num_attention_heads} "
-                "is an odd head size: rotation works on pairs, take an even one"
+                "is an odd head size; rotation works on pairs: take an even one"
             )
         return self
 
@@ -82,5 +82,8 @@ class BaseParams(Section):
     @model_validator(mode="after")
     def _scratch_is_described(self) -> Self:
         if self.source == "scratch" and (self.architecture is None or self.training is None):
-            raise ValueError("source 'scratch' needs the keys 'architecture' and 'training'")
+            raise ValueError(
+                "source 'scratch' needs the keys 'architecture' and 'training'; give both, or name a "
+                "model in source"
+            )
         return self

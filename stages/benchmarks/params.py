@@ -139,7 +139,7 @@ class RulerParams(Section):
     @model_validator(mode="after")
     def _every_task_has_a_budget(self) -> Self:
         if len(set(self.tasks)) != len(self.tasks):
-            raise ValueError(f"tasks names one twice: {list(self.tasks)}")
+            raise ValueError(f"tasks names one twice: {list(self.tasks)}; name each once")
         missing = [task for task in self.tasks if task not in self.new_tokens]
         if missing:
             raise ValueError(f"new_tokens has no entry for {', '.join(missing)}; add it")
@@ -237,11 +237,16 @@ class BenchmarksParams(Section):
         for name, suite in (("nlgraph", self.nlgraph), ("hybridqa", self.hybridqa)):
             unknown = sorted(set(suite.lengths) - set(self.lengths)) if suite else []
             if unknown:
-                raise ValueError(f"{name}.lengths has {unknown[0]}, which is not in lengths")
+                raise ValueError(
+                    f"{name}.lengths has {unknown[0]}, which is not in lengths; drop it, or add it"
+                )
         return self
 
     @model_validator(mode="after")
     def _lengths_rise(self) -> Self:
         if list(self.lengths) != sorted(set(self.lengths)):
-            raise ValueError(f"lengths must rise, the trained length first: {list(self.lengths)}")
+            raise ValueError(
+                f"lengths must rise, the trained length first: {list(self.lengths)}; give "
+                "them in order, each once"
+            )
         return self

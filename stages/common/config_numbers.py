@@ -38,4 +38,6 @@ def odd_number(config: Mapping[str, Any]) -> str | None:
     for name in WHOLE_NUMBERS:
         if type(config.get(name)) is not int:
             return f"{name} is {config.get(name)!r}"
+    if isinstance(experts := config.get("num_local_experts"), float):  # in no class's annotations
+        return f"num_local_experts is {experts!r}, no whole number"
     return None

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stages.common.errors import Mistakes, UserError
-from stages.common.schema import NAME, SOURCE_NAME
+from stages.common.schema import NAME, SHA256, SOURCE_NAME
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -192,10 +192,10 @@ WANTED = {
     "model_type": "keys with values, a: b",
     "literal_error": "{expected}",
     "finite_number": "a finite number",
-    "greater_than": "more than {gt:g}",
-    "greater_than_equal": "{ge:g} or more",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "{le:g} or less",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "less than {lt}",
+    "less_than_equal": "{le} or less",
     "too_short": "a list of {min_length} or more",
     "too_long": "a list of {max_length} at most",
     "string_too_short": "a text of {min_length} letters at least",
@@ -211,7 +211,8 @@ def _wanted(mistake: Any) -> str:
         pattern = context["pattern"]
         return NAMES.get(pattern, f"a text that matches {pattern}")
     if kind in WANTED:
-        return WANTED[kind].format(**context)
+        plain = {name: f"{x:.15g}" if isinstance(x, float) else x for name, x in context.items()}
+        return WANTED[kind].format(**plain)
     message = str(mistake["msg"])
     return message[0].lower() + message[1:]
 
@@ -219,19 +220,21 @@ def _wanted(mistake: Any) -> str:
 NAMES = {
     NAME: "a name of small letters, digits and _, a letter first",
     SOURCE_NAME: "a name of letters, digits, _ and full stops, 100 at most",
+    SHA256: "64 digits and small letters a to f, between quotes",
 }
-"""Patterns of names in words."""
+"""Patterns in words."""
 
 
 def _fields(model: type[BaseModel], keys: list[str]) -> list[str]:
     """Names of the fields of the section that ``keys`` leads to."""
     current: type[BaseModel] = model
     for key in keys:
-        field = current.model_fields.get(key)
+        fields = {one.alias or name: one for name, one in current.model_fields.items()}
+        field = fields.get(key)
         if field is None:
             continue  # an index of a list, or a branch of a union
         for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                 current = candidate
                 break
-    return list(current.model_fields)
+    return [field.alias or name for name, field in current.model_fields.items()]

@@ -12,6 +12,8 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 
 NAME = r"^[a-z][a-z0-9_]{0,31}$"
 """Names of variants: they become paths, names of DVC stages and parts of a command."""
+SHA256 = r"^[0-9a-f]{64}$"
+"""What a file or a folder is known by."""
 SOURCE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.]{0,99}$"
 """Names of sources of documents: they become names of files."""
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from stages.common.errors import UserError
-from stages.common.schema import Count, Positive, Section, new
+from stages.common.schema import SHA256, Count, Positive, Section, new
 
 PATTERNS: Mapping[str, tuple[str, ...]] = {
     "rope": ("rope",),
@@ -33,7 +33,7 @@ class Origin(Section):
 
     folder: Annotated[str, Field(min_length=1)]
     """Absolute, or from the project's folder."""
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Field(pattern=SHA256)]
     """Over the folder's names and contents: ``python -m stages.train.origins FOLDER`` tells it. It is
     what DVC knows of the model, so another model under this name cannot go unnoticed."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
@@ -111,7 +111,7 @@ def refuse_undefined(name: str, defined: TrainDefinition) -> None:
     if name in PATTERNS:
         if defined.positions not in (None, name):
             raise ValueError(
-                f"definitions.{name}.train.positions is {defined.positions!r}, but {name} is a "
+                f"definitions.{name}.train.positions is {_shown(defined.positions)}, but {name} is a "
                 "preset; give the variant another name"
             )
     elif defined.positions is None:
@@ -141,11 +141,16 @@ def positions_of(
         )
     pattern: Sequence[str] = PATTERNS[positions] if isinstance(positions, str) else positions
     if len(pattern) > layers:
+        fix = f"leave out {name!r}" if name in PATTERNS else "shorten the pattern"
         raise UserError(
             f"{_field(name, 'positions')} has {len(pattern)} types, but the model has {layers} layers; "
-            "shorten the pattern"
+            f"{fix}"
         )
     return ["rope" if i < first else pattern[i % len(pattern)] for i in range(layers)]
+
+
+def _shown(positions: str | Sequence[str]) -> str:
+    return repr(positions if isinstance(positions, str) else list(positions))
 
 
 def _field(name: str, field: str) -> str:

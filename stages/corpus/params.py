@@ -69,18 +69,20 @@ class NamedSource(Section):
         needed = "dataset" if self.kind == "hub" else "path"
         if self.files is not None:
             if self.kind != "tokens" or self.path is not None:
-                raise ValueError("files is for kind 'tokens', in place of path")
+                raise ValueError("files is for kind 'tokens', in place of path; leave one out")
         elif getattr(self, needed) is None:
-            raise ValueError(f"kind {self.kind!r} needs the key {needed!r}")
+            raise ValueError(f"kind {self.kind!r} needs the key {needed!r}; give it")
         if self.kind == "tokens" and (self.max_bytes or self.max_documents):
-            raise ValueError("max_bytes and max_documents are for documents, not for kind 'tokens'")
+            raise ValueError(
+                "max_bytes and max_documents are for documents, not for kind 'tokens'; leave them out"
+            )
         own = {"dataset": "hub", "revision": "hub", "config": "hub", "dtype": "tokens",
                "tokenizer_hash": "tokens"}  # fmt: skip
         for key, kind in own.items():
             if kind != self.kind and getattr(self, key) is not None:
-                raise ValueError(f"{key} is for kind {kind!r}, not {self.kind!r}")
+                raise ValueError(f"{key} is for kind {kind!r}, not {self.kind!r}; leave it out")
         if self.path is not None and self.kind == "hub":
-            raise ValueError("path is for kind 'local' or 'tokens', not 'hub'")
+            raise ValueError("path is for kind 'local' or 'tokens', not 'hub'; leave it out")
         return self
 
 
@@ -121,7 +123,9 @@ class CorpusParams(Section):
             self.source
         ]
         if not getattr(self, needed):
-            raise ValueError(f"source {self.source!r} needs the key {needed!r}")
+            raise ValueError(
+                f"source {self.source!r} needs the key {needed!r}; give corpus.{needed}"
+            )
         for where, taken in (
             ("generated", {self.source}),
             ("sources", {self.source, *self.generated}),

@@ -43,3 +43,6 @@ def check(seen: Seen) -> Iterator[Finding]:
                 "raise extend.factor or shorten it",
             )
         yield from training.check(seen, "extend.training", params.training, None)
+        if (depth := training.layers(seen)) is not None:
+            names = seen.params.variants
+            yield from training.trained(seen, "extend.training", params.training, names, depth)

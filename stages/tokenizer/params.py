@@ -21,6 +21,6 @@ class TokenizerParams(Section):
         if self.source == "train" and (self.vocab_size is None or self.vocab_size < 300):
             raise ValueError(
                 f"vocab_size is {self.vocab_size}: a trained byte-level BPE needs at least 300 "
-                "(256 bytes and its special tokens)"
+                "(256 bytes and its special tokens); 1024 suits a toy"
             )
         return self

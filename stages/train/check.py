@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from stages.common import paths, recipe
 from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, told, warn
-from stages.common.seen import Seen
-from stages.common.variants import PATTERNS
+from stages.common.seen import Base, Seen
+from stages.common.shape import Shape
+from stages.common.variants import PATTERNS, Origin
 from stages.train import origins
 from stages.train.params import TrainParams
 from stages.training import check as training
@@ -17,8 +19,7 @@ from stages.training import check as training
 def check(seen: Seen) -> Iterator[Finding]:
     """Findings of ``train`` and of the variants."""
     shape = seen.params.base.architecture
-    scratch = seen.params.base.source == "scratch"
-    layers = shape.num_hidden_layers if scratch and shape else seen.base.layers
+    scratch, layers = seen.params.base.source == "scratch", training.layers(seen)
     window = shape.max_position_embeddings if scratch and shape else seen.base.window
     first = seen.params.base.training
     if scratch and first and window and first.longest > window:
@@ -37,7 +38,7 @@ def check(seen: Seen) -> Iterator[Finding]:
         yield from _positions(seen, layers)
         yield from _trained(seen, layers)
     yield from _alike(seen, layers)
-    yield from _origins(seen)
+    yield from _origins(seen, layers)
 
 
 def _trainings(seen: Seen) -> dict[str, TrainParams]:
@@ -58,7 +59,7 @@ def _positions(seen: Seen, layers: int) -> Iterator[Finding]:
             yield told(str(error))
 
 
-def _origins(seen: Seen) -> Iterator[Finding]:
+def _origins(seen: Seen, layers: int | None) -> Iterator[Finding]:
     """Models that a ``from`` names and that are not there, or are others; what is made is made."""
     for name in seen.params.variants:
         defined, field = seen.params.definitions[name].train, f"definitions.{name}.train.from"
@@ -72,9 +73,39 @@ def _origins(seen: Seen) -> Iterator[Finding]:
                 continue
             try:
                 origins.verify(chosen, field)
+                positions = None if layers is None else seen.params.positions(name, layers)
+                _like(chosen, positions, seen.base, field)
             except UserError as error:
                 found = told(str(error))
                 yield warn(field, name, str(error), "make it there") if seen.elsewhere else found
+
+
+def _like(chosen: list[Origin], positions: list[str] | None, base: Base, field: str) -> None:
+    """Raise ``UserError`` for models that are not what their variant is, by their config.json alone."""
+    models = [Base.of(one.folder, None, Path()) for one in chosen]
+    for place, model in enumerate(models):
+        what = f"{field}.{place}.folder is {model.source!r}"
+        if model.config is None or model.shape is None:
+            raise UserError(
+                f"{what}: no model can be read from its config.json; copy its files again"
+            )
+        if positions is not None:
+            found = model.config.get("positions") or ["rope"] * model.shape.layers
+            origins.refuse_other(found, positions, what)
+        for other in (base, models[0]):
+            if other.shape and model.shape.vocabulary != other.shape.vocabulary:
+                raise UserError(
+                    f"{what}: it has {model.shape.vocabulary:,} tokens and {other.source} has "
+                    f"{other.shape.vocabulary:,}; take a model of this base"
+                )
+        if _weights(model) != _weights(models[0]):
+            raise UserError(
+                f"{what}: it is of another shape than {models[0].source}; a mean needs models of one"
+            )
+
+
+def _weights(model: Base) -> Shape | None:
+    return model.shape and replace(model.shape, window=0)
 
 
 def _overrides(seen: Seen) -> Iterator[Finding]:
@@ -92,34 +123,16 @@ def _overrides(seen: Seen) -> Iterator[Finding]:
 
 def _trained(seen: Seen, layers: int) -> Iterator[Finding]:
     """Something to train in every variant, where not everything is."""
+    asked: dict[str, list[str]] = {}
     for name in seen.params.variants:
-        params = seen.params.train_of(name)
-        if params.trainable == "all" or seen.params.definitions[name].train.origins:
-            continue
-        own = "trainable" in seen.params.definitions[name].train.overrides
-        field = f"definitions.{name}.train.overrides" if own else "train"
-        first = params.trainable.from_layer
-        if first >= layers:
-            yield refuse(
-                f"{field}.trainable.from_layer",
-                first,
-                f"the model has {layers} layers: nothing would be trained",
-                f"give {layers - 1} at most",
+        defined = seen.params.definitions[name].train
+        if not defined.origins:
+            own = "trainable" in defined.overrides
+            asked.setdefault(f"definitions.{name}.train.overrides" if own else "train", []).append(
+                name
             )
-            return
-        try:
-            maps = "repo" in seen.params.positions(name, layers)[first:]
-        except UserError:
-            continue  # told by the positions
-        if not params.trainable.attention and not maps:
-            yield refuse(
-                f"{field}.trainable.attention",
-                [],
-                f"variant {name!r} has no position maps from layer {first} on: nothing would be "
-                "trained",
-                "name projections, e.g. [q, k]",
-            )
-            return
+    for field, names in asked.items():
+        yield from training.trained(seen, field, seen.params.train_of(names[0]), names, layers)
 
 
 def _alike(seen: Seen, layers: int | None) -> Iterator[Finding]:

@@ -63,7 +63,12 @@ def model_of(origins: Sequence[Origin], positions: list[str], field: str) -> Any
 
 
 def _check(model: Any, positions: list[str], what: str) -> None:
-    if (found := model.config.positions) != positions:
+    refuse_other(model.config.positions, positions, what)
+
+
+def refuse_other(found: Sequence[str], positions: list[str], what: str) -> None:
+    """Raise ``UserError`` unless a model has the layers that its variant is defined by."""
+    if list(found) != positions:
         raise UserError(
             f"{what}: its layers are {', '.join(found)}, the definition's {', '.join(positions)}; "
             "write positions as the model has them"

@@ -1,10 +1,12 @@
 """A training's params against the model, the documents and the machine."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from stages.common import variables
 from stages.common.cpu import EMULATED, fast_bf16
+from stages.common.errors import UserError
 from stages.common.findings import Finding, refuse, warn
 from stages.common.seen import Seen
 from stages.corpus.cost import bytes_per_token, ready_tokens, source_tokens, text_bytes
@@ -17,6 +19,8 @@ ABSURD_DECAY = 0.01
 """Of a weight, in one step: the paper's decay takes 7e-6."""
 TOO_MANY_PASSES = 100.0
 """A mistake in a number."""
+FUSED, FUSED_PARTS = ("phi3",), {"q", "k", "v"}
+"""Families with one matrix for three projections; a test holds them equal to ``family_facts``."""
 
 
 def check(seen: Seen, field: str, params: TrainingParams, window: int | None) -> Iterator[Finding]:
@@ -102,6 +106,51 @@ def _optimizer(field: str, params: TrainingParams) -> Iterator[Finding]:
         yield refuse(
             f"{field}.map_lr", params.map_lr, "trainable.maps is false", "drop one of the two"
         )
+
+
+def layers(seen: Seen) -> int | None:
+    """Depth of the base, where it is known."""
+    shape = seen.params.base.architecture
+    scratch = seen.params.base.source == "scratch"
+    return shape.num_hidden_layers if scratch and shape else seen.base.layers
+
+
+def trained(
+    seen: Seen, field: str, params: TrainingParams, variants: Sequence[str], depth: int
+) -> Iterator[Finding]:
+    """Something to train in every one of ``variants``, where not everything is."""
+    wanted = params.trainable
+    if wanted == "all":
+        return
+    first, family = wanted.from_layer, seen.base.shape.family if seen.base.shape else ""
+    if family in FUSED and 0 < len(FUSED_PARTS & set(wanted.attention)) < len(FUSED_PARTS):
+        yield refuse(
+            f"{field}.trainable.attention",
+            list(wanted.attention),
+            f"{family} holds q, k and v in one matrix",
+            "name all three or none of them",
+        )
+    elif first >= depth:
+        yield refuse(
+            f"{field}.trainable.from_layer",
+            first,
+            f"the model has {depth} layers: nothing would be trained",
+            f"give {depth - 1} at most",
+        )
+    elif not wanted.attention:
+        for name in variants:
+            maps = True
+            with suppress(UserError):  # told by the positions
+                maps = "repo" in seen.params.positions(name, depth)[first:]
+            if not maps:
+                yield refuse(
+                    f"{field}.trainable.attention",
+                    [],
+                    f"variant {name!r} has no position maps from layer {first} on: nothing would be "
+                    "trained",
+                    "name projections, e.g. [q, k]",
+                )
+                return
 
 
 def _sources(seen: Seen, field: str, params: TrainingParams) -> Iterator[Finding]:

@@ -48,12 +48,17 @@ class LengthPhase(Section):
             raise ValueError("sources is empty; name one, or leave it out for all of them")
         for name, target in self.sources.items():
             if (target.share is None) == (target.tokens is None):
-                raise ValueError(f"sources.{name}: give it either share or tokens")
+                has = (
+                    "neither share nor tokens" if target.share is None else "both share and tokens"
+                )
+                raise ValueError(f"sources.{name} has {has}; give it one of them")
         shares = [t.share for t in self.sources.values() if t.share is not None]
         if shares and len(shares) < len(self.sources):
             raise ValueError("sources: some have share and some tokens; give all of them the same")
         if shares and abs(sum(shares) - 1.0) > 1e-6:
-            raise ValueError(f"sources: the shares add up to {sum(shares):g}, not to 1")
+            raise ValueError(
+                f"sources: the shares add up to {sum(shares):g}, not to 1; give others"
+            )
         return self
 
 
@@ -79,9 +84,11 @@ class Trainable(Section):
     @model_validator(mode="after")
     def _something_is_named(self) -> Self:
         if not self.maps and not self.attention:
-            raise ValueError("maps is false and attention is empty: nothing would be trained")
+            raise ValueError(
+                "maps is false and attention is empty: nothing would be trained; set one of them"
+            )
         if len(set(self.attention)) != len(self.attention):
-            raise ValueError(f"attention names one twice: {list(self.attention)}")
+            raise ValueError(f"attention names one twice: {list(self.attention)}; name each once")
         return self
 
 
@@ -150,29 +157,37 @@ class TrainingParams(Section):
     def _phases_fit(self) -> Self:
         total = sum(phase.share for phase in self.lengths)
         if abs(total - 1.0) > 1e-6:
-            raise ValueError(f"lengths: the shares add up to {total:g}, not to 1")
+            raise ValueError(f"lengths: the shares add up to {total:g}, not to 1; give others")
         for phase in self.lengths:
             if self.batch_of(phase) % phase.length:
                 raise ValueError(
                     f"batch_tokens is {self.batch_of(phase)}, "
-                    f"not a multiple of the length {phase.length}"
+                    f"not a multiple of the length {phase.length}; "
+                    f"give {-(-self.batch_of(phase) // phase.length) * phase.length}"
                 )
         if (self.optimizer == "muon") != (self.muon_lr is not None):
-            raise ValueError(f"muon_lr is {self.muon_lr} with optimizer {self.optimizer!r}")
+            fix = "give one, 0.02 is usual" if self.muon_lr is None else "leave it out"
+            raise ValueError(f"muon_lr is {self.muon_lr} with optimizer {self.optimizer!r}; {fix}")
         if self.map_lr is not None and self.optimizer != "adamw":
             raise ValueError(
-                f"map_lr is {self.map_lr} with optimizer {self.optimizer!r}: adamw only"
+                f"map_lr is {self.map_lr} with optimizer {self.optimizer!r}: adamw only; leave it out"
             )
         if self.trainable != "all" and self.optimizer != "adamw":
             raise ValueError(
-                f"trainable is not 'all' with optimizer {self.optimizer!r}: adamw only"
+                f"trainable is not 'all' with optimizer {self.optimizer!r}: adamw only; give all"
             )
         if self.precision == "fp32" and self.gradients == "bf16":
             raise ValueError(
-                "gradients is 'bf16' with precision 'fp32': leave it out, or give fp32"
+                "gradients is 'bf16' with precision 'fp32'; leave it out, or give fp32"
             )
         if self.optimizer == "muon" and self.precision != "fp32":
-            raise ValueError("optimizer 'muon' is for small models in precision 'fp32'")
+            raise ValueError(
+                f"optimizer 'muon' is for small models in fp32, precision is {self.precision!r}; give "
+                "one of the two otherwise"
+            )
         if self.steps < 1:
-            raise ValueError(f"tokens is {self.tokens}, less than one batch of {self.batch_tokens}")
+            raise ValueError(
+                f"tokens is {self.tokens}, less than one batch of {self.batch_tokens}; raise it, "
+                "or lower batch_tokens"
+            )
         return self

@@ -1,11 +1,13 @@
 """params.yaml: the schema refuses what is wrong, in one line that names key, value and fix."""
 
+import ast
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+import stages
 from pipeline.use import profiles
 from stages.common.errors import UserError
 from stages.params import Params, load
@@ -106,7 +108,40 @@ MISTAKES = {
     "no list": (("variants",), "rope", "variants is 'rope': give a list, [a, b]"),
     "an empty list": (("variants",), [], "variants is []: give a list of 1 or more"),
     "no section": (("train",), 5, "train is 5: give keys with values"),
+    "a name of ours alone": (("schema_version",), 2, "unknown key; did you mean 'schema'?"),
+    "origins": (
+        ("definitions", "repo", "train"),
+        {"form": []},
+        "definitions.repo.train.form: unknown key; did you mean 'from'?",
+    ),
+    "no hash": (
+        ("definitions", "repo", "train"),
+        {"from": [{"folder": "a", "sha256": "AB"}]},
+        "from.0.sha256 is 'AB': give 64 digits",
+    ),
+    "beyond a bound": (("seeds",), [2**32], "seeds.0 is 4294967296: give less than 4294967296"),
+    "a preset of more layers": (
+        ("definitions", "repo", "train"),
+        {"positions": ["repo"]},
+        "positions is ['repo'], but repo is a preset",
+    ),
 }
+
+
+def test_every_refusal_of_the_schema_ends_with_a_fix() -> None:
+    """Read from the source: what the validators raise has a semicolon, and the fix behind it."""
+    without = []
+    for file in sorted(Path(stages.__file__).parent.rglob("*.py")):
+        if file.name not in ("params.py", "variants.py"):
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                said = ast.unparse(node.exc.args[0])
+                if (
+                    "; " not in said and "{str(error)" not in said
+                ):  # another's refusal, with its own
+                    without.append(f"{file}:{node.lineno} {said}")
+    assert without == []
 
 
 def written(folder: Path, content: Any) -> Path:

@@ -8,9 +8,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import repo_model
 from repo_model.families import FAMILIES
-from stages.base.check_config import ROPE_TYPES
+from repo_model.family_facts import FACTS
+from stages.base.check_rotation import ROPE_TYPES
 from stages.common import shape
 from stages.extend.check import EXTENDABLE
+from stages.training.check import FUSED
 
 SCALINGS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -30,6 +32,10 @@ SCALINGS: dict[str, dict[str, Any]] = {
         "original_max_position_embeddings": 64,
     },
 }
+
+
+def test_families_with_one_matrix_for_three_projections() -> None:
+    assert {name for name, facts in FACTS.items() if facts.projections == "fused"} == {*FUSED}
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,11 @@
 """Every finding about params, both ways: what is wrong is told with its field."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.stages.checks.conftest import Check, Own
+from tests.stages.checks.conftest import Check, Own, write_model
 
 PHASE = {"length": 256, "share": 1.0}
 VT = {"chains": 1, "hops": 1, "name_letters": 3, "value_digits": 4, "example_tokens": None}
@@ -410,6 +411,38 @@ def test_the_extension_has_lengths_and_sources_of_its_own(check: Check) -> None:
     assert "extended window of 1024 tokens" in found.line
     (found,) = check(tuned(1024, "medium", "nothing"))
     assert (found.level, found.field) == ("refuse", "extend.training.lengths")
+
+
+TUNED: dict[str, Any] = {
+    "tokens": 8192, "batch_tokens": 256, "lengths": [PHASE], "lr": 1e-4, "betas": [0.9, 0.95],
+    "eps": 1e-8, "weight_decay": 0.1, "grad_clip": 1.0, "z_loss": 0.0, "warmup_steps": 0,
+    "decay_share": 1.0, "precision": "fp32",
+}  # fmt: skip
+"""A training after the extension."""
+
+
+@pytest.mark.parametrize("section", ["train", "extend.training"])
+@pytest.mark.parametrize(
+    ("wanted", "family", "key"),
+    [
+        ({"maps": True, "attention": ["q", "k"], "from_layer": 10}, "llama", None),
+        ({"from_layer": 30}, "llama", "from_layer"),
+        ({"attention": []}, "llama", "attention"),
+        ({"attention": ["q", "k", "v"]}, "phi3", None),
+        ({"attention": ["o"]}, "phi3", None),
+        ({"maps": True}, "phi3", "attention"),  # q and k, by default
+        ({"attention": ["v"], "from_layer": 30}, "phi3", "attention"),
+    ],
+)
+def test_what_is_trained_is_there_in_both_trainings(
+    section: str, wanted: Own, family: str, key: str | None, own: Own, tmp_path: Path, check: Check
+) -> None:
+    write_model(tmp_path / "my-model", model_type=family, pad_token_id=0)
+    given = {**own, "extend.training": dict(TUNED)}
+    assert check(given) == []
+    found = check({**given, f"{section}.trainable": wanted})
+    fields = [f"{section}.trainable.{key}"] if key else []
+    assert [(one.level, one.field) for one in found] == [("refuse", field) for field in fields]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Variants that are not trained: a kept milestone, or the mean of several models."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from stages.common import paths, trained
 from stages.common.cost import Layout
 from stages.common.errors import UserError
 from stages.common.files import fingerprint, read_json
+from stages.common.seen import Seen
 from stages.common.stage import Job
 from stages.params import Params, load
 from stages.train import cost, origins
@@ -99,14 +101,38 @@ def test_what_is_not_there_or_another_is_said_before_a_run(
     read = params(project, [{**origin("a"), **change}])
     with pytest.raises(UserError, match=words):
         take(read)
-    from stages.common.seen import Seen
-
-    (found,) = {one.line for one in _origins(Seen(read, project))}
+    (found,) = {one.line for one in _origins(Seen(read, project), 2)}
     assert found.startswith("definitions.mine.train.from: ")
     for seed in read.seeds:
         paths.model(f"mine-{seed}").mkdir(parents=True)
-    told = list(_origins(Seen(read, project)))
+    told = list(_origins(Seen(read, project), 2))
     assert bool(told) == ("sha256" in change)  # made already; but is it what is asked for now?
+
+
+def edited(name: str, **keys: Any) -> None:
+    """A model whose config.json says something else."""
+    file = Path("kept") / name / "config.json"
+    file.write_text(json.dumps({**read_json(file), **keys}))
+
+
+OTHERS: dict[str, tuple[dict[str, Any], str]] = {
+    "layers": ({"positions": ["rope", "rope"]}, "layers are rope, rope, the definition's rope, repo"),
+    "depth": ({"positions": ["rope"] * 3, "num_hidden_layers": 3}, "its layers are rope, rope, rope"),
+    "kind": ({"model_type": "bert"}, "no model can be read from its config.json"),
+    "tokens": ({"vocab_size": 7}, "it has 7 tokens and"),
+    "width": ({"intermediate_size": 8}, "it is of another shape than"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_model_that_is_another_is_said_before_a_run(name: str, project: Path) -> None:
+    keys, words = OTHERS[name]
+    edited("b", **keys)
+    seen = Seen(params(project, [origin("a"), origin("b")]), project)
+    (found,) = {one.line for one in _origins(seen, 2)}
+    assert words in found and "from.1.folder is " in found and "; " in found
+    seen = Seen(params(project, [origin("a"), origin("a", seed=42)]), project)
+    assert list(_origins(seen, 2)) == []
 
 
 def test_a_model_of_other_layers_is_refused(project: Path) -> None:

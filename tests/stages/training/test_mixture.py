@@ -93,8 +93,8 @@ def test_too_many_passes_are_refused(store: TokenStore, training_params: Trainin
     [
         ({"a": {"share": 0.5}}, "the shares add up to 0.5"),
         ({"a": {"share": 0.5}, "b": {"tokens": 5}}, "some have share and some tokens"),
-        ({"a": {}}, "sources.a: give it either share or tokens"),
-        ({"a": {"share": 0.5, "tokens": 5}}, "sources.a: give it either"),
+        ({"a": {}}, "sources.a has neither share nor tokens; give it one"),
+        ({"a": {"share": 0.5, "tokens": 5}}, "sources.a has both share and tokens"),
         ({}, "sources is empty"),
     ],
 )
