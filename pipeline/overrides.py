@@ -85,7 +85,11 @@ def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             found[key.strip()] = yaml_of(value)
         except YAMLError as error:
             said = " ".join(str(getattr(error, "problem", error)).split())
-            fix = "take one out" if "duplicate key" in said else "put a text into quotes"
+            fix = "put a text into quotes"
+            if "duplicate key" in said:
+                fix = "take one out"
+            elif re.search(r"\w:[\[{]", value):
+                fix = "put a space after each colon: {key: [a, b]}"
             raise UserError(f"--set {override!r}: the value is not YAML: {said}; {fix}") from None
     return found
 

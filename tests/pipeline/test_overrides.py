@@ -79,6 +79,7 @@ def test_a_model_from_the_hub_is_watched_by_no_folder(tmp_path: Path) -> None:
         ("train.lr.x=1", "train.lr is a value and has no key 'x'"),
         ("train.lengths.3.length=1", "the list has no item"),
         ("train.lr=[", "the value is not YAML"),
+        ("definitions.late.train={positions:[rope, nope]}", "put a space after each colon"),
         (f"train.lengths.{'9' * 5000}.length=1", "the list has no item"),
         ("train.lengths.\N{ARABIC-INDIC DIGIT ZERO}.length=1", "the list has no item"),
         ("definitions.repo={train: {}, train: {}}", 'duplicate key "train".*; take one out'),
