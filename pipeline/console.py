@@ -88,4 +88,5 @@ class Console:
         if self.mode == "bars":
             self._bars.console.print(f"[{stage}] {text}", markup=False, highlight=False)
         else:
-            print(f"[{stage}] {text}", flush=True)
+            # one write: stages that end together would else share a line
+            print(f"[{stage}] {text}\n", end="", flush=True)

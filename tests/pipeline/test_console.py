@@ -38,6 +38,23 @@ def test_a_log_gets_every_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "a word from the stage" in text
 
 
+def test_a_line_and_its_end_are_one_write(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stages that ended together once shared a line of the log."""
+    written: list[str] = []
+
+    class Log(io.StringIO):
+        def write(self, text: str) -> int:
+            written.append(text)
+            return len(text)
+
+    monkeypatch.setattr("sys.stdout", Log())
+    shown("lines", capsys)
+    lines = [text for text in written if text]
+    assert len(lines) == 4 and all(text.endswith("\n") for text in lines)
+
+
 def test_ci_gets_start_and_end_and_the_last_lines_of_a_failure(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
