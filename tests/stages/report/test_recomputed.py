@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, variance
+from typing import Any
 
 import pytest
 
@@ -195,13 +196,101 @@ def test_first_and_last_point_of_training(made: tuple[Page, Path]) -> None:
         ]  # fmt: skip
 
 
-def test_depths(made: tuple[Page, Path], scores: Scores) -> None:
+def fifths(folder: Path, variant: str, length: str) -> list[float]:
     """Scores by fifths of where the needle stands."""
-    rows = {row[0]: row[1:] for row in made[0].tables["RePo"][1:]}
+    file = folder / f"results/{variant}-42/samples/ruler-niah_single_1-{length}.jsonl"
+    parts: list[list[float]] = [[] for _ in range(5)]
+    for line in file.read_text().splitlines():
+        row = json.loads(line)
+        parts[min(4, int(5 * row["depth"]))].append(100 * row["score"])
+    return [fmean(part) for part in parts]
+
+
+def test_depths_and_their_differences(made: tuple[Page, Path]) -> None:
+    """The page's last maps are niah_single_1's: a caption has one table here."""
+    page, folder = made
+    for caption, variant in (("RePo", "repo"), ("RoPE", "rope"), ("NoPE", "nope")):
+        rows = {row[0]: row[1:] for row in page.tables[caption][1:]}
+        for length in LENGTHS:
+            assert rows[length] == [f"{part:.0f}" for part in fifths(folder, variant, length)]
+    rows = {row[0]: row[1:] for row in page.tables["RePo \N{MINUS SIGN} RoPE"][1:]}
     for length in LENGTHS:
-        file = made[1] / f"results/repo-42/samples/ruler-niah_single_1-{length}.jsonl"
-        fifths: list[list[float]] = [[] for _ in range(5)]
-        for line in file.read_text().splitlines():
-            row = json.loads(line)
-            fifths[min(4, int(5 * row["depth"]))].append(100 * row["score"])
-        assert rows[length] == [f"{fmean(part):.0f}" for part in fifths]
+        pairs = zip(fifths(folder, "repo", length), fifths(folder, "rope", length), strict=True)
+        assert rows[length] == [shown(ours - theirs, 0, True) for ours, theirs in pairs]
+
+
+def test_what_is_behind_the_scores(made: tuple[Page, Path]) -> None:
+    """The base and its rows are of another stage; their place is asked by the table's own rule."""
+    page, folder = made
+    variant, checked = "", 0
+    for row in page.table("Behind the scores")[1:]:
+        variant, cells = (row[0], row[1:]) if len(row) == 8 else (variant, row)
+        if variant not in NAMES.values():
+            continue
+        item = next(key for key, value in NAMES.items() if value == variant)
+        task, length = cells[0].rsplit(", ", 1)
+        suites = json.loads((folder / f"results/{item}-42/metrics.json").read_text())["cells"]
+        name = task.split()[0]  # the suite's stands behind it
+        (cell,) = [tasks[name][length] for tasks in suites.values() if name in tasks]
+        assert cells[1:] == [
+            str(cell["n"]), f"{cell['fill']:.2f}", str(cell["empty"]), str(cell["truncated"]),
+            str(cell["unended"]), f"{cell['yarn_factor'] or 1:g}",
+        ]  # fmt: skip
+        checked += 1
+    assert checked == len(NAMES) * 4 * len(LENGTHS)
+
+
+def analysis(folder: Path, variant: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        (folder / f"analysis/{variant}-42/analysis.json").read_text()
+    )
+    return found
+
+
+def test_learned_positions_by_layer(made: tuple[Page, Path]) -> None:
+    page, folder = made
+    name, checked = "", 0
+    for row in page.table("Learned positions z per layer")[1:]:
+        name, cells = (row[0], row[1:]) if len(row) == 6 else (name, row)
+        probe = analysis(folder, "repo")["positions"][name.removeprefix("RePo, ")][cells[0]]
+        ranges = [head["max"] - head["min"] for head in probe["heads"]]
+        assert cells[2:] == [
+            shown(fmean(ranges), 3), shown(max(ranges), 3),
+            shown(fmean(head["std"] for head in probe["heads"]), 3),
+        ]  # fmt: skip
+        checked += 1
+    assert checked == 4
+
+
+def test_attention_mass_and_patterns(made: tuple[Page, Path]) -> None:
+    page, folder = made
+    rows = [row[-5:] for row in page.table("Mean attention per token")[1:]][: len(NAMES)]
+    for row, (variant, label) in zip(rows, NAMES.items(), strict=True):
+        mass = analysis(folder, variant)["attention_mass"]
+        parts = ("needle", "query", "rest")
+        told = [f"{100 * mass[x]:.3f} ± {100 * mass['stderr'][x]:.3f}" for x in parts]
+        assert row == [label, *told, f"{100 * mass['uniform']:.3f}"]
+    row = page.table("Share of chunks")[1]
+    found = analysis(folder, "repo")["patterns"]
+    shares = [f"{100 * found[x]:.1f}" for x in ("monotone", "constant", "hybrid")]
+    assert row == ["RePo, this run", *shares, str(found["chunks"])]
+
+
+def test_costs_are_those_of_the_shapes(made: tuple[Page, Path]) -> None:
+    """By hand for OLMo-2's block: width 96, middle 128, 3 layers, 4 heads, 1,024 words, 128 tokens.
+
+    RePo's map of a layer (arXiv 2512.14391, 3.1): a gate and a content of width 96 / 8 each, then one
+    position a head. A token attends to half the others on average; backward costs twice forward.
+    """
+    width, middle, layers, heads, words, length = 96, 128, 3, 4, 1024, 128
+    block = 4 * width**2 + 3 * width * middle + 4 * width  # four norms: q, k, and after each part
+    plain = 2 * words * width + layers * block + width
+    attention = layers * 2 * 2 * width * length / 2
+    rows = made[0].table("Counted from the shapes")[1:]
+    for row, (label, mapped) in zip(rows, (("RoPE", 0), ("NoPE", 0), ("RePo", 2)), strict=True):
+        count = plain + mapped * (2 * width * width // 8 + width // 8 * heads)
+        reading = 2 * (count - words * width) + attention
+        cache = 2 * 2 * layers * width
+        assert [cell.split(" (")[0] for cell in row] == [
+            label, str(mapped), f"{count:,}", f"{3 * reading:,.0f}", f"{reading:,.0f}", f"{cache:,}",
+        ]  # fmt: skip
