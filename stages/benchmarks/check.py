@@ -183,7 +183,11 @@ def _files(seen: Seen) -> Iterator[Finding]:
         cells = [(t, n) for t in ruler.tasks for n in benchmarks.lengths if ruler.samples_at(t, n)]
         field, data = "benchmarks.ruler.data", str(seen.path(ruler.data))
         put = "put RULER's files there"
-        yield from _folder(seen, field, ruler.data, put, lambda: _given(ruler, data, cells))
+        rows: dict[str, int] = {}
+        yield from _folder(seen, field, ruler.data, put, lambda: _given(ruler, data, cells, rows))
+        asked = {f"{task}-{length}": ruler.samples_at(task, length) for task, length in cells}
+        if few := ruler_files.fewer(rows, asked):
+            yield warn("benchmarks.ruler.samples", ruler.samples, *few.split("; "))
     for kind in ("prose", "squad", "hotpotqa"):
         yield from _source(seen, kind, getattr(ruler, kind))
     graphs, tables = benchmarks.nlgraph, benchmarks.hybridqa
@@ -197,23 +201,25 @@ def _files(seen: Seen) -> Iterator[Finding]:
         yield from _folder(seen, field, tables.path, fix, lambda: hybridqa.files(those))
 
 
-def _given(params: RulerParams, data: str, cells: Sequence[tuple[str, int]]) -> None:
-    """RULER's own rows: each length has files of its own, and its prompts fit it."""
-    known: dict[Path, int] = {}
+def _given(
+    params: RulerParams, data: str, cells: Sequence[tuple[str, int]], rows: dict[str, int]
+) -> None:
+    """RULER's own rows: each length has files of its own, and its prompts fit it.
+
+    ``rows`` takes the number of those that are fewer than what is looked at.
+    """
     for task, length in cells:
         file, budget = ruler_files.file_of(data, task, length), params.new_tokens[task]  # type: ignore[index]
-        for draft in ruler_files.look(data, task, length):
+        drafts = ruler_files.look(data, task, length)
+        rows |= {f"{task}-{length}": len(drafts)} if len(drafts) < ruler_files.LOOKED else {}
+        for draft in drafts:
             letters = len(draft.prompt)
             if ceil(letters / LETTERS) + budget > length:
                 raise UserError(
                     f"{file}: a prompt of {letters:,} letters and {budget} tokens of answer are more "
                     f"than {length}; take the files that were made for that length"
                 )
-        if (other := known.setdefault(file, length)) != length:
-            raise UserError(
-                f"{file} would be read at {other} and at {length} tokens, the same prompts; name one "
-                "length, or give each a folder LENGTH/data"
-            )
+    ruler_files.refuse_shared(data, cells)
 
 
 def _prose(seen: Seen, file: Path) -> None:

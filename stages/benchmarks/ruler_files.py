@@ -8,7 +8,7 @@ the end of ``input``, where it stays.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,9 @@ LEAST = 16
 """Tokens of the shortest length."""
 LOOKED = 20
 """Rows that a plan reads: at 128K tokens a row is half a megabyte, and there are 13 files a length."""
+SHOWN = 3
+"""Files that a line names."""
+FULL = "give a file with rows, or leave its task out"
 PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
 
 
@@ -80,12 +83,41 @@ def file_of(folder: str, task: str, length: int) -> Path:
     return found
 
 
+def refuse_shared(folder: str, cells: Iterable[tuple[str, int]]) -> None:
+    """Raise ``UserError`` for a file that two lengths would read: the same prompts, two times."""
+    known: dict[Path, int] = {}
+    for task, length in cells:
+        file = file_of(folder, task, length)
+        if (other := known.setdefault(file, length)) != length:
+            raise UserError(
+                f"{file} would be read at {other} and at {length} tokens, the same prompts; name one "
+                "length, or give each a folder LENGTH/data"
+            )
+
+
+def rows_in(file: Path) -> int:
+    """Samples of a file that was written here."""
+    with open(file, "rb") as lines:
+        return sum(1 for _ in lines)
+
+
+def fewer(rows: Mapping[str, int], asked: Mapping[str, int]) -> str | None:
+    """One line on files with fewer rows than the samples asked for; none: all have enough."""
+    short = [f"{name} {n:,} of {asked[name]:,}" for name, n in rows.items() if n < asked[name]]
+    if not short:
+        return None
+    more = f", … {len(short)} files" if len(short) > SHOWN else ""
+    return (
+        f"fewer rows than samples were asked for: {', '.join(short[:SHOWN])}{more}; all are taken"
+    )
+
+
 def look(folder: str, task: str, length: int) -> list[Draft]:
     """The first rows of a task's file; ``UserError`` for what ``drafts`` would refuse there."""
     file = file_of(folder, task, length)
     rows = list(islice(objects(file), LOOKED))
     if not rows:
-        raise UserError(f"{file}: no rows in it")
+        raise UserError(f"{file}: no rows in it; {FULL}")
     return [_draft(file, number, row) for number, row in rows]
 
 
@@ -105,7 +137,7 @@ def drafts(cell: Cell, count: int) -> Iterator[Draft]:
     file = file_of(cell.params.data, cell.task, cell.length)
     rows = _rows(file)
     if not rows:
-        raise UserError(f"{file}: no rows in it")
+        raise UserError(f"{file}: no rows in it; {FULL}")
     for number, row in rows[:count]:
         draft = styled(cell, _draft(file, number, row))
         tokens = cell.encoder.count(draft.prompt)

@@ -101,10 +101,7 @@ def sources(options: Any) -> dict[str, str]:
 
 
 def _write(options: Any) -> None:
-    for name, least in (("length", 16), ("num", 1), ("seed", 0)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name} is {value}: give a whole number from {least} up")
+    at_least(options, length=16, num=1, seed=0)
     if options.task != ALL:
         known_task("--task", options.task)
     tasks = official.TASKS if options.task == ALL else (options.task,)
@@ -166,17 +163,30 @@ def _writable(file: Path) -> None:
     """Refuse a place that cannot be written before anything is built for it."""
     if file.exists() and not file.is_file():
         raise _refused(file, "no file")
-    folder = file.parent
+    writable_folder(file.parent, file, "file")
+
+
+def writable_folder(folder: Path, out: Path, kind: str = "folder") -> None:
+    """Refuse an ``out`` whose folder could not be made or written in."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
-        raise _refused(file, f"{folder} is no folder")
+        raise _refused(out, f"{folder} is no folder", kind)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _refused(file, "Permission denied")
+        raise _refused(out, "Permission denied", kind)
 
 
-def _refused(file: Path, reason: str) -> UserError:
-    return UserError(f"--out is {str(file)!r}: {reason}; give a file that can be written")
+def _refused(out: Path, reason: str, kind: str = "file") -> UserError:
+    return UserError(f"--out is {str(out)!r}: {reason}; give a {kind} that can be written")
+
+
+def at_least(options: Any, **least: int) -> None:
+    """Refuse a number below the least that its option takes."""
+    for name, bound in least.items():
+        value = getattr(options, name)
+        if value is not None and value < bound:
+            option = name.replace("_", "-")
+            raise UserError(f"--{option} is {value}: give a whole number from {bound} up")
 
 
 def known_task(option: str, task: str) -> None:

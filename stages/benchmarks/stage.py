@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import chat, hybridqa, longbench, nlgraph, ruler
+from stages.benchmarks import chat, hybridqa, longbench, nlgraph, ruler, ruler_files
 from stages.benchmarks.documents import load
 from stages.benchmarks.draft import Cell
 from stages.benchmarks.given import given, kinds, ruler_data
@@ -139,6 +139,20 @@ def run(job: Job) -> None:
             probes(params.lengths[0], params.seed, builder.encoder, builder.words),
         )
         write_json(out / "manifest.json", manifest(out, builder, paths.TOKENIZER))
+        few = _fewer(params, {part: out / part.file for part in wanted})
+    if few:
+        print(f"benchmarks: {few}", flush=True)
+
+
+def _fewer(params: BenchmarksParams, files: Mapping[Part, Path]) -> str | None:
+    """One line where RULER's own files gave fewer samples than were asked for."""
+    if params.ruler.data is None:
+        return None
+    mine = {f"{part.task}-{part.length}": part for part in files if part.suite == ruler.SUITE}
+    asked = {name: _count(params, part) for name, part in mine.items()}
+    return ruler_files.fewer(
+        {name: ruler_files.rows_in(files[part]) for name, part in mine.items()}, asked
+    )
 
 
 @dataclass(frozen=True)

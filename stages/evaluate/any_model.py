@@ -6,6 +6,7 @@ prints its table. ``--out FOLDER`` gets metrics.json and one record a sample.
 """
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 
-from stages.benchmarks import hybridqa, kept, longbench, nlgraph, official, ruler
-from stages.benchmarks.samples import add_sources, options_named
+from stages.benchmarks import hybridqa, kept, longbench, nlgraph, official, ruler, ruler_files
+from stages.benchmarks.samples import add_sources, at_least, options_named, writable_folder
 from stages.common import runs
 from stages.common.command import Parser, ended
 from stages.common.encoder import Encoder
@@ -108,10 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _evaluate(options: Any) -> None:
     if options.trust_remote_code:
         os.environ["REPO_TRUST_REMOTE_CODE"] = "1"
-    if options.num is not None and options.num < 1:
-        raise UserError(f"--num is {options.num}: give a whole number from 1 up")
-    if options.new_tokens is not None and options.new_tokens < 1:
-        raise UserError(f"--new-tokens is {options.new_tokens}: give a whole number from 1 up")
+    at_least(options, num=1, new_tokens=1, seed=0)
+    if options.out is not None:
+        writable_folder(options.out, options.out)
     if options.no_prefix and options.suite != ruler.SUITE:
         raise UserError("--no-prefix is for --suite ruler; the others have no answer prefix")
     if given.wanted(options):
@@ -120,8 +120,7 @@ def _evaluate(options: Any) -> None:
     if options.max_length is not None:
         if options.suite not in longbench.SUITES:
             raise UserError("--max-length is for --suite longbench and longbench_e; leave it out")
-        if options.max_length < 16:
-            raise UserError(f"--max-length is {options.max_length}: give a whole number from 16 up")
+        at_least(options, max_length=16)
     if options.engine == vllm_engine.ENGINE:
         if options.yarn or options.suite == general.SUITE:
             raise UserError("--engine vllm takes neither --yarn nor --suite general; leave it out")
@@ -144,6 +143,8 @@ def _evaluate(options: Any) -> None:
     with options_named():
         found, left_out = samples_that_fit(chosen(options, lengths), tokenizer, options.strict)
     root = kept.root()
+    if options.num is not None and options.data is not None and options.suite == ruler.SUITE:
+        _say_fewer(found, options)
     how = Cutting(root, eos_ids, pool.batch_tokens(), not options.full, options.engine)
     if remote is not None:  # a sample a request; the server ends the answers
         how = Cutting(root, (), 1, False, endpoint.ENGINE)
@@ -191,6 +192,13 @@ def _evaluate(options: Any) -> None:
         layouts.write(options.out, outcome, parts)
     for line in table.lines(outcome, against):
         print(line)
+
+
+def _say_fewer(found: Sequence[kept.Kept], options: Any) -> None:
+    """RULER's own files that have fewer rows than ``--num``."""
+    rows = {f"{one.part.task}-{one.part.length}": ruler_files.rows_in(one.path) for one in found}
+    if few := ruler_files.fewer(rows, dict.fromkeys(rows, options.num)):
+        print(f"repo-pipeline: --num is {options.num}: {few}", file=sys.stderr, flush=True)
 
 
 @contextmanager

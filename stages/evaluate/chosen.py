@@ -26,11 +26,15 @@ _FOLDERS = {
 def chosen(options: Any, lengths: Sequence[int]) -> list[BenchmarksParams]:
     """Settings of one task at one length each; NLGraph's levels of a task are together."""
     names = options.tasks.split(",") if options.tasks else _all_tasks(options)
-    return [
-        _cell(options, task, length)
+    cells = [
+        (task, length)
         for task in dict.fromkeys(name.strip() for name in names)
         for length in lengths
     ]
+    settings = [_cell(options, task, length) for task, length in cells]
+    if options.suite == ruler.SUITE and options.data is not None:
+        ruler_files.refuse_shared(options.data, cells)
+    return settings
 
 
 def samples_that_fit(
@@ -125,7 +129,9 @@ def _all_tasks(options: Any) -> Sequence[str]:
     present = [task for task in names if (Path(options.data) / f"{task}.jsonl").is_file()]
     if not present:
         kind = "<task>_e.jsonl" if options.suite == longbench.SUITE_E else "<task>.jsonl"
-        raise UserError(f"--data is {options.data!r}: none of LongBench's {kind} in it")
+        raise UserError(
+            f"--data is {options.data!r}: none of LongBench's {kind} in it; give the folder of them"
+        )
     return present
 
 
@@ -133,7 +139,7 @@ def _of_ruler(options: Any) -> Sequence[str]:
     """Those of RULER's tasks that have a file."""
     folder = Path(options.data)
     if not folder.is_dir():
-        raise UserError(f"--data is {options.data!r}: no such folder")
+        raise UserError(f"--data is {options.data!r}: no such folder; give that of RULER's files")
     lengths: list[int | None] = [None, *ruler_files.lengths(folder)]
     present = [
         task
@@ -142,7 +148,8 @@ def _of_ruler(options: Any) -> Sequence[str]:
     ]
     if not present:
         raise UserError(
-            f"--data is {options.data!r}: none of RULER's <task>/validation.jsonl or <task>.jsonl in it"
+            f"--data is {options.data!r}: none of RULER's <task>/validation.jsonl or <task>.jsonl in "
+            "it; give RULER's data folder"
         )
     return present
 

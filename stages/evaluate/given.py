@@ -14,13 +14,21 @@ from stages.common.errors import UserError
 from stages.common.files import read_jsonl, sha256, write_json
 from stages.evaluate import ends
 from stages.evaluate.hub import model_folder
-from stages.evaluate.models import identified
+from stages.evaluate.models import identified, settings
 
 LOSS, ANSWERS = "held_out", "probe"
-_NOT_HERE = (
-    *("lengths", "tasks", "num", "against", "yarn", "full", "new_tokens", "max_length"),
-    *("no_prefix", "strict"),
-)
+_NOT_HERE = {
+    **dict.fromkeys(("lengths", "tasks", "num", "against", "new_tokens", "max_length")),
+    **dict.fromkeys(("yarn", "full", "no_prefix", "strict"), False),
+    "endpoint": None,
+    "served": None,
+    "engine": "own",
+    "suite": "ruler",
+    "template": "none",
+    "protocol": "nvidia",
+    "seed": 42,
+}
+"""Options that mean nothing here, and what they are where nobody gave them."""
 
 
 def wanted(options: Any) -> bool:
@@ -30,14 +38,14 @@ def wanted(options: Any) -> bool:
 
 def evaluate(options: Any) -> None:
     """Measure a model on the file's samples; print the figures, write metrics.json."""
-    for name in _NOT_HERE:
-        if getattr(options, name):
-            raise UserError(
-                f"--{name.replace('_', '-')} is not for --data FILE.jsonl; leave it out"
-            )
+    for name, default in _NOT_HERE.items():
+        if getattr(options, name) != default:
+            option = "model" if name == "served" else name.replace("_", "-")
+            raise UserError(f"--{option} is not for --data FILE.jsonl; leave it out")
     file = Path(options.data)
     rows = list(_checked(file))
     folder = model_folder(options.model)
+    _known(file, rows, settings(folder).get("vocab_size"))
     found = figures(rows, _measured(rows, folder))
     if options.out is not None:
         made = {"model": options.model, "sha256": identified(folder).sha256, "data": sha256(file)}
@@ -60,6 +68,21 @@ def _checked(file: Path) -> Iterator[Mapping[str, Any]]:
                     "prompt_ids and answer_ids, or ids and source"
                 )
         yield row
+
+
+def _known(file: Path, rows: Sequence[Mapping[str, Any]], tokens: Any) -> None:
+    """Refuse a file of nothing, and ids that the model does not have."""
+    if not rows:
+        raise UserError(f"--data is {str(file)!r}: no samples in it; give a file with lines")
+    for row in rows:
+        largest = max(
+            id_ for key in ("ids", "prompt_ids", "answer_ids") for id_ in row.get(key, ())
+        )
+        if isinstance(tokens, int) and largest >= tokens:
+            raise UserError(
+                f"{file}: the id {largest} is none of the model's {tokens} tokens; give ids of its own "
+                "tokenizer"
+            )
 
 
 def figures(rows: Sequence[Mapping[str, Any]], values: Sequence[float]) -> dict[str, Any]:

@@ -86,6 +86,10 @@ def write(folder: Path, outcome: Measured) -> None:
 
 def read(folder: Path) -> Measured:
     """What ``write`` wrote; another version is refused."""
+    if not (folder / "metrics.json").is_file():
+        raise UserError(
+            f"--against is {str(folder)!r}: no metrics.json in it; give what an earlier --out left"
+        )
     metrics = read_json(folder / "metrics.json")
     if metrics.get("version") != VERSION:
         raise UserError(

@@ -35,7 +35,7 @@ class Found:
 def found(place: Path, known: Callable[[str], bool]) -> tuple[list[Found], list[str]]:
     """The predictions at ``place``, and what was left out there, in words."""
     if place.is_file():
-        return [Found(place.stem, (place,))], []
+        return [Found(task_of(place, known) or place.stem, (place,))], []
     if not place.is_dir():
         raise UserError(f"FILE is {str(place)!r}: no such file or folder")
     root = place / OWN if (place / OWN).is_dir() else place

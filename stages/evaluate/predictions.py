@@ -55,7 +55,7 @@ def score_rows(rows: Sequence[Row], task: str | None, protocol: str, place: Path
     if all("prediction" in row and "metric" in row for _, _, row in rows):
         return _own(rows, task)
     if task is None:
-        raise UserError(f"--task is missing: {place} does not name its task")
+        raise UserError(f"--task is missing: {place} does not name its task; give --task")
     official = _metric(task, protocol)
     if official is not None:
         values = [_ruler(file, number, row, official) for file, number, row in rows]

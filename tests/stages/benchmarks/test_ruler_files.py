@@ -88,6 +88,13 @@ def test_bad_rows_are_named(tmp_path: Path, make_cell: MakeCell, row, message: s
         list(ruler.samples(make_cell("vt", 200, data=str(tmp_path), samples=1)))
 
 
+def test_files_with_fewer_rows_are_one_line() -> None:
+    asked = dict.fromkeys("abcdefg", 5)
+    assert ruler_files.fewer({"a": 5, "b": 9}, asked) is None
+    told = ruler_files.fewer(dict.fromkeys("abcde", 1), asked)
+    assert told and "a 1 of 5, b 1 of 5, c 1 of 5, … 5 files; all are taken" in told
+
+
 @pytest.mark.parametrize(("most", "words"), [(16, 40), (17, 40), (16, 16), (16, 17)])
 def test_longbench_s_max_length_keeps_its_halves(encoder: Encoder, most: int, words: int) -> None:
     """As in ``pred.py``: the halves joined as text, even where the joint has more tokens."""

@@ -66,6 +66,30 @@ def test_ruler_s_own_files_are_of_one_length(
     assert ("would be read at 256 and at 512 tokens" in found) if twice else not found
 
 
+@pytest.mark.parametrize(
+    ("rows", "samples", "words"),
+    [
+        (3, 3, ""),
+        (
+            3,
+            4,
+            "fewer rows than samples were asked for: vt-256 3 of 4, cwe-256 1 of 4; all are taken",
+        ),
+        (25, 30, "cwe-256 1 of 30; all"),  # vt's are not counted here: the stage says so
+    ],
+)
+def test_fewer_rows_than_samples_are_told(
+    rows: int, samples: int, words: str, check: Check, tmp_path: Path
+) -> None:
+    (tmp_path / "ruler").mkdir()
+    (tmp_path / "ruler/vt.jsonl").write_text(f"{LINE}\n" * rows)
+    (tmp_path / "ruler/cwe.jsonl").write_text(f"{LINE}\n" * (1 if words else rows))
+    found = check({**TASKS, "benchmarks.ruler.samples": samples, "benchmarks.ruler.samples_of": {}})
+    told = [one for one in found if one.field == "benchmarks.ruler.samples"]
+    assert [one.level for one in told] == (["warn"] if words else [])
+    assert all(words in one.line for one in told)
+
+
 @pytest.mark.parametrize(("words", "fits"), [(1, False), (20, False), (9000, True)])
 def test_prose_fills_the_longest_prompt(
     words: int, fits: bool, check: Check, tmp_path: Path

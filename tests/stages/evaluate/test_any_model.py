@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from stages.benchmarks import nlgraph
-from stages.common.files import read_jsonl
+from stages.common.files import read_jsonl, write_jsonl
 from stages.evaluate import extras, pool
 from tests.stages.evaluate.asked import SHAPE, WINDOW, call, save, tiny_llama
 from tests.stages.evaluate.without_ray import in_this_process
@@ -157,12 +157,36 @@ def test_another_budget_and_several_ends(
         (("--engine", "vllm", "--yarn"), "--engine vllm takes neither --yarn nor"),
         (("--engine", "fast"), "invalid choice: 'fast'"),
         (("--num", "0"), "--num is 0"),
-        (("--against", "nowhere"), "nowhere/metrics.json: no such file"),
+        (("--against", "nowhere"), "--against is 'nowhere': no metrics.json in it; give"),
+        (("--seed", "-1"), "--seed is -1: give a whole number from 0 up"),
+        (("--out", "taken"), "--out is 'taken': taken is no folder; give a folder"),
+        (("--out", "taken/deep"), "--out is 'taken/deep': taken is no folder"),
+        (("--suite", "general", "--out", "taken"), "--out is 'taken': taken is no folder"),
+        (
+            ("--data", "r", "--lengths", "256,512", "--tasks", "vt"),
+            "r/vt.jsonl would be read at 256 and at 512 tokens, the same prompts; name one length",
+        ),
+        (("--data", "ids.jsonl", "--suite", "nlgraph"), "--suite is not for --data FILE.jsonl"),
+        (
+            ("--data", "ids.jsonl", "--endpoint", "https://a/v1"),
+            "--endpoint is not for --data FILE",
+        ),
+        (("--data", "ids.jsonl", "--template", "auto"), "--template is not for --data FILE"),
+        (
+            ("--data", "ids.jsonl"),
+            r"ids.jsonl: the id 999999 is none of the model's \d+ tokens; give",
+        ),
+        (("--data", "none.jsonl"), "--data is 'none.jsonl': no samples in it; give a file"),
     ],
 )
 def test_mistakes_are_one_line(capsys, llama: Path, runs: Path, more, message: str) -> None:
     import re
 
+    Path("taken").touch()
+    Path("none.jsonl").touch()
+    Path("ids.jsonl").write_text('{"ids": [1, 999999]}\n')
+    Path("r").mkdir()
+    write_jsonl(Path("r/vt.jsonl"), [{"input": "a\nb", "outputs": ["a"]}])
     code, text = call(capsys, llama, *more)
     assert code == 2
     assert re.search(message, text)
