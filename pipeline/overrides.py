@@ -36,14 +36,15 @@ def compose(
 
     Raises ``UserError`` for an unknown profile or key and for a bad value.
     """
-    if not profile:
+    if profile is None:
         if not (root / PARAMS).exists():
             raise UserError(f"{root / PARAMS}: no such file; name a --profile, or {BRING_BACK}")
         if not isinstance(content := read_yaml(root / PARAMS), dict):
             parse(Params, content, PARAMS)  # names what it is and what it should be
-    text = read_profile(profile) if profile else (root / PARAMS).read_text(encoding="utf-8")
+    own = profile is None
+    text = (root / PARAMS).read_text(encoding="utf-8") if own else read_profile(str(profile))
     changes = read_overrides(overrides)
-    if not changes and profile:
+    if not changes and not own:
         return text
     yaml = YAML()
     yaml.width = 4096

@@ -138,3 +138,11 @@ def test_a_value_of_another_kind_is_named_before_what_follows(
 def test_an_unknown_profile_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="profile 'huge': unknown; there are olmo2-1b"):
         compose(tmp_path, "huge", [])
+
+
+@pytest.mark.parametrize("name", ["", "TINY", "../tiny"])
+def test_a_profile_of_no_name_is_no_wish_for_one_s_own_params(name: str, tmp_path: Path) -> None:
+    """``--profile "$P"`` with an unset variable."""
+    (tmp_path / "params.yaml").write_text(profiles()["smoke"])
+    with pytest.raises(UserError, match=r"profile .*: unknown; there are olmo2-1b"):
+        compose(tmp_path, name, [])
