@@ -45,6 +45,14 @@ def one_line(what: str) -> Iterator[None]:
         ) from None
 
 
+def _own_class(source: str, **hub: Any) -> Any:
+    """The tokenizer by its folder's own class; its import takes torch, and most of a chat's check."""
+    from transformers import AutoTokenizer
+
+    # trust_remote_code: else a folder with code of its own asks the terminal, and waits.
+    return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **hub)
+
+
 def read_tokenizer(source: str, **hub: Any) -> Any:
     """A folder's or hub id's tokenizer for transformers, with the ids that its tokenizer.json gives.
 
@@ -53,18 +61,17 @@ def read_tokenizer(source: str, **hub: Any) -> Any:
     Qwen2's, would be lost, and nothing said. So the plain class reads the file; the folder's own class
     is asked where there is no such file, and for an end of text that only the class names.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
     from transformers.utils import cached_file
 
     there = cached_file(
         source, "tokenizer.json", _raise_exceptions_for_missing_entries=False, **hub
     )
-    # trust_remote_code: else a folder with code of its own asks the terminal, and waits.
     if there is None:
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **hub)
+        return _own_class(source, **hub)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(source, **hub)
     if tokenizer.eos_token is None:
-        named = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **hub).eos_token
+        named = _own_class(source, **hub).eos_token
         if named in tokenizer.get_vocab():
             tokenizer.eos_token = named
     return tokenizer
