@@ -243,3 +243,37 @@ def test_the_controls_table_is_what_was_measured(folder: Path) -> None:
         [f"{cell['score']:.1f} ± {cell['stderr']:.1f}" for cell in cells.values()]
         for cells in found["scores"].values()
     ]
+
+
+def test_the_graphs_table_is_what_was_measured() -> None:
+    """Every row of docs/results/graphs: a task at a length, or the mean over them."""
+    found = figures("graphs")
+    text = (ROOT / "docs/results/graphs/README.md").read_text(encoding="utf-8")
+    row = r"^\| (mean of 10|\w+_\w+) \| ([\d,]+) \| (\d+) \| ([\d.]*) ?\|(.*)\|$"
+    rows = re.findall(row, text, re.MULTILINE)
+    compared = found["comparisons"]["repo"]
+    models = [found["base"], *({"scores": found["scores"][v]} for v in ("rope", "repo"))]
+    means = [found["base"]["suites"], found["suites"]["rope"], found["suites"]["repo"]]
+    assert len(rows) == 22
+    for task, length, n, guess, cells in rows:
+        at = length.replace(",", "")
+        if task == "mean of 10":
+            one = compared["means"]["nlgraph"][at]
+            made = [suite["nlgraph"]["mean"][at]["score"] for suite in means]
+            assert guess == ""
+        else:
+            one = compared["cells"]["nlgraph"][task][at]
+            made = [model["scores"]["nlgraph"][task][at]["score"] for model in models]
+            shortcut = models[0]["scores"]["nlgraph"][task][at]["shortcut"]
+            assert guess == ("" if shortcut is None else f"{shortcut:.1f}")
+        assert int(n) == one["n"] and one["seeds"] == 5
+        told = [cell.strip() for cell in cells.split("|")]
+        assert told == [*(f"{score:.1f}" for score in made), f"{difference(one)} {one['verdict']}"]
+    trained, extended, loss, _ = found["verdict"]["cards"]
+    assert [card["verdict"] for card in (trained, extended, loss)] == ["cannot tell"] * 2 + [
+        "worse"
+    ]
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    points, nats = (difference(trained), "points"), (difference(loss, 3), "nats")
+    scores, losses = (text.replace(" [", f" {unit} [") for text, unit in (points, nats))
+    assert f"{scores} over ten cells, validation loss {losses}, worse" in readme
