@@ -277,3 +277,19 @@ def test_the_graphs_table_is_what_was_measured() -> None:
     points, nats = (difference(trained), "points"), (difference(loss, 3), "nats")
     scores, losses = (text.replace(" [", f" {unit} [") for text, unit in (points, nats))
     assert f"{scores} over ten cells, validation loss {losses}, worse" in readme
+
+
+def test_the_instruct_model_s_table_is_what_was_measured() -> None:
+    folder = ROOT / "docs/results/smollm2-instruct"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    made = [json.loads((folder / f"{name}.json").read_text()) for name in ("none", "auto")]
+    assert [one["made"]["template"] for one in made] == ["none", "auto"]
+    rows = re.findall(r"^\| (niah_\w+) \| ([\d,]+) \| ([\d.]+) \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) == 6
+    for task, length, guess, cells in rows:
+        found = [one["cells"][task][length.replace(",", "")] for one in made]
+        assert guess == f"{found[0]['shortcut']:.1f}" and {cell["n"] for cell in found} == {20}
+        assert cells.split(" | ") == [f"{c['score']:.1f} ± {c['stderr']:.1f}" for c in found]
+    means = [one["mean"][length]["score"] for one in made for length in ("1024", "2048")]
+    said = "{:.1f} and {:.1f} without, {:.1f} and {:.1f} with the template".format(*means)
+    assert said in " ".join(text.split())
