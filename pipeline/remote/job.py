@@ -100,26 +100,23 @@ class Job:
         graph = read_graph(self.folder)
         selected = graph.select(self.wish["targets"])
         if files := [str(file) for file in own.to_bring(self.folder, graph, selected)]:
-            self.tell("running", f"pulling what {', '.join(files)} record")
-            code, line = self._dvc("pull", *files)
-            if code:
-                raise UserError(
-                    f"neither the cluster nor the remote has what {', '.join(files)} record ({line}); "
-                    "`dvc push` it from where it is"
-                )
+            given = f"what {', '.join(files)} record"
+            self._fetch(files, given, f"{given} is", "`dvc push` it from where it is")
             graph = read_graph(self.folder)  # the hashes of what came
         decisions = plan(graph, selected)
         absent = [name for name, found in decisions.items() if found.action in LOST]
         # Told absent only because of what stands before it: it has nothing to pull.
         wanted = [name for name in absent if any(out.hash_info for out in graph.stages[name].outs)]
         if wanted:
-            self.tell("running", f"pulling {len(wanted)} stages from the remote")
-            code, line = self._dvc("pull", *wanted)
-            if code:
-                raise UserError(
-                    f"dvc.lock records outs that neither the cluster nor the remote has ({line}); "
-                    "`dvc push` them from where they are, or delete dvc.lock"
-                )
+            fix = "`dvc push` them from where they are, or delete dvc.lock"
+            self._fetch(wanted, f"{len(wanted)} stages", "outs that dvc.lock records are", fix)
+
+    def _fetch(self, names: list[str], what: str, lacking: str, fix: str) -> None:
+        """Pull from the remote what the shared cache lacks; a ``UserError`` where neither has it."""
+        self.tell("running", f"pulling {what} from the remote")
+        code, line = self._dvc("pull", *names)
+        if code:
+            raise UserError(f"{lacking} neither on the cluster nor in the remote ({line}); {fix}")
 
     def _flow(self) -> tuple[int, str]:
         """The flow as a process of its own, its lines passed on."""

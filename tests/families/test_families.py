@@ -16,7 +16,7 @@ from repo_model.families import FAMILIES
 from repo_model.family_facts import FACTS, facts_of
 from repo_model.frequencies import rotary_frequencies
 from repo_model.rope_settings import extendable
-from stages.base.check_config import ROPE_TYPES
+from stages.base.check_rotation import ROPE_TYPES
 from stages.evaluate.engine import window_losses
 from stages.extend.check import EXTENDABLE
 from stages.training.engine import _Objective

@@ -36,6 +36,17 @@ def mine(laptop: Laptop) -> Path:
     return file
 
 
+def job_of(request: Request, folder: Path) -> Job:
+    """The job of a request where its package was unpacked, with a cache of its own."""
+    sent, runs = folder / "sent", folder / "runs"
+    with zipfile.ZipFile(io.BytesIO(request.tree.package(request.params, request.wish)[1])) as file:
+        file.extractall(sent)
+    (sent / ".dvc" / "config.local").write_text(f"[core]\nno_scm = true\n[cache]\ndir = {runs}\n")
+    made = Job(request.wish, sent, runs)
+    made.environment |= {"HOME": str(folder)}
+    return made
+
+
 def test_what_git_holds_travels_with_the_commit(laptop: Laptop, mine: Path) -> None:
     assert request_of(laptop, dirty=True).own == ()
     laptop.commit()
@@ -54,21 +65,27 @@ def test_what_dvc_add_tracks_is_pushed_and_comes_back(
     own.push(laptop.folder, request.own)
     content = mine.read_bytes()
 
-    sent, runs = tmp_path / "sent", tmp_path / "runs"
-    with zipfile.ZipFile(io.BytesIO(request.tree.package(request.params, request.wish)[1])) as file:
-        file.extractall(sent)
-    assert not (sent / "mine" / "my.jsonl").exists()
-    (sent / ".dvc" / "config.local").write_text(f"[core]\nno_scm = true\n[cache]\ndir = {runs}\n")
-    job = Job(request.wish, sent, runs)
-    job.environment |= {"HOME": str(tmp_path)}
+    job = job_of(request, tmp_path)
+    assert not (job.folder / "mine" / "my.jsonl").exists()
     job._pull()
-    assert (sent / "mine" / "my.jsonl").read_bytes() == content
+    assert (job.folder / "mine" / "my.jsonl").read_bytes() == content
 
     shutil.rmtree(laptop.folder / added) if added == "mine" else mine.unlink()
     assert request_of(laptop).own == request.own  # the remote is asked by the job
     values = [word for value in OWN for word in ("--set", f"corpus.{value}")]
     line = one_line(laptop.pipeline("run", "--profile", "smoke", *values), 2)
     assert f"`dvc pull {added}.dvc` brings it" in line
+
+
+def test_what_was_never_pushed_is_one_line_of_the_job(
+    laptop: Laptop, mine: Path, tmp_path: Path
+) -> None:
+    """A clone without the data, of somebody who forgot `dvc push`."""
+    laptop.run("dvc", "add", "-q", "mine/my.jsonl")
+    laptop.commit()
+    job = job_of(request_of(laptop), tmp_path)
+    with pytest.raises(UserError, match=r"what mine/my.jsonl.dvc record is neither on the cluster"):
+        job._pull()
 
 
 def test_what_would_not_arrive_is_refused_by_its_param(laptop: Laptop, mine: Path) -> None:

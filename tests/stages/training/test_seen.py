@@ -57,7 +57,7 @@ def test_the_figures_are_those_of_evaluate_on_the_written_samples(
     [
         ({"ids": [1]}, "line 1: ids must be a list"),
         ({"prompt_ids": [1], "answer_ids": "x"}, "line 1: answer_ids must be a list"),
-        ({"ids": [1, 900]}, "has the token id 900, the model 300 rows"),
+        ({"ids": [1, 900]}, "the id 900 is none of the model's 300 tokens"),
     ],
 )
 def test_samples_that_are_none_are_one_line(
