@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from pipeline import git
 from pipeline.overrides import compose
-from pipeline.process import child_environment
+from pipeline.process import child_environment, dvc_said
 from pipeline.stage_files import stages_in
 from pipeline.use import PARAMS
 from stages.common.errors import UserError
@@ -161,11 +161,9 @@ def save_experiment(here: Checkout, stages: Sequence[str]) -> None:
         check=False,
     )
     if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-        line = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
         raise RuntimeError(
             f"the stages are done, but DVC could not save the experiment {here.experiment}: "
-            f"{line.removeprefix('ERROR: ')}"
+            f"{dvc_said(done)}"
         )
 
 

@@ -183,6 +183,13 @@ def stopping() -> bool:
     return _stopping.is_set()
 
 
+def dvc_said(done: "subprocess.CompletedProcess[str]") -> str:
+    """Why a command of DVC failed, in a line: its first error, else its last word."""
+    lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+    line = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
+    return line.removeprefix("ERROR: ")
+
+
 def child_environment() -> dict[str, str]:
     """This process's environment with its own ``bin`` first on PATH: no activation is needed."""
     binaries = str(Path(sys.executable).parent)

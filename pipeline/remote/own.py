@@ -14,6 +14,7 @@ from typing import Any
 from pipeline import git
 from pipeline.check import read
 from pipeline.graph import Graph
+from pipeline.process import dvc_said
 from stages.common.errors import UserError
 from stages.common.tracked import dvc_files, held
 from stages.given import named
@@ -71,9 +72,7 @@ def push(root: Path, files: Iterable[Path]) -> None:
         check=False,
     )
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-        said = (lines or done.stderr.strip().splitlines() or ["no message"])[0]
-        raise UserError(f"dvc push {' '.join(here)}: {said.removeprefix('ERROR: ')}")
+        raise UserError(f"dvc push {' '.join(here)}: {dvc_said(done)}")
 
 
 def to_bring(root: Path, graph: Graph, selected: Collection[str]) -> list[Path]:
