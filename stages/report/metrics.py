@@ -24,7 +24,10 @@ Cells = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
 
 def collect(
-    items: Sequence[Item], reference: str, records: Mapping[str, Records] | None = None
+    items: Sequence[Item],
+    reference: str,
+    records: Mapping[str, Records] | None = None,
+    costs: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The measured figures, per variant; the caller adds identity and provenance.
 
@@ -52,7 +55,8 @@ def collect(
     }
     scores = each(lambda group: _scores(group, records.get(group[0].variant)))
     readings = each(lambda group: reading(group[0].results))
-    answer = verdict(items, measured.get(focus, Comparison()), readings[focus], focus, reference)
+    seen = measured.get(focus, Comparison())
+    answer = verdict(items, seen, readings[focus], focus, reference, costs or {})
     return {
         "verdict": answer,
         "focus": focus,

@@ -63,15 +63,16 @@ def everything(
     items: Sequence[Item], params: Params, records: Mapping[str, Records]
 ) -> dict[str, Any]:
     """Every figure of the report, and what it says in words."""
+    counted = costs.costs(params)
     metrics: dict[str, Any] = {
         "profile": params.profile,
         "variants": list(params.variants),
         "labels": labels(params),
         "seeds": list(params.seeds),
         "lengths": list(params.benchmarks.lengths),
-        **collect(items, params.reference, records),
+        **collect(items, params.reference, records, counted),
         "data": data.collect(params),
-        "costs": costs.costs(params),
+        "costs": counted,
         "paper": paper.as_metrics(),
         "provenance": provenance(items),
     }

@@ -3,7 +3,7 @@
 - Trained: the mean over tasks at the longest length that the model was read at as it was trained.
 - Extended: the same at the longest length beyond it; the lengths between stand under it.
 - Loss: validation loss at the longest length as trained, mean over the texts, window by window.
-- Cost: the layers that learn positions; weights and FLOPs are counted by ``repo-pipeline plan``.
+- Cost: training FLOPs a token more than the reference's, by ``stages.report.costs``.
 
 Lengths are chosen by ``stages.report.readings``; every interval, mark and word comes from
 ``stages.evaluate.significance``.
@@ -34,6 +34,7 @@ def verdict(
     reading: Mapping[str, Any],
     focus: str,
     reference: str,
+    costs: Mapping[str, Any],
 ) -> dict[str, Any] | None:
     """Cards (name, title, number, note, verdict) and what they come to; none without two variants."""
     if focus == reference or reference not in {item.variant for item in items}:
@@ -41,7 +42,7 @@ def verdict(
     cards = [
         *_scores(found, reading),
         _loss(items, reading, focus, reference),
-        _cost(items, focus),
+        _cost(items, focus, reference, costs),
     ]
     judged = [card for card in cards if card["verdict"]]
     asked = [f"{card['short']}: {card['tell']}" for card in cards if card["tell"]]
@@ -138,13 +139,25 @@ def _windows(items: Sequence[Item], variant: str) -> dict[tuple[str, int], Runs]
     return {**found}
 
 
-def _cost(items: Sequence[Item], focus: str) -> dict[str, Any]:
-    """Layers that learn positions, by the analysis: the report depends on no model."""
+def _cost(
+    items: Sequence[Item], focus: str, reference: str, costs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What ``focus`` takes more than ``reference``; its layers alone where no shape is known."""
     analysis = next(item.analysis for item in items if item.variant == focus)
-    learned, layers = len(analysis["collapsed"]), len(analysis["layers"])
-    number = f"{learned} of {layers} layers"
-    note = "same training tokens; `repo-pipeline plan` counts weights and FLOPs"
-    return _card("cost", "Cost: layers that learn positions", number, note)
+    layers = f"{len(analysis['collapsed'])} of {len(analysis['layers'])} layers"
+    if not {focus, reference} <= costs.keys():
+        return _card("cost", "Cost: layers that learn positions", layers, "same training tokens")
+
+    def more(name: str) -> str:
+        value, other = costs[focus][name], costs[reference][name]
+        return "the same" if value == other else f"{signed(100 * (value / other - 1), 1)} %"
+
+    note = (
+        f"same training tokens; {layers} learn positions; parameters {more('parameters')}, "
+        f"cache {more('cache_bytes')}"
+    )
+    title = "Cost, counted: FLOPs of a token's training"
+    return _card("cost", title, more("training_flops"), note)
 
 
 def _judged(

@@ -60,7 +60,12 @@ def test_the_cards_hold_what_the_records_come_to(report):
     assert extended["value"] == pytest.approx(_mean("repo", 512) - _mean("rope", 512))
     assert extended["title"] == "RULER, 512 tokens (extended, YaRN x4), 3 tasks"
     assert loss["value"] == pytest.approx(_loss("repo") - _loss("rope"), abs=1e-6)
-    assert cost["number"] == "2 of 3 layers"
+    counted = metrics["costs"]
+    more = counted["repo"]["training_flops"] / counted["rope"]["training_flops"] - 1
+    maps = counted["repo"]["map_parameters"] / counted["rope"]["parameters"]
+    assert more > 0 and cost["number"] == f"+{100 * more:.1f} %"
+    assert f"2 of 3 layers learn positions; parameters +{100 * maps:.1f} %" in cost["note"]
+    assert cost["note"].endswith("cache the same")
     for card in (trained, extended, loss):
         assert card["low"] < card["value"] < card["high"]
         digits = 3 if card is loss else 1
