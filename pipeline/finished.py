@@ -1,8 +1,9 @@
 """Finished stages by what they were made from: who goes back to earlier params waits for no training.
 
-DVC has no run cache for outs with ``persist: true``, and ``dvc.lock`` knows the last result of a stage
-alone. So each entry of it is kept under ``REPO_RUNS/finished``, by a hash of command, params and the
-hashes of the inputs; the outs themselves are in DVC's cache, once. What a stage could have been resumed
+DVC has no run cache for outs with ``persist: true``: ``dvc repro`` makes them anew where they are only gone,
+and ``dvc.lock`` knows the last result of a stage alone. So each entry of it is kept under
+``REPO_RUNS/finished``, by a hash of command, params and the hashes of the inputs; the outs themselves are
+in DVC's cache, once. What a stage could have been resumed
 from is of no use any more then, and goes.
 """
 
@@ -115,7 +116,11 @@ def known(
 
 
 def restore(root: Path, name: str) -> bool:
-    """Bring back the outs of a stage that was finished before; returns whether it did."""
+    """Bring back the outs of a stage that was finished before; returns whether it did.
+
+    Either it was made from these params and inputs earlier than what ``dvc.lock`` has, or the lock
+    has it and the outs alone are gone or others.
+    """
     stage = _find(root, name)
     if stage is None:
         return False
@@ -159,8 +164,8 @@ def _folder(name: str) -> Path:
 
 
 def _find(root: Path, name: str) -> Any:
-    """The stage as DVC has it, with the kept entry in it; none where nothing is to be brought back."""
-    if not any(_folder(name).glob("*.json")):
+    """The stage as DVC has it, with the entry to bring back in it; none where there is nothing to do."""
+    if not _entry(root, name) and not any(_folder(name).glob("*.json")):
         return None  # the first time: DVC is not even opened
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -173,7 +178,22 @@ def _find(root: Path, name: str) -> Any:
     if stage is None:
         return None
     before, kept = _copied(stage), _fill(stage, {})
-    return None if kept is None or _is_locked(before, kept) else stage  # else DVC sees to it
+    if kept is None or _is_locked(before, kept):
+        return before if _outs_alone_are_gone(before) and not outdated(root, (name,)) else None
+    return stage
+
+
+def _outs_alone_are_gone(stage: Any) -> bool:
+    """Whether all is as ``dvc.lock`` has it but outs in the folder, and the cache has those."""
+    from dvc.exceptions import DvcException
+
+    try:
+        # Piece by piece: `stage.changed_deps()` wants DVC's lock held.
+        changed = stage.changed_stage() or any(dep.status() for dep in stage.deps)
+        gone = any(out.workspace_status() for out in stage.outs)
+        return gone and not changed and not any(out.changed_cache() for out in stage.outs)
+    except (DvcException, OSError):
+        return False
 
 
 def _copied(stage: Any) -> Any:

@@ -65,6 +65,57 @@ def test_who_goes_back_to_earlier_params_gets_the_outs_back(
     assert (project / "count").read_text() == "xxx"
 
 
+@pytest.mark.parametrize("remembered", [True, False], ids=["remembered", "by the lock alone"])
+@pytest.mark.parametrize("edited", [False, True], ids=["gone", "edited"])
+def test_outs_that_are_gone_come_back_and_are_not_made_anew(
+    project: Path, shell: Shell, runs: Path, edited: bool, remembered: bool
+) -> None:
+    """As in a new worktree, or after ``rm -r models``; ``dvc repro`` would train again."""
+    (project / "one.py").write_text(COUNTING)
+    names, said = ["one", "two@a"], []
+    for name in names:
+        assert run_stage(project, name, dict(os.environ), project / "log", print).code == 0
+    if not remembered:
+        shutil.rmtree(runs / "finished")
+    for out in (project / "out").iterdir():
+        out.unlink()
+        if edited:
+            out.write_text("edited by hand")
+    graph = read_graph(project)
+    decided = plan(graph, names)
+    assert decided["one"].action == "restore"
+    assert decided["two@a"].action in ("restore", "run")  # an edited input is asked when it is back
+    for name in names:
+        assert run_stage(project, name, dict(os.environ), project / "log", said.append).code == 0
+    assert (project / "count").read_text() == "x"
+    assert [(project / "out" / name).read_text() for name in ("one", "two-a")] == ["1", "1"]
+    assert said.count(finished.BROUGHT_BACK) == 2
+    assert {one.action for one in plan(read_graph(project), names).values()} == {"fresh"}
+
+
+@pytest.mark.parametrize("other", ["param", "command", "cache", "forced", "outside"])
+def test_outs_that_are_gone_are_made_anew_where_something_else_changed(
+    project: Path, runs: Path, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "one.py").write_text(COUNTING)
+    assert run_stage(project, "one", dict(os.environ), project / "log", print).code == 0
+    (project / "out/one").unlink()
+    changes = {
+        "param": ("params.yaml", "one: 1", "one: 2"),
+        "command": ("dvc.yaml", " one.py", " ./one.py"),
+    }
+    if other in changes:
+        name, old, new = changes[other]
+        (project / name).write_text((project / name).read_text().replace(old, new))
+    elif other == "cache":
+        shutil.rmtree(project / ".dvc/cache/files")
+    elif other == "outside":
+        monkeypatch.setattr(finished, "outdated", lambda root, names: dict.fromkeys(names, "it"))
+    force = other == "forced"
+    assert run_stage(project, "one", dict(os.environ), project / "log", print, force).code == 0
+    assert (project / "count").read_text() == "xx"
+
+
 def test_the_plan_knows_a_whole_chain_that_comes_back(
     project: Path, shell: Shell, runs: Path
 ) -> None:
