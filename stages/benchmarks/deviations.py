@@ -41,7 +41,7 @@ def rows() -> Iterator[Row]:
         "niah with 4 values, vt",
         "two needles may share a value by chance",
         "never",
-        "the shortcut (naming any candidate) is exact",
+        "the random-guess baseline (naming any candidate) is exact",
     )
     yield Row(
         "essay tasks",
