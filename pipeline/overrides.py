@@ -185,7 +185,8 @@ def _settle(
                         for name in phase["sources"]
                         for new in (own if name == before else [name])
                     ]
-    if "base.source" in changes and base["source"] != "scratch":
+    source = base.get("source")
+    if "base.source" in changes and isinstance(source, str) and source != "scratch":
         notes += follow(document, changes, root, scratch)
     return notes + _measured(document, changes, measured)
 

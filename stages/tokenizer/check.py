@@ -148,7 +148,7 @@ def _words(content: dict[str, Any]) -> set[str]:
 def _of_the_base(seen: Seen, folder: Path | None) -> Iterator[Finding]:
     """A pre-trained base reads the ids it was trained on, and no others."""
     base, params = seen.base, seen.params.tokenizer
-    if base.source == "scratch" or (base.folder is None and not base.on_hub):
+    if base.source == "scratch" or (base.config is None and not base.on_hub):
         return
     if seen.made_here(base.source) or (base.config and odd_number(base.config)):
         return  # the base's own check says so

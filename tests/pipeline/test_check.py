@@ -23,6 +23,7 @@ NONSENSE = {
     "passes": (("plan", *OWN, "--set", "train.tokens=50000000000"), {}, "passes over the"),
     "no file": (("run", *OWN[:2], "--set", "corpus.path=gone.jsonl"), {}, "'gone.jsonl': no such"),
     "no model": (("use", "smoke", "--set", "base.source=nowhere"), {}, "'nowhere': no such folder"),
+    "no name": (("plan", "--set", "base.source=''"), {}, "base.source is ''"),
     "longbench": (("run", "--set", "benchmarks.longbench.path=lb"), {}, "longbench.path is 'lb'"),
     "variable": (("run",), {"REPO_CPUS": "two"}, "REPO_CPUS is 'two'"),
     "slip": (("plan",), {"REPO_WOKERS": "2"}, "use REPO_WORKERS"),

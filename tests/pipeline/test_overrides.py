@@ -125,6 +125,7 @@ def test_a_mistake_is_named(tmp_path: Path, given: str, expected: str) -> None:
         (["corpus.path=x.jsonl", "train.lengths=512"], "train.lengths is 512"),
         (["base.source=my-model", "train.lr=[1]"], r"train.lr is \[1\]"),
         (["base.source=my-model", "tokenizer=5"], "tokenizer is 5"),
+        (["base.source=5"], r"^--set: base.source is 5: give a text$"),
         (["benchmarks.lengths=[64]", "benchmarks.ruler.tasks=5"], "benchmarks.ruler.tasks is 5"),
     ],
 )
