@@ -1,10 +1,10 @@
 """Finished stages by what they were made from: who goes back to earlier params waits for no training.
 
-DVC has no run cache for outs with ``persist: true``: ``dvc repro`` makes them anew where they are only gone,
-and ``dvc.lock`` knows the last result of a stage alone. So each entry of it is kept under
-``REPO_RUNS/finished``, by a hash of command, params and the hashes of the inputs; the outs themselves are
-in DVC's cache, once. What a stage could have been resumed
-from is of no use any more then, and goes.
+DVC has no run cache for outs with ``persist: true``: ``dvc repro`` makes anew what is only gone, and
+``dvc.lock`` knows the last result of a stage alone. So each entry of it is kept under
+``REPO_RUNS/finished``, by a hash of command, params and the hashes of the inputs; the outs
+themselves are in DVC's cache, once. What a stage could have been resumed from is of no use any more
+then, and goes.
 """
 
 import contextlib
@@ -164,7 +164,7 @@ def _folder(name: str) -> Path:
 
 
 def _find(root: Path, name: str) -> Any:
-    """The stage as DVC has it, with the entry to bring back in it; none where there is nothing to do."""
+    """The stage as DVC has it, with the entry to bring back in it; none where nothing is to be done."""
     if not _entry(root, name) and not any(_folder(name).glob("*.json")):
         return None  # the first time: DVC is not even opened
     from dvc.exceptions import DvcException

@@ -25,7 +25,7 @@ from .configuration_repo import (
     RepoSmolLM3Config,
 )
 from .diagnostics import attention_mass, position_stats
-from .extension import check_extendable, extend
+from .extension import check_extendable, extend, extend_folder
 from .families import register
 from .loading import load
 from .modeling_repo import (
@@ -106,6 +106,7 @@ __all__ = [
     "check_extendable",
     "document_position_ids",
     "extend",
+    "extend_folder",
     "layer_types",
     "load",
     "override_positions",

@@ -6,10 +6,19 @@ text speaks of RoPE layers only: `layers="rope"`.
 """
 
 import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import torch
+from transformers import PreTrainedConfig
+from transformers.dynamic_module_utils import custom_object_save
+
 from .configuration_repo import YARN_LAYERS
-from .loading import load
+from .families import family_of
+from .formats import read_config
+from .loading import check_folder, load
 from .recording import base_of
 from .rope_settings import extendable, put_extendable
 from .yarn import kept, put_factor, trained_length
@@ -69,6 +78,52 @@ def extend(
     put_factor(config, factor, original)
     base_of(model).reset_frequencies()
     return model
+
+
+def extend_folder(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    factor: float,
+    original: int | None = None,
+    *,
+    layers: str = "all",
+    copy: Callable[[Path, Path], Any] = shutil.copyfile,
+) -> None:
+    """What `extend` and `save_pretrained` make of a folder, without reading a weight.
+
+    An extension is in the config alone, so the weights' files are copied: 14 GB at 7 B parameters
+    pass through no memory.
+
+    Args:
+        source: a folder that `save_pretrained` of a RePo model wrote.
+        target: a folder that is made, or is there and empty.
+        factor, original, layers: as of `extend`.
+        copy: gives a file of weights its place in `target`; `os.link` where both are of one disk.
+
+    Raises:
+        ValueError: as `extend` and `load`; also a folder of another kind, whose weights have other
+            names.
+        OSError: the folder does not exist, or a file cannot be copied.
+    """
+    source, target = Path(source), Path(target)
+    check_folder(source)
+    raw, _ = PreTrainedConfig.get_config_dict(str(source))
+    family = family_of(raw["model_type"])
+    if not str(raw["model_type"]).startswith("repo_"):
+        raise ValueError(
+            f"{source}: model_type={raw['model_type']!r} is no saved RePo model; load it"
+        )
+    with torch.device("meta"):
+        model = family.causal_lm(read_config(raw))
+    extend(model, factor, original, layers=layers)
+    target.mkdir(parents=True, exist_ok=True)
+    custom_object_save(model, target, config=model.config)
+    model.config.save_pretrained(target)
+    for file in sorted(source.iterdir()):
+        if file.name.endswith((".safetensors", ".safetensors.index.json")):
+            copy(file, target / file.name)
+        elif file.name == "generation_config.json":
+            shutil.copyfile(file, target / file.name)
 
 
 def check_extendable(config: Any) -> None:

@@ -55,7 +55,7 @@ def load(
     """
     path_or_id = os.fspath(path_or_id)
     if Path(path_or_id).is_dir():
-        _check_folder(Path(path_or_id) / from_pretrained.get("subfolder", ""))
+        check_folder(Path(path_or_id) / from_pretrained.get("subfolder", ""))
     hub = {key: from_pretrained[key] for key in HUB_KEYS if key in from_pretrained}
     raw, _ = PreTrainedConfig.get_config_dict(path_or_id, **hub)
     config = read_config(raw)
@@ -116,7 +116,8 @@ def _no_loading_report() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
+    """Refuse a folder without a config or with weights that are not all there, in a `ValueError`."""
     if (folder / "adapter_config.json").is_file() and not (folder / "model.safetensors").is_file():
         raise ValueError(
             f"{folder}: an adapter without its base model; merge the two (peft: merge_and_unload) "

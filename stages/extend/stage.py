@@ -1,13 +1,15 @@
 """``models/<variant>-<seed>-extended``: the trained model with YaRN in its config, perhaps tuned."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import repo_model
 from stages.common import paths, trained
 from stages.common.errors import UserError
-from stages.common.files import link_tree, read_json, write_json
+from stages.common.files import link, link_tree, read_json, write_json
 from stages.common.models import copy_tokenizer, load_model
 from stages.common.outs import building
 from stages.common.runs import workspace
@@ -27,10 +29,12 @@ def run(job: Job) -> None:
     if params.training is not None:
         _fine_tune(job, params.training, source)
         return
-    model = extended(source, params.factor, params.scope)
+    found = trained.of_folder(source)
     with building(paths.extended(job.item)) as out:
-        model.save_pretrained(out)
-        found = trained.of_folder(source)
+        with _refusals(source, params.factor):
+            repo_model.extend_folder(
+                source, out, params.factor, found.length, layers=SCOPES[params.scope], copy=link
+            )
         if found.recorded:  # what an older folder does not tell is not made up
             trained.record(out, found.length, factor=params.factor)
         copy_tokenizer(source, out)
@@ -39,11 +43,15 @@ def run(job: Job) -> None:
 
 def extended(source: Path, factor: float, scope: str) -> Any:
     """The model of ``source`` with YaRN's frequencies."""
-    model = load_model(source, str(source))
+    model, length = load_model(source, str(source)), trained.of_folder(source).length
+    with _refusals(source, factor):
+        return repo_model.extend(model, factor, length, layers=SCOPES[scope])
+
+
+@contextlib.contextmanager
+def _refusals(source: Path, factor: float) -> Iterator[None]:
     try:
-        return repo_model.extend(
-            model, factor, trained.of_folder(source).length, layers=SCOPES[scope]
-        )
+        yield
     except ValueError as error:  # a base whose frequencies are scaled already
         raise UserError(f"extend.factor is {factor:g}: {source}: {error}") from None
 

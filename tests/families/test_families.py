@@ -109,18 +109,25 @@ def test_gradients_reach_everything(case: str, tmp_path, ids) -> None:
         assert weight.grad.abs().max() > 0, name
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
 @EVERY
 def test_extension(case: str, tmp_path, ids) -> None:
     """Saved, loaded with another factor, and taken back; `rope` layers too."""
     model = ours(case, tmp_path / "base", MIXED)
     before = logits(model, ids)
+    model.save_pretrained(tmp_path / "trained", max_shard_size="20KB")
     repo_model.extend(model, 4)
     extended = logits(model, ids)
     assert not torch.equal(extended, before)
     assert model.config.max_position_embeddings == 256
     assert extendable(model.config)["original_max_position_embeddings"] == 64
     model.config.validate_rope()
-    model.save_pretrained(tmp_path / "out")
+    model.save_pretrained(tmp_path / "out", max_shard_size="20KB")
+    repo_model.extend_folder(tmp_path / "trained", tmp_path / "unread", 4)
+    assert contents(tmp_path / "unread") == contents(tmp_path / "out")
     assert torch.equal(logits(repo_model.load(tmp_path / "out"), ids), extended)
     plain = repo_model.load(tmp_path / "out", yarn_factor=1)
     assert torch.equal(logits(plain, ids), before)

@@ -93,6 +93,12 @@ def test_refusals(make, tmp_path: Path) -> None:
     repo_model.extend(model, 2)
     with pytest.raises(ValueError, match="already extended by 2"):
         repo_model.extend(model, 2)
+    model.save_pretrained(tmp_path / "twice")
+    with pytest.raises(ValueError, match="already extended by 2"):
+        repo_model.extend_folder(tmp_path / "twice", tmp_path / "no", 2)
+    with pytest.raises(ValueError, match=r"nowhere: no config\.json"):
+        repo_model.extend_folder(tmp_path / "nowhere", tmp_path / "no", 2)
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_change_in_mid_sequence_is_refused(make, ids) -> None:
