@@ -27,10 +27,9 @@ from stages.common.errors import UserError
 from stages.common.files import link, sha256, write_json, write_jsonl
 from stages.common.outs import building
 from stages.common.progress import Progress
-from stages.common.ray_session import session
+from stages.common.ray_session import on_ray, session
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
-from stages.common.variables import flag
 
 _IN_PROCESS_TOKENS = 5_000_000
 """Up to here one process is done (about 0.7 M tokens/s) before Ray's workers have imported."""
@@ -188,7 +187,7 @@ def build(orders: Sequence[Order], tokenizer: Path, done: Callable[[float], None
     missing = [(order, part) for order in orders for part in order.missing]
     built = sum(len(order.wanted) for order in orders) - len(missing)
     little = sum(order.tokens() for order in orders) <= _IN_PROCESS_TOKENS
-    if len(missing) == 1 or little or not flag("REPO_EVAL_RAY", True):
+    if len(missing) == 1 or little or not on_ray():
         for count, (order, part) in enumerate(missing, start=built + 1):
             _write_part(order.params, tokenizer, part, order.folder)
             done(count)

@@ -12,11 +12,12 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from stages.common import ray_place
 from stages.common.ray_start import local_ray
-from stages.common.variables import whole
+from stages.common.variables import flag, whole
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -39,6 +40,11 @@ OWN = {
 }
 """Beside these for a Ray that is started here, not joined."""
 TOKEN_FILE = Path(os.path.expanduser("~")) / ".ray" / "auth_token"  # noqa: PTH111 - never raises
+
+
+def on_ray() -> bool:
+    """Whether samples and evaluation go to Ray: it is installed and ``REPO_EVAL_RAY`` is not 0."""
+    return flag("REPO_EVAL_RAY", True) and find_spec("ray") is not None
 
 
 @contextmanager

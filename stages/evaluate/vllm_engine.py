@@ -16,20 +16,25 @@ from stages.evaluate.models import window
 ENGINE = "vllm"
 _MEMORY = 0.9
 """Share of the GPU's memory that vLLM takes, its default; an actor has a GPU to itself."""
+_HOST_MEMORY = 0.4
+"""The same of a host without a GPU, where it is taken at once and others are at work."""
 
 
 def model_arguments(
-    folder: str, tokenizer: str, config: Mapping[str, Any], trusted: bool
+    folder: str, tokenizer: str, config: Mapping[str, Any], trusted: bool, dtype: str, on_gpu: bool
 ) -> dict[str, Any]:
-    """Of ``vllm.LLM``: its window is the model's, so that one instance reads every length."""
+    """Of ``vllm.LLM``: its window is the model's, so that one instance reads every length.
+
+    ``dtype``: as our own engine would take it there, ``bfloat16`` or ``float32``.
+    """
     own = str(config.get("model_type")).startswith("repo_")
     return {
         "model": folder,
         "tokenizer": tokenizer,
         "max_model_len": window(config),
-        "dtype": "bfloat16",
+        "dtype": dtype,
         "seed": 0,
-        "gpu_memory_utilization": _MEMORY,
+        "gpu_memory_utilization": _MEMORY if on_gpu else _HOST_MEMORY,
         "enable_prefix_caching": True,
         "model_impl": "transformers" if own else "auto",
         # A RePo checkpoint carries the code of this project's own package.

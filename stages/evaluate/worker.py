@@ -64,7 +64,12 @@ class Worker:
             generate_batch.ENGINE: generate_batch.generate,
         }
         if shard.engine == vllm_engine.ENGINE:
-            return self._continue(shard, partial(vllm_engine.generate, self._vllm(shard.model)))
+            loaded, dtype, device = self._vllm(shard.model)
+            found = self._continue(shard, partial(vllm_engine.generate, loaded))
+            how = {"decoded": vllm_engine.ENGINE, "because": "", "dtype": dtype}
+            return [
+                row | how | {"device": device.type, "device_name": _name(device)} for row in found
+            ]
         model = self._model(shard.model)
         if shard.kind == "windows":
             stream = TokenStore(self._tokens, self._token_files).stream(SPLIT, [shard.source])
@@ -128,19 +133,29 @@ def _load(root: Path, model: Model) -> Any:
 
     from stages.evaluate.loading import load_any, scale_softmax
 
-    on_gpu = torch.cuda.is_available()
-    half = on_gpu or bf16_on_cpu(settings(root / model.folder))
-    dtype = torch.bfloat16 if half else torch.float32
-    loaded = load_any(root / model.folder, model.folder, model.yarn_factor, dtype)
+    device, dtype = _placed(settings(root / model.folder))
+    loaded = load_any(root / model.folder, model.folder, model.yarn_factor, getattr(torch, dtype))
     scale_softmax(loaded, model.softmax_scale)
-    return loaded.to("cuda" if on_gpu else "cpu").eval()
+    return loaded.to(device).eval()
 
 
-def _load_vllm(root: Path, tokenizer: Path, model: Model) -> Any:
+def _load_vllm(root: Path, tokenizer: Path, model: Model) -> tuple[Any, str, Any]:
+    """The engine, with its dtype and device."""
     from vllm import LLM
 
     folder = root / model.folder
-    trusted = os.environ.get("REPO_TRUST_REMOTE_CODE") == "1"
-    return LLM(
-        **vllm_engine.model_arguments(str(folder), str(tokenizer), settings(folder), trusted)
+    config, trusted = settings(folder), os.environ.get("REPO_TRUST_REMOTE_CODE") == "1"
+    device, dtype = _placed(config)
+    arguments = vllm_engine.model_arguments(
+        str(folder), str(tokenizer), config, trusted, dtype, device.type == "cuda"
     )
+    return LLM(**arguments), dtype, device
+
+
+def _placed(config: Mapping[str, Any]) -> tuple[Any, str]:
+    """The device of this process, and the name of the dtype that a model is read in there."""
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    half = on_gpu or bf16_on_cpu(config)
+    return torch.device("cuda" if on_gpu else "cpu"), "bfloat16" if half else "float32"

@@ -19,7 +19,6 @@ import repo_model
 from tests.families.rows import CASES, stock_model, widen
 
 pytestmark = [pytest.mark.vllm, pytest.mark.stress]
-ROOT = Path(__file__).parents[2]
 MIXED = ["rope", "repo", "nope", "repo"]
 PROMPTS = [list(range(2, 22)), list(range(30, 41))]
 TOKENS = 6
@@ -30,15 +29,6 @@ UNTIED = {"tie_word_embeddings": False}
 NAMES = [f"{case}{extended}" for case in CASES for extended in ("", "-yarn")]
 HALF = list({family: case for case, (family, _) in reversed(CASES.items())}.values())
 """A case of each family."""
-
-
-@pytest.fixture(scope="module")
-def python() -> str:
-    """The Python that has vLLM."""
-    python = os.environ.get("VLLM_PYTHON", str(ROOT / ".venv-vllm" / "bin" / "python"))
-    if not Path(python).is_file():
-        pytest.skip("no vLLM here: infra/vllm/setup.sh makes its environment")
-    return python
 
 
 def _expected(model: Any) -> dict[str, Any]:
@@ -70,7 +60,7 @@ def _logprobs(folder: str, dtype: torch.dtype, tokens: list[list[int]]) -> list[
 
 
 @pytest.fixture(scope="module")
-def both(python: str) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+def both(vllm_python: str) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     """By name: what transformers says and what vLLM says; one vLLM process for all.
 
     `<case>-bf16`: what transformers says in fp32 and bf16 where vLLM's own tokens follow.
@@ -95,7 +85,7 @@ def both(python: str) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
         engine = str(Path(__file__).with_name("engine.py"))
         env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
         done = subprocess.run(
-            [python, engine, str(asked), str(answer)],
+            [vllm_python, engine, str(asked), str(answer)],
             cwd=place, env=env, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert answer.is_file(), done.stderr[-3000:]

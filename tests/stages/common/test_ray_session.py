@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import psutil
 import pytest
 
-from stages.common.ray_session import TOKEN_FILE, settle
+from stages.common.ray_session import TOKEN_FILE, on_ray, settle
 
 pytestmark = pytest.mark.ray
 
@@ -44,3 +44,14 @@ def test_a_ray_that_is_joined_keeps_its_addresses() -> None:
             check=True,
         )
         assert ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" in told.stdout) is kept
+
+
+def test_without_ray_a_process_does_the_work_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in vLLM's environment, or where it was told."""
+    monkeypatch.delenv("REPO_EVAL_RAY", raising=False)
+    assert on_ray()
+    monkeypatch.setenv("REPO_EVAL_RAY", "0")
+    assert not on_ray()
+    monkeypatch.delenv("REPO_EVAL_RAY")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert not on_ray()

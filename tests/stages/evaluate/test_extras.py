@@ -83,10 +83,12 @@ def test_lm_eval_s_figures_in_percent(tmp_path: Path) -> None:
 
 
 def test_vllm_s_arguments() -> None:
-    found = vllm_engine.model_arguments("/m", "/t", CONFIG, False)
+    found = vllm_engine.model_arguments("/m", "/t", CONFIG, False, "float32", on_gpu=False)
+    assert found["dtype"] == "float32" and found["gpu_memory_utilization"] < 0.5
     assert (found["model"], found["tokenizer"], found["max_model_len"]) == ("/m", "/t", 4096)
     assert (found["model_impl"], found["trust_remote_code"]) == ("auto", False)
-    own = vllm_engine.model_arguments("/m", "/t", CONFIG | {"model_type": "repo_olmo2"}, False)
+    config = CONFIG | {"model_type": "repo_olmo2"}
+    own = vllm_engine.model_arguments("/m", "/t", config, False, "bfloat16", on_gpu=True)
     assert (own["model_impl"], own["trust_remote_code"]) == ("transformers", True)
     assert vllm_engine.prompts([(1, 2), (3,)]) == [
         {"prompt_token_ids": [1, 2]},
