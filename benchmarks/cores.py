@@ -2,10 +2,11 @@
 
     python benchmarks/cores.py FOLDER [--lengths 512] [--tasks vt] [--num 100] [--rounds 3]
 
-``repo-pipeline evaluate`` of a model, with one core and with all of them in turn. Time counts from the first shard that every actor has stored to the last, so Ray's start, imports and loading are
-left out. Busy is the machine's own count over that time: it wants a quiet machine, and a model that
-is worth an actor a core (a toy's evaluation has one). Goals: 85 % of all cores busy, two cores 1.7
-times one.
+``repo-pipeline evaluate`` of a model, with one core and with all of them in turn. Time counts from
+the first shard that every actor has stored to the last, so Ray's start, imports and loading are left
+out. Busy is the machine's own count over that time: it wants a quiet machine, and a model that is
+worth an actor a core (a toy's evaluation has one). Goals: 85 % of all cores busy, two cores 1.7 times
+one.
 """
 
 import argparse

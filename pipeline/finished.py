@@ -217,6 +217,7 @@ def _fill(stage: Any, inputs: dict[str, str]) -> Any:
     from dvc.stage.loader import StageLoader
     from dvc.stage.serialize import to_single_stage_lockfile
     from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.meta import Meta
 
     name = str(stage.name)
     try:
@@ -224,6 +225,7 @@ def _fill(stage: Any, inputs: dict[str, str]) -> Any:
             is_file = not isinstance(dep, ParamsDependency)  # a file may be both
             if is_file and dep.def_path in inputs:
                 dep.hash_info = HashInfo("md5", inputs[dep.def_path])
+                dep.meta = Meta()  # dvc.lock's md5 is in it as well, and would be written
                 continue
             dep.save()
             if is_file:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from pipeline import finished
-from pipeline.graph import Graph
+from pipeline.graph import Graph, touch
 from stages.common.errors import UserError
 
 FORCED, NEVER = "forced", "never ran here"
@@ -77,7 +77,7 @@ def _decide(
 ) -> Decision:
     if forced:
         return Decision("run", forced)
-    found = _look(stage, before, seen)
+    found = _look(stage, before, seen, inputs, moved)
     other = any(decision.action == "reuse" for decision in before.values())
     settled = not any(decision.action in ("run", "maybe", *LOST) for decision in before.values())
     if settled and (found.action == "run" or (other and found.action not in LOST)):
@@ -90,15 +90,18 @@ def _decide(
     return found
 
 
-def _look(stage: Any, before: Mapping[str, Decision], seen: Seen) -> Decision:
+def _look(
+    stage: Any,
+    before: Mapping[str, Decision],
+    seen: Seen,
+    inputs: Mapping[str, str],
+    moved: Collection[str],
+) -> Decision:
     """The decision by what dvc.lock has, and nothing else."""
-    # Piece by piece: `stage.status()` takes DVC's locks and fails while another run is at the stage.
-    deps = {path: change for dep in stage.deps for path, change in _status(dep, seen).items()}
+    params, files, unsure = _changes(stage, seen, inputs, moved)
     outs = {path: change for out in stage.outs for path, change in _status(out, seen).items()}
     remade = [name for name, one in before.items() if one.action in ("run", "maybe", "reuse")]
     absent = [name for name, decision in before.items() if decision.action == "absent"]
-    params = {path: change for path, change in deps.items() if isinstance(change, dict)}
-    files = {path: change for path, change in deps.items() if not isinstance(change, dict)}
     if not any(out.hash_info for out in stage.outs):
         return Decision("run", NEVER)
     if params:
@@ -107,18 +110,51 @@ def _look(stage: Any, before: Mapping[str, Decision], seen: Seen) -> Decision:
         return Decision("run", "its command or outs changed in dvc.yaml")
     if remade:
         return Decision("maybe", f"after {_some(remade)}")
-    lost = [out for out in stage.outs if outs.get(str(out)) == "not in cache"]
-    if lost and not any(out.workspace_status() for out in lost):
-        return Decision("unkept", f"{_some(list(map(str, lost)))} here, but not in DVC's cache")
-    if absent or lost:
-        return Decision("absent", f"{_some(absent or list(outs))} not here and not in the cache")
-    # A dependency that is only gone comes back with the stage that makes it.
-    edited = [path for path, change in files.items() if change != "deleted" or not before]
-    if edited:
-        return Decision("run", f"{_some(edited)} changed")
+    if absent:
+        return Decision("absent", f"{_some(absent)} not here and not in the cache")
+    if files:
+        return Decision("run", f"{_some(files)} changed")
+    if not all(out.hash_info for out in stage.outs):  # `changed_stage` asks for the command alone
+        return Decision("run", "its command or outs changed in dvc.yaml")
+    lost = [str(out) for out in stage.outs if outs.get(str(out)) == "not in cache"]
+    if lost and not any(out.workspace_status() for out in stage.outs):
+        return Decision("unkept", f"{_some(lost)} here, but not in DVC's cache")
+    if lost:
+        return Decision("absent", f"{_some(lost)} not here as recorded and not in the cache")
+    if unsure:
+        back = [name for name, one in before.items() if one.action != "fresh"]
+        return Decision("maybe", f"after {_some(back)}")
     if outs:
         return Decision("restore", f"{_some(list(outs))} as recorded in dvc.lock")
     return Decision("fresh", "nothing changed")
+
+
+def _changes(
+    stage: Any, seen: Seen, inputs: Mapping[str, str], moved: Collection[str]
+) -> tuple[dict[str, Any], list[str], bool]:
+    """Changed params by file, changed files, and whether a dependency cannot be known yet.
+
+    A dependency that another stage brings back is taken as the stage will find it: what lies there
+    now may be gone, or left by other params.
+    """
+    from dvc.dependency import ParamsDependency
+
+    # Piece by piece: `stage.status()` takes DVC's locks and fails while another run is at the stage.
+    params: dict[str, Any] = {}
+    files: list[str] = []
+    unsure = False
+    for dep in stage.deps:
+        if isinstance(dep, ParamsDependency):
+            found = _status(dep, seen)
+            params.update({path: one for path, one in found.items() if isinstance(one, dict)})
+            files += [path for path, one in found.items() if not isinstance(one, dict)]
+        elif dep.def_path in inputs:
+            files += [str(dep)] if dep.hash_info.value != inputs[dep.def_path] else []
+        elif dep.hash_info and touch((dep.def_path,), moved):
+            unsure = True  # a folder that outs come back into, or a file in an out
+        else:
+            files += _status(dep, seen)
+    return params, files, unsure
 
 
 def _status(item: Any, seen: Seen) -> dict[str, Any]:
