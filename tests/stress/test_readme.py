@@ -1,6 +1,7 @@
 """Every command in the `sh` blocks of README and docs, in a fresh checkout; a new one needs a word."""
 
 import re
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -41,6 +42,7 @@ def project(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Pro
     made = checkout(project_root, tmp_path_factory.mktemp("readme") / "project")
     for name in ("README.md", "LICENSE", "NOTICE", "Makefile", "pyproject.toml"):
         (made.folder / name).write_bytes((project_root / name).read_bytes())
+    shutil.copytree(project_root / "examples", made.folder / "examples")
     assert made("repo-pipeline", "use", "smoke").returncode == 0
     bring(made.folder)
     assert (
