@@ -87,7 +87,7 @@ def extend_folder(
     original: int | None = None,
     *,
     layers: str = "all",
-    copy: Callable[[Path, Path], Any] = shutil.copyfile,
+    copy: Callable[[Path, Path], Any] | None = None,
 ) -> None:
     """What `extend` and `save_pretrained` make of a folder, without reading a weight.
 
@@ -98,7 +98,8 @@ def extend_folder(
         source: a folder that `save_pretrained` of a RePo model wrote.
         target: a folder that is made, or is there and empty.
         factor, original, layers: as of `extend`.
-        copy: gives a file of weights its place in `target`; `os.link` where both are of one disk.
+        copy: gives a file of weights its place in `target`, `os.link` where both are on one disk.
+            Default: a copy of its bytes.
 
     Raises:
         ValueError: as `extend` and `load`; also a folder of another kind, whose weights have other
@@ -121,7 +122,7 @@ def extend_folder(
     model.config.save_pretrained(target)
     for file in sorted(source.iterdir()):
         if file.name.endswith((".safetensors", ".safetensors.index.json")):
-            copy(file, target / file.name)
+            (copy or shutil.copyfile)(file, target / file.name)
         elif file.name == "generation_config.json":
             shutil.copyfile(file, target / file.name)
 

@@ -1,5 +1,6 @@
 """DVC's commands as forks of a process that has imported it."""
 
+import contextlib
 import os
 import pty
 import signal
@@ -51,7 +52,13 @@ def test_commands_run_beside_each_other_in_one_process_s_forks(
     children = [DvcChild(["version"], project, variables) for _ in range(3)]
     parents = {psutil.Process(child.pid).ppid() for child in children}
     assert len(parents) == 1 and parents != {os.getpid()}
-    assert len({os.getsid(child.pid) for child in children}) == 3
+    sessions: dict[int, int] = {}
+    until = time.monotonic() + 60
+    while len(set(sessions.values())) < 3:  # each begins its own, soon after it is forked
+        assert time.monotonic() < until
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                sessions[child.pid] = os.getsid(child.pid)
     assert [ended(child)[0] for child in children] == [0, 0, 0]
     (host,) = parents
     assert not [p for p in psutil.Process(host).children() if p.status() == psutil.STATUS_ZOMBIE]
