@@ -79,7 +79,9 @@ class Worker:
         if shard.engine not in (OWN_ENGINE, STATIC_ENGINE):
             return found
         name, reason = engine.way(model)
-        if reason:
+        if shard.engine == STATIC_ENGINE and name == "own":
+            name, reason = "static", "asked for"
+        elif reason:
             print(f"decoded by {DECODERS[name]}: {reason}", flush=True)
         how = {"decoded": DECODERS[name], "because": reason}
         how |= {"dtype": str(model.dtype).removeprefix("torch."), "device": model.device.type}

@@ -48,3 +48,19 @@ def test_a_prompt_without_answer_prefix(capsys, llama: Path) -> None:
     code, text = call(capsys, llama, "--suite", "longbench", "--data", ".", "--no-prefix")
     assert (code, text.count("\n")) == (2, 1)
     assert "--no-prefix is for --suite ruler" in text
+
+
+def test_records_say_which_engine_decoded(capsys, llama: Path) -> None:
+    """What was asked for is no fallback, and is called by its name."""
+    for engine, decoded in (("own", "own"), ("static", "generate, padded on the left")):
+        more = ("--tasks", "niah_single_1", "--engine", engine, "--out", engine)
+        code, text = call(capsys, llama, *ASKED, *more)
+        assert code == 0, text
+        made = json.loads(Path(engine, "metrics.json").read_text())["made"]
+        assert made["decoded"] == [decoded]
+    assert made["because"] == ["asked for"]
+    rows = [
+        list(read_jsonl(Path(f"{engine}/samples/niah_single_1-900.jsonl")))
+        for engine in ("own", "static")
+    ]
+    assert [row["prediction"] for row in rows[0]] == [row["prediction"] for row in rows[1]]
