@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from statistics import median
 
@@ -30,8 +31,6 @@ BATCH_TOKENS = "2048"
 
 def watch(busy: list[tuple[float, float]], ended: threading.Event) -> None:
     """Keep (time, share of all cores that is busy) until the event is set."""
-    import time
-
     psutil.cpu_percent()
     while not ended.wait(EVERY_S):
         busy.append((time.time(), psutil.cpu_percent()))

@@ -44,7 +44,10 @@ TOKEN_FILE = Path(os.path.expanduser("~")) / ".ray" / "auth_token"  # noqa: PTH1
 
 def on_ray() -> bool:
     """Whether samples and evaluation go to Ray: it is installed and ``REPO_EVAL_RAY`` is not 0."""
-    return flag("REPO_EVAL_RAY", True) and find_spec("ray") is not None
+    found = find_spec(
+        "ray"
+    )  # a folder `ray` where one stands, as in /tmp, is a spec without origin
+    return flag("REPO_EVAL_RAY", True) and found is not None and found.origin is not None
 
 
 @contextmanager

@@ -66,10 +66,7 @@ class Worker:
         if shard.engine == vllm_engine.ENGINE:
             loaded, dtype, device = self._vllm(shard.model)
             found = self._continue(shard, partial(vllm_engine.generate, loaded))
-            how = {"decoded": vllm_engine.ENGINE, "because": "", "dtype": dtype}
-            return [
-                row | how | {"device": device.type, "device_name": _name(device)} for row in found
-            ]
+            return [row | _how(vllm_engine.ENGINE, "", dtype, device) for row in found]
         model = self._model(shard.model)
         if shard.kind == "windows":
             stream = TokenStore(self._tokens, self._token_files).stream(SPLIT, [shard.source])
@@ -83,10 +80,8 @@ class Worker:
             name, reason = "static", "asked for"
         elif reason:
             print(f"decoded by {DECODERS[name]}: {reason}", flush=True)
-        how = {"decoded": DECODERS[name], "because": reason}
-        how |= {"dtype": str(model.dtype).removeprefix("torch."), "device": model.device.type}
-        how |= {"device_name": _name(model.device)}
-        return [row | how for row in found]
+        dtype = str(model.dtype).removeprefix("torch.")
+        return [row | _how(DECODERS[name], reason, dtype, model.device) for row in found]
 
     def _continue(self, shard: Shard, generate: Callable[..., list[Any]]) -> list[dict[str, Any]]:
         """Completions by an engine, ``generate(prompts, budget, eos, stop, marks)``."""
@@ -123,11 +118,13 @@ def bf16_on_cpu(config: Mapping[str, Any]) -> bool:
     return stored == "bfloat16" and wide and fast_bf16()
 
 
-def _name(device: Any) -> str:
-    """What the device calls itself; a CPU has no name that changes a token."""
+def _how(decoded: str, because: str, dtype: str, device: Any) -> dict[str, str]:
+    """What a row says of its making; a CPU has no name that changes a token."""
     import torch
 
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    how = {"decoded": decoded, "because": because, "dtype": dtype}
+    return how | {"device": device.type, "device_name": name}
 
 
 def _load(root: Path, model: Model) -> Any:

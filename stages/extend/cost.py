@@ -1,4 +1,4 @@
-"""YaRN in the config: no work but one more copy of the weights, or a fine-tune."""
+"""YaRN in the config: no work, the weights linked, or a fine-tune."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
-    """Disk of the extended model; with ``extend.training`` what that takes."""
+    """Nothing but the config; with ``extend.training`` what that takes."""
     shape = base_shape(params)
     if shape is None:
         return unknown(params)
@@ -18,7 +18,4 @@ def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
     tuned = params.extend.training
     if tuned is not None:
         return training.cost(tuned, shape, layers, layout)
-    count = shape.parameters + shape.map_parameters(layers)
-    return Cost(
-        parameters=count, disk_bytes=count * (4.0 if params.train.precision == "fp32" else 2)
-    )
+    return Cost(parameters=shape.parameters + shape.map_parameters(layers), disk_bytes=0.0)

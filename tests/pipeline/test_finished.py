@@ -83,8 +83,7 @@ def test_outs_that_are_gone_come_back_and_are_not_made_anew(
             out.write_text("edited by hand")
     graph = read_graph(project)
     decided = plan(graph, names)
-    assert decided["one"].action == "restore"
-    assert decided["two@a"].action in ("restore", "run")  # an edited input is asked when it is back
+    assert {one.action for one in decided.values()} == {"restore"}
     for name in names:
         assert run_stage(project, name, dict(os.environ), project / "log", said.append).code == 0
     assert (project / "count").read_text() == "x"

@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 from ipaddress import ip_address
+from pathlib import Path
 
 import psutil
 import pytest
@@ -46,7 +47,9 @@ def test_a_ray_that_is_joined_keeps_its_addresses() -> None:
         assert ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" in told.stdout) is kept
 
 
-def test_without_ray_a_process_does_the_work_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_a_process_does_the_work_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As in vLLM's environment, or where it was told."""
     monkeypatch.delenv("REPO_EVAL_RAY", raising=False)
     assert on_ray()
@@ -54,4 +57,8 @@ def test_without_ray_a_process_does_the_work_itself(monkeypatch: pytest.MonkeyPa
     assert not on_ray()
     monkeypatch.delenv("REPO_EVAL_RAY")
     monkeypatch.setitem(sys.modules, "ray", None)
+    assert not on_ray()
+    monkeypatch.delitem(sys.modules, "ray")
+    (tmp_path / "ray").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert not on_ray()

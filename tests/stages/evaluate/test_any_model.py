@@ -219,7 +219,11 @@ def test_vllm_gets_our_token_ids(
     code, text = call(capsys, *asked, "--out", "out")
     assert code == 0, text
     assert [arguments["max_model_len"] for arguments in loaded] == [WINDOW]  # one for both lengths
-    assert json.loads(Path("out/metrics.json").read_text())["engine"] == "vllm"
+    assert {arguments["dtype"] for arguments in loaded} == {"float32"}
+    metrics = json.loads(Path("out/metrics.json").read_text())
+    assert metrics["engine"] == "vllm"
+    assert (metrics["made"]["decoded"], metrics["made"]["dtype"]) == (["vllm"], ["float32"])
+    assert metrics["made"]["versions"]["vllm"]
     assert {len(prompt) + 50 <= WINDOW for prompt in prompts} == {True}
     for length in (900, WINDOW):
         for row in read_jsonl(Path(f"out/samples/fwe-{length}.jsonl")):
