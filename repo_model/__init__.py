@@ -25,7 +25,7 @@ from .configuration_repo import (
     RepoSmolLM3Config,
 )
 from .diagnostics import attention_mass, position_stats
-from .extension import check_extendable, extend, extend_folder
+from .extension import check_extendable, extend, extend_folder, rescale_folder
 from .families import register
 from .loading import load
 from .modeling_repo import (
@@ -112,6 +112,7 @@ __all__ = [
     "override_positions",
     "position_stats",
     "record_positions",
+    "rescale_folder",
     "use_rotary",
 ]
 

@@ -21,7 +21,7 @@ from .formats import read_config
 from .loading import check_folder, load
 from .recording import base_of
 from .rope_settings import extendable, put_extendable
-from .yarn import kept, put_factor, trained_length
+from .yarn import kept, put_factor, set_yarn_factor, trained_length
 
 
 def extend(
@@ -106,7 +106,46 @@ def extend_folder(
             names.
         OSError: the folder does not exist, or a file cannot be copied.
     """
-    source, target = Path(source), Path(target)
+    _change_folder(
+        Path(source),
+        Path(target),
+        lambda model: extend(model, factor, original, layers=layers),
+        copy,
+    )
+
+
+def rescale_folder(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    yarn_factor: float,
+    *,
+    copy: Callable[[Path, Path], Any] | None = None,
+) -> None:
+    """What `load(source, yarn_factor=...)` and `save_pretrained` make, without reading a weight.
+
+    For other software, which reads an extended folder with the factor of its config.json.
+
+    Args:
+        source: a folder that `save_pretrained` of an extended RePo model wrote.
+        target, copy: as of `extend_folder`.
+        yarn_factor: length multiple; 1 gives the unextended model.
+
+    Raises:
+        ValueError: as `load`; also a folder of another kind, whose weights have other names.
+        OSError: the folder does not exist, or a file cannot be copied.
+    """
+    _change_folder(
+        Path(source), Path(target), lambda model: set_yarn_factor(model.config, yarn_factor), copy
+    )
+
+
+def _change_folder(
+    source: Path,
+    target: Path,
+    change: Callable[[Any], Any],
+    copy: Callable[[Path, Path], Any] | None,
+) -> None:
+    """Write ``target`` as ``source`` with what ``change`` does to the model's config, same weights."""
     check_folder(source)
     raw, _ = PreTrainedConfig.get_config_dict(str(source))
     family = family_of(raw["model_type"])
@@ -116,7 +155,7 @@ def extend_folder(
         )
     with torch.device("meta"):
         model = family.causal_lm(read_config(raw))
-    extend(model, factor, original, layers=layers)
+    change(model)
     target.mkdir(parents=True, exist_ok=True)
     custom_object_save(model, target, config=model.config)
     model.config.save_pretrained(target)

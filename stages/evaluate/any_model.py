@@ -37,12 +37,11 @@ from stages.evaluate import (
     vllm_engine,
 )
 from stages.evaluate.chosen import chosen, lengths_of_data, samples_that_fit
-from stages.evaluate.extras import require
 from stages.evaluate.hub import model_folder, tokenizer_folder
 from stages.evaluate.models import extension, identified, settings, trained_window, window
 from stages.evaluate.parts import Cutting, cut
 from stages.evaluate.shards import OWN_ENGINE, STATIC_ENGINE, Model
-from stages.evaluate.worker import Worker
+from stages.evaluate.worker import Worker, carried
 
 SUITES = (ruler.SUITE, *longbench.SUITES, nlgraph.SUITE, hybridqa.SUITE, general.SUITE)
 ENGINES = (OWN_ENGINE, STATIC_ENGINE, generate_batch.ENGINE, vllm_engine.ENGINE)
@@ -93,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         choices=ENGINES,
         default=OWN_ENGINE,
         help="what generates: static and continuous are transformers' generate and generate_batch, "
-        "vllm is an extra",
+        "vllm has an environment of its own (infra/vllm/setup.sh)",
     )
     parser.add_argument(
         "--endpoint",
@@ -122,9 +121,7 @@ def _evaluate(options: Any) -> None:
             raise UserError("--max-length is for --suite longbench and longbench_e; leave it out")
         at_least(options, max_length=16)
     if options.engine == vllm_engine.ENGINE:
-        if options.yarn or options.suite == general.SUITE:
-            raise UserError("--engine vllm takes neither --yarn nor --suite general; leave it out")
-        require("vllm", "vllm", "--engine vllm")
+        vllm_engine.python()
     remote = endpoint.endpoint(options)
     if options.suite == general.SUITE:
         if options.engine != OWN_ENGINE:
@@ -152,7 +149,7 @@ def _evaluate(options: Any) -> None:
     shards = [shard for part in parts for shard in part.shards]
     shards.sort(key=lambda shard: shard.model.yarn_factor or 1.0)
     with _owned(runs.root() / "evaluate" / f"model-{model.sha256[:16]}") as work:
-        places = (Path("/"), root, Path(), tokenizer.absolute())
+        places = (Path("/"), root, Path(), tokenizer.absolute(), None, carried())
         if remote is None:
             results = pool.finish(shards, work / "shards", Worker, places)
         else:

@@ -29,7 +29,7 @@ from stages.evaluate.parts import Cutting, Part, cut, first, records
 from stages.evaluate.records import PLAIN, WINDOWS
 from stages.evaluate.shards import Model, Shard
 from stages.evaluate.statistics import cell
-from stages.evaluate.worker import Worker
+from stages.evaluate.worker import Worker, carried
 
 
 class Reads(Protocol):
@@ -68,14 +68,15 @@ def everything(reads: Reads, params: EvaluateParams, work: Path, out: Path) -> d
     encoder = _encoder(reads.folder)
     ways = {"": _way(reads, reads.at, params), PLAIN: _way(reads, reads.plain, params)}
     shards = [shard for way in ways.values() for shard in way.shards]
-    # Together what one model reads: it is loaded once.
-    shards.sort(key=lambda shard: (shard.model.folder, shard.model.yarn_factor or 1.0))
+    # Together what one model reads by one engine: it is loaded once.
+    shards.sort(key=lambda one: (one.engine, one.model.folder, one.model.yarn_factor or 1.0))
     places = (
         Path.cwd(),
         paths.BENCHMARKS.absolute(),
         paths.TOKENS.absolute(),
         reads.folder.absolute(),
         home(),
+        carried(),
     )
     results = pool.finish(shards, work / "shards", Worker, places)
     found = {
@@ -102,7 +103,7 @@ def _way(reads: Reads, model: Callable[[int], Model | None], params: EvaluatePar
     store, tokens_sha256 = TokenStore(paths.TOKENS), fingerprint(paths.TOKENS)
     batch, most = pool.batch_tokens(), params.perplexity_tokens
     eos_ids = ends.of_folder(reads.folder, store.eos_id)
-    how = Cutting(paths.BENCHMARKS, eos_ids, batch, params.stop_when_answered)
+    how = Cutting(paths.BENCHMARKS, eos_ids, batch, params.stop_when_answered, params.engine)
     way = Way([], [])
     for file, digest in sorted(manifest["hashes"].items()):
         # The probes, which have no folder, are for the analysis.

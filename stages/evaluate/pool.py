@@ -17,9 +17,11 @@ from stages.common.progress import Progress
 from stages.common.ray_session import on_ray, session
 from stages.common.variables import flag, value, whole
 from stages.evaluate.shards import Shard
+from stages.evaluate.vllm_engine import ENGINE as VLLM
 
-WORK = 2e12
-"""Tokens times bytes of the weights, about FLOPs, for which another actor pays: some 30 s of a core."""
+WORK, GPU_WORK = 2e12, 5e14
+"""Tokens times bytes of the weights, about FLOPs, for which another actor pays: some 30 s of a core,
+5 to 10 of a GPU."""
 PROCESS_BYTES = 1.5e9
 """Of an actor on CPU beside the weights (twice, while they are read): libraries, cache and logits."""
 CPU, CPU_BF16, CUDA = "cpu", "cpu-bf16", "cuda"
@@ -69,28 +71,32 @@ def _gpus() -> float:
         return float(ray.cluster_resources().get("GPU", 0))
 
 
-def actors(missing: Sequence[Shard], cores: int | None) -> int:
-    """How many actors hold the model: ``$REPO_EVAL_ACTORS``.
+def actors(missing: Sequence[Shard], places: int, on_gpu: bool) -> int:
+    """How many actors hold the model: ``$REPO_EVAL_ACTORS``, by default one in each of ``places``.
 
-    By default 1 with GPUs (``cores`` none); on CPU one a core, but no more than have ``WORK`` each, so
-    that a toy's evaluation is not spent on starting them, and than free memory holds.
+    Places are GPUs, or cores. No more than have ``WORK`` each, so that a toy's evaluation is not spent
+    on starting them; on CPU no more than free memory holds, and one where vLLM takes all cores.
     """
-    asked = whole("REPO_EVAL_ACTORS", default=1)
-    if value("REPO_EVAL_ACTORS") or cores is None:
-        return min(asked, len(missing))
+    if value("REPO_EVAL_ACTORS"):
+        return min(whole("REPO_EVAL_ACTORS"), len(missing))
     weights = {shard.model.folder: _weights_bytes(Path(shard.model.folder)) for shard in missing}
     work = sum(
         len(shard.rows) * (shard.length + shard.max_new_tokens) * weights[shard.model.folder]
         for shard in missing
     )
-    each = PROCESS_BYTES + 2 * max(weights.values())
-    room = int(psutil.virtual_memory().available / each)
-    return max(1, min(cores, len(missing), int(work / WORK), room))
+    most = min(places, len(missing), int(work / (GPU_WORK if on_gpu else WORK)))
+    if not on_gpu:
+        each = PROCESS_BYTES + 2 * max(weights.values())
+        most = min(most, int(psutil.virtual_memory().available / each))
+        if any(shard.engine == VLLM for shard in missing):
+            most = 1
+    return max(1, most)
 
 
 def _weights_bytes(folder: Path) -> int:
     """Size of a model's weights on disk."""
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    files = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+    return sum(file.stat().st_size for file in files)
 
 
 def batch_tokens() -> int:
@@ -125,8 +131,8 @@ def _compute(
             crew.add(actor)
             waiting[actor.__ray_ready__.remote()] = (actor, None)
 
-        cores = None if use_gpu else int(ray.cluster_resources().get("CPU", 1))
-        for _ in range(actors(missing, cores)):
+        places = int(ray.cluster_resources().get("GPU" if use_gpu else "CPU", 1))
+        for _ in range(actors(missing, places, use_gpu)):
             ask()
         try:
             while queue or any(shard for _, shard in waiting.values()):
@@ -155,7 +161,7 @@ def _compute(
                     waiting[actor.run.remote(following)] = (actor, following)
                 else:
                     crew.discard(actor)
-                    ray.kill(actor)  # its place is another's
+                    actor.__ray_terminate__.remote()  # its place is another's; it may tidy up
                 if shard is not None:
                     progress.update(done)
         except RayTaskError as error:

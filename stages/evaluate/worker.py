@@ -4,11 +4,13 @@ torch and transformers are imported in the methods: the driver, which names this
 without their 5 seconds.
 """
 
+import gc
 import os
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from stages.common.cpu import TOY_WIDTH, fast_bf16
@@ -24,6 +26,7 @@ DECODERS = {
     "alone": "generate, prompt by prompt",
 }
 """How a way of ``stages.evaluate.suited`` is called in results."""
+_READ = ("REPO_TRUST_REMOTE_CODE", vllm_engine.VARIABLE)
 
 
 class Worker:
@@ -36,17 +39,23 @@ class Worker:
         tokens: Path,
         tokenizer: Path,
         token_files: Path | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """``root`` is where model folders are relative to; the others hold what they are named for."""
+        """``root`` is where model folders are relative to; the others hold what they are named for.
+
+        ``settings``: what ``carried`` gave the driver, whose environment another machine has not.
+        """
         import torch
+
+        os.environ.update(settings)
 
         from stages.common.encoder import Encoder
 
         if not torch.cuda.is_available():
             # Sums depend on the number of threads: one gives equal bytes on every machine.
             torch.set_num_threads(1)
-        self._model = lru_cache(maxsize=1)(lambda model: _load(root, model))
-        self._vllm = lru_cache(maxsize=1)(lambda model: _load_vllm(root, tokenizer, model))
+        self._root = root
+        self._held: tuple[Any, Any] = (None, None)
         self._samples = lru_cache(maxsize=1)(lambda file: list(read_jsonl(benchmarks / file)))
         self._tokens, self._token_files = tokens, token_files
         self._encoder = Encoder(tokenizer)
@@ -64,10 +73,11 @@ class Worker:
             generate_batch.ENGINE: generate_batch.generate,
         }
         if shard.engine == vllm_engine.ENGINE:
-            loaded, dtype, device = self._vllm(shard.model)
-            found = self._continue(shard, partial(vllm_engine.generate, loaded))
-            return [row | _how(vllm_engine.ENGINE, "", dtype, device) for row in found]
-        model = self._model(shard.model)
+            vllm = self._loaded(_load_vllm, shard.model)
+            found = self._continue(shard, vllm.generate)
+            how = _how(vllm_engine.ENGINE, "", vllm.dtype, vllm.device)
+            return [row | how | {"engine_versions": vllm.versions} for row in found]
+        model = self._loaded(_load, shard.model)
         if shard.kind == "windows":
             stream = TokenStore(self._tokens, self._token_files).stream(SPLIT, [shard.source])
             windows = [stream.read(row, shard.length).tolist() for row in shard.rows]
@@ -82,6 +92,19 @@ class Worker:
             print(f"decoded by {DECODERS[name]}: {reason}", flush=True)
         dtype = str(model.dtype).removeprefix("torch.")
         return [row | _how(DECODERS[name], reason, dtype, model.device) for row in found]
+
+    def _loaded(self, load: Callable[[Path, Model], Any], model: Model) -> Any:
+        """The model as ``load`` gives it; what was held before goes first: both may not fit."""
+        import torch
+
+        if self._held[0] != (load, model):
+            if isinstance(self._held[1], vllm_engine.Engine):
+                self._held[1].close()
+            self._held = (None, None)
+            gc.collect()
+            torch.cuda.empty_cache()
+            self._held = ((load, model), load(self._root, model))
+        return self._held[1]
 
     def _continue(self, shard: Shard, generate: Callable[..., list[Any]]) -> list[dict[str, Any]]:
         """Completions by an engine, ``generate(prompts, budget, eos, stop, marks)``."""
@@ -111,6 +134,11 @@ class Worker:
         return len(self._before(sample)) + int(sample["needle_span"][0][0])
 
 
+def carried() -> dict[str, str]:
+    """The driver's variables that a worker reads, as they are set."""
+    return {name: os.environ[name] for name in _READ if os.environ.get(name)}
+
+
 def bf16_on_cpu(config: Mapping[str, Any]) -> bool:
     """Whether a CPU reads a model in bf16: stored so, wide enough to gain, and the cores can do it."""
     stored = str(config.get("dtype") or config.get("torch_dtype")).removeprefix("torch.")
@@ -138,17 +166,9 @@ def _load(root: Path, model: Model) -> Any:
     return loaded.to(device).eval()
 
 
-def _load_vllm(root: Path, tokenizer: Path, model: Model) -> tuple[Any, str, Any]:
-    """The engine, with its dtype and device."""
-    from vllm import LLM
-
-    folder = root / model.folder
-    config, trusted = settings(folder), os.environ.get("REPO_TRUST_REMOTE_CODE") == "1"
-    device, dtype = _placed(config)
-    arguments = vllm_engine.model_arguments(
-        str(folder), str(tokenizer), config, trusted, dtype, device.type == "cuda"
-    )
-    return LLM(**arguments), dtype, device
+def _load_vllm(root: Path, model: Model) -> vllm_engine.Engine:
+    device, dtype = _placed(settings(root / model.folder))
+    return vllm_engine.Engine(root, model, dtype, device)
 
 
 def _placed(config: Mapping[str, Any]) -> tuple[Any, str]:

@@ -12,7 +12,9 @@ from stages.common.errors import UserError
 from stages.common.findings import refuse, stop, warn
 from stages.common.needs import watched
 from stages.common.seen import Place
+from stages.evaluate.vllm_engine import VARIABLE
 from tests.stages.checks.conftest import Check, Own, write_model, write_texts
+from tests.stages.evaluate.fake_vllm import FakeVllm
 
 LONGBENCH = (
     "2wikimqa musique multifieldqa_en narrativeqa triviaqa gov_report qmsum".split()  # noqa: SIM905
@@ -285,3 +287,19 @@ def test_a_task_of_one_s_own_is_read_before_anything_is_paid_for(
     given = {"benchmarks.longbench.path": "own", "benchmarks.longbench.tasks": ["mine"]}
     (found,) = check(given)
     assert (found.level, said in found.line, "\n" in found.line) == (level, True, False), found.line
+
+
+def test_vllm_is_looked_for_before_anything_is_paid_for(check: Check, tmp_path: Path) -> None:
+    asked = {"evaluate.engine": "vllm"}
+    (found,) = check(asked, environment={VARIABLE: "/nowhere/python"})
+    assert found.line == (
+        "evaluate.engine is 'vllm': REPO_VLLM_PYTHON is '/nowhere/python', no Python that has vLLM; "
+        "infra/vllm/setup.sh makes one, or set it to own"
+    )
+    there = {VARIABLE: FakeVllm(tmp_path / "vllm", []).python}
+    assert check(asked, environment=there) == []
+    assert check(asked, elsewhere=True) == []  # the machines of a cluster file cannot be asked
+    scaled = {"definitions.repo.evaluate": {"softmax_scale": [{"length": 256, "scale": 1.1}]}}
+    assert check(scaled, environment=there) == []
+    (found,) = check({**asked, **scaled}, environment=there)
+    assert (found.level, found.field) == ("refuse", "definitions.repo.evaluate.softmax_scale")

@@ -2,14 +2,10 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from stages.benchmarks import nlgraph
@@ -154,7 +150,6 @@ def test_another_budget_and_several_ends(
         (("--suite", "general", "--protocol", "repo-paper"), "--protocol is not for --suite"),
         (("--suite", "general", "--tasks", "arc"), "--tasks is 'arc': unknown; known are arc_cha"),
         (("--suite", "general", "--engine", "static"), "--engine is not for --suite general"),
-        (("--engine", "vllm", "--yarn"), "--engine vllm takes neither --yarn nor"),
         (("--engine", "fast"), "invalid choice: 'fast'"),
         (("--num", "0"), "--num is 0"),
         (("--against", "nowhere"), "--against is 'nowhere': no metrics.json in it; give"),
@@ -193,44 +188,6 @@ def test_mistakes_are_one_line(capsys, llama: Path, runs: Path, more, message: s
     assert text.count("\n") == 1
 
 
-def test_vllm_gets_our_token_ids(
-    capsys, llama: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """vLLM does not run here: in its place stands what takes its arguments and answers "17"."""
-    loaded: list[dict[str, Any]] = []
-    prompts: list[list[int]] = []
-    answer = Tokenizer.from_file(str(llama / "tokenizer.json")).encode("17").ids
-
-    class LLM:
-        def __init__(self, **arguments: Any) -> None:
-            loaded.append(arguments)
-
-        def generate(self, asked: list[Any], how: Any, use_tqdm: bool) -> list[Any]:
-            assert (how.temperature, how.stop_token_ids) == (0.0, [0])
-            prompts.extend(prompt["prompt_token_ids"] for prompt in asked)
-            tokens = SimpleNamespace(token_ids=(*answer, 0))
-            return [SimpleNamespace(outputs=[tokens]) for _ in asked]
-
-    fake = SimpleNamespace(LLM=LLM, SamplingParams=lambda **how: SimpleNamespace(**how))
-    monkeypatch.setitem(sys.modules, "vllm", fake)
-    monkeypatch.setattr(extras, "find_spec", lambda name: fake)
-    monkeypatch.setattr(pool, "_compute", in_this_process)
-    asked = (llama, "--engine", "vllm", "--tasks", "fwe", "--num", 2, "--lengths", f"900,{WINDOW}")
-    code, text = call(capsys, *asked, "--out", "out")
-    assert code == 0, text
-    assert [arguments["max_model_len"] for arguments in loaded] == [WINDOW]  # one for both lengths
-    assert {arguments["dtype"] for arguments in loaded} == {"float32"}
-    metrics = json.loads(Path("out/metrics.json").read_text())
-    assert metrics["engine"] == "vllm"
-    assert (metrics["made"]["decoded"], metrics["made"]["dtype"]) == (["vllm"], ["float32"])
-    assert metrics["made"]["versions"]["vllm"]
-    assert {len(prompt) + 50 <= WINDOW for prompt in prompts} == {True}
-    for length in (900, WINDOW):
-        for row in read_jsonl(Path(f"out/samples/fwe-{length}.jsonl")):
-            assert (row["prediction"], row["ended_by_eos"]) == ("17", True)
-            assert row["prompt_tokens"] in map(len, prompts)
-
-
 def test_general_answers_must_fit_the_window(
     capsys, llama: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,7 +201,6 @@ def test_general_answers_must_fit_the_window(
     ("more", "package", "extra"),
     [
         (("--suite", "general"), "lm_eval", "general"),
-        (("--engine", "vllm"), "vllm", "vllm"),
     ],
 )
 def test_a_missing_extra_is_named(

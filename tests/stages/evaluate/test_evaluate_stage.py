@@ -16,12 +16,13 @@ from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, sha256, write_json, write_jsonl
 from stages.common.stage import Job
 from stages.common.tokens import DTYPE
-from stages.evaluate import engine, pool
+from stages.evaluate import engine, pool, vllm_engine
 from stages.evaluate.params import EvaluateParams
 from stages.evaluate.stage import STAGE, run
 from stages.evaluate.worker import Worker
 from stages.evaluate_base import stage as base_stage
 from stages.params import Params
+from tests.stages.evaluate.fake_vllm import FakeVllm
 
 LENGTHS = (64, 128)
 BUDGET = 6
@@ -232,6 +233,34 @@ def test_a_changed_model_reuses_nothing(project: Path, here: list[Any], make_mod
     assert sum(shard.model.folder == "models/repo-1" for shard in here[count:]) == sum(
         shard.model.folder == "models/repo-1" for shard in here[:count]
     )
+
+
+def test_vllm_continues_the_samples_and_our_own_engine_reads_the_windows(
+    project: Path, here: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vllm = FakeVllm(project / "vllm", [70, 71])
+    monkeypatch.setenv(vllm_engine.VARIABLE, vllm.python)
+    run(job())
+    own, windows = read_json(paths.results("repo-1") / "metrics.json"), []
+    windows.append(contents(paths.results("repo-1") / "samples" / "windows"))
+    params = Params.model_construct(
+        evaluate=EvaluateParams(perplexity_tokens=512, engine="vllm", stop_when_answered=False)
+    )
+    base_stage.run(Job(base_stage.STAGE, params))
+    run(Job(STAGE, params, "repo", 1))
+    metrics = read_json(paths.results("repo-1") / "metrics.json")
+    windows.append(contents(paths.results("repo-1") / "samples" / "windows"))
+    assert windows[0] == windows[1] and metrics["validation"] == own["validation"]
+    assert metrics["made"]["decoded"] == ["vllm"] and own["made"]["decoded"] == ["own"]
+    assert metrics["made"]["versions"]["vllm"] == "0.99.1" and "vllm" not in own["made"]["versions"]
+    for length in LENGTHS:
+        for row in read_jsonl(paths.results("repo-1") / f"samples/ruler-vt-{length}.jsonl"):
+            assert (row["output_ids"], row["ended_by_eos"]) == ([70, 71], True)
+    read = [(row["arguments"]["max_model_len"], row["files"]) for row in vllm.asked("arguments")]
+    assert [window for window, _ in read] == [64, 128, 64, 128]  # base and variant, each at both
+    again = len(here)
+    run(Job(STAGE, params, "repo", 1))
+    assert len(here) == again
 
 
 def test_a_killed_run_resumes_to_the_same_table(

@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from stages.common.errors import UserError
-from stages.evaluate import extras, general, squad_metrics, vllm_engine
-from stages.evaluate.engine import Completion, completion
-from stages.evaluate.shards import Model, Shard
+from stages.evaluate import extras, general, squad_metrics
 
 CONFIG = {"model_type": "llama", "max_position_embeddings": 4096}
 
@@ -82,38 +80,6 @@ def test_lm_eval_s_figures_in_percent(tmp_path: Path) -> None:
     assert written["metrics"]["mmlu_pro"] == "exact_match,custom-extract"
 
 
-def test_vllm_s_arguments() -> None:
-    found = vllm_engine.model_arguments("/m", "/t", CONFIG, False, "float32", on_gpu=False)
-    assert found["dtype"] == "float32" and found["gpu_memory_utilization"] < 0.5
-    assert (found["model"], found["tokenizer"], found["max_model_len"]) == ("/m", "/t", 4096)
-    assert (found["model_impl"], found["trust_remote_code"]) == ("auto", False)
-    config = CONFIG | {"model_type": "repo_olmo2"}
-    own = vllm_engine.model_arguments("/m", "/t", config, False, "bfloat16", on_gpu=True)
-    assert (own["model_impl"], own["trust_remote_code"]) == ("transformers", True)
-    assert vllm_engine.prompts([(1, 2), (3,)]) == [
-        {"prompt_token_ids": [1, 2]},
-        {"prompt_token_ids": [3]},
-    ]
-    sampling = vllm_engine.sampling_arguments(8, 2)
-    assert sampling["temperature"] == 0.0
-    assert (sampling["max_tokens"], sampling["stop_token_ids"]) == (8, [2])
-
-
-def test_its_tokens_end_as_our_own_engine_s() -> None:
-    assert completion(0, [5, 6, 2], 2, None) == Completion([5, 6], True)
-    assert completion(0, [5, 6], 2, None) == Completion([5, 6], False)
-    stop = lambda row, ids: ids[-1] == 5  # noqa: E731
-    assert completion(0, [4, 5, 6, 2], 2, stop) == Completion([4, 5], False, True)
-
-
-def test_results_of_engines_are_kept_apart() -> None:
-    def shard(**more: str) -> Shard:
-        return Shard("samples", Model("m", "aa"), "f", "bb", (0,), 64, 8, 0, **more)  # type: ignore[arg-type]
-
-    assert shard().key == shard(engine="own").key
-    assert shard().key != shard(engine="vllm").key
-
-
 def test_an_extra_that_is_there_is_not_refused() -> None:
     extras.require("json", "none", "--x")
     with pytest.raises(UserError, match="--x needs no_such_package_here, which is not installed"):
@@ -122,7 +88,7 @@ def test_an_extra_that_is_there_is_not_refused() -> None:
 
 def test_the_extras_are_the_project_s() -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
-    assert {"general", "vllm"} <= set(project["optional-dependencies"])
+    assert "general" in project["optional-dependencies"]
 
 
 def test_what_coqa_imports_is_there() -> None:

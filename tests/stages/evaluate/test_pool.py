@@ -213,7 +213,7 @@ def test_nothing_missing_starts_nothing(
 def test_a_bad_worker_count_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("REPO_EVAL_ACTORS", value)
     with pytest.raises(UserError, match=f"REPO_EVAL_ACTORS is '{value}'"):
-        pool.actors(shards(2), 2)
+        pool.actors(shards(2), 2, False)
 
 
 def test_on_cpu_actors_follow_cores_work_and_memory(
@@ -223,7 +223,7 @@ def test_on_cpu_actors_follow_cores_work_and_memory(
     monkeypatch.chdir(tmp_path)
     wanted = shards(8)
     folder = Path(wanted[0].model.folder)
-    assert pool.actors(wanted, 4) == 1  # no weights, no work
+    assert pool.actors(wanted, 4, False) == 1  # no weights, no work
     folder.mkdir(parents=True)
     with open(folder / "model.safetensors", "wb") as file:
         file.truncate(2 * 10**9)  # sparse
@@ -231,13 +231,19 @@ def test_on_cpu_actors_follow_cores_work_and_memory(
     monkeypatch.setattr(pool, "WORK", tokens * 2e9 / 3.5)
     memory = SimpleNamespace(available=100e9)
     monkeypatch.setattr(pool.psutil, "virtual_memory", lambda: memory)
-    assert pool.actors(wanted, 2) == 2
-    assert pool.actors(wanted, 64) == 3  # what the work pays for
+    assert pool.actors(wanted, 2, False) == 2
+    assert pool.actors(wanted, 64, False) == 3  # what the work pays for
     memory.available = 12e9
-    assert pool.actors(wanted, 64) == 2  # 5.5 GB each
-    assert pool.actors(wanted, None) == 1  # GPUs
+    assert pool.actors(wanted, 64, False) == 2  # 5.5 GB each
+    assert pool.actors(wanted, 8, True) == 1  # GPUs do it faster
+    monkeypatch.setattr(pool, "GPU_WORK", tokens * 2e9 / 3.5)
+    assert [pool.actors(wanted, gpus, True) for gpus in (0, 2, 8)] == [1, 2, 3]
+    memory.available = 100e9
+    by_vllm = [replace(one, engine="vllm") for one in wanted]
+    assert pool.actors(by_vllm, 64, False) == 1  # which takes all cores
+    assert pool.actors(by_vllm, 8, True) == 3
     monkeypatch.setenv("REPO_EVAL_ACTORS", "5")
-    assert pool.actors(wanted, 2) == 5
+    assert pool.actors(wanted, 2, False) == 5
 
 
 def test_bf16_on_cpu_is_for_wide_models_that_are_stored_so(monkeypatch: pytest.MonkeyPatch) -> None:
