@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from stages.common.schema import Count, Section
+from stages.common.schema import Count, Section, new
 
 
 class EvaluateParams(Section):
@@ -12,6 +12,6 @@ class EvaluateParams(Section):
     """Validation tokens per source whose loss is measured, at most, at each length."""
     stop_when_answered: bool = True
     """End a RULER sample once every reference has appeared: its score cannot change any more."""
-    engine: Literal["own", "vllm"] = "own"
+    engine: Literal["own", "vllm"] = new("own")
     """What continues the samples, of variants and base; losses of windows are always the own engine's.
     ``vllm`` runs in an environment of its own (``infra/vllm/setup.sh``)."""
