@@ -2,13 +2,14 @@
 
 import os
 import sysconfig
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.common.cost import Cost, Layout, vocabulary
 from stages.common.errors import UserError
-from stages.corpus.kinds import kind_of
+from stages.corpus.kinds import COMPRESSED, kind_of
 from stages.corpus.params import PYTHON_LEFT_OUT
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ BYTES_PER_TOKEN_SMALL = 2.5
 
 def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:
     """Disk that the documents take."""
-    size, wanted = text_bytes(params), fetch_bytes(params)
+    size, wanted = written_bytes(params), fetch_bytes(params)
     note = "" if size is not None else "the size of the documents is not known offline"
     there = ready_tokens(params)
     return Cost(
@@ -72,9 +73,20 @@ def fetch_bytes(params: "Params", root: Path = Path()) -> float:
 
 def text_bytes(params: "Params", root: Path = Path()) -> float | None:
     """UTF-8 bytes of all documents; none where that cannot be known offline."""
-    sizes = list(source_bytes(params, root).values())
-    known = [size for size in sizes if size is not None]
-    return float(sum(known)) if len(known) == len(sizes) else None
+    return _sum(source_bytes(params, root).values())
+
+
+def written_bytes(params: "Params") -> float | None:
+    """Of those documents that are no files yet: generated, or fetched from a hub."""
+    return _sum(
+        size for name, size in source_bytes(params).items() if params.corpus.kind(name) != "local"
+    )
+
+
+def _sum(sizes: Iterable[float | None]) -> float | None:
+    found = list(sizes)
+    known = [size for size in found if size is not None]
+    return float(sum(known)) if len(known) == len(found) else None
 
 
 def source_bytes(params: "Params", root: Path = Path()) -> dict[str, float | None]:
@@ -139,8 +151,8 @@ def _of_path(path: str | None, root: Path) -> float | None:
 def _bytes_at(path: Path) -> int:
     try:
         found = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-        # Text of this kind shrinks to a third under gzip and zstd.
-        return sum(f.stat().st_size * (3 if f.suffix in (".gz", ".zst") else 1) for f in found)
+        # Text of this kind shrinks to a third under gzip and zstd, and a little more under bzip2.
+        return sum(f.stat().st_size * (3 if f.suffix in COMPRESSED else 1) for f in found)
     except OSError:
         return 0  # the stage's check says why
 

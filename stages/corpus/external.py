@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +11,21 @@ from stages.common import paths
 from stages.common.errors import UserError, one_line
 from stages.corpus.params import CorpusParams
 from stages.corpus.reading.found import DataFile, data_files
-from stages.corpus.reading.rows import rows
+from stages.corpus.reading.rows import Offset, rows
 
-Cursor = tuple[int, int]
-"""A file's number in the listing, and the rows read in it: what is read before a kill stays read."""
+
+class Cursor(NamedTuple):
+    """A place in a source: what is read before a kill stays read."""
+
+    file: int = 0
+    """Number in the listing."""
+    rows: int = 0
+    """Read in it."""
+    offset: tuple[int, int] | None = None
+    """Where they end, where that place can be sought (``reading.rows.Offset``)."""
+
+
+START = Cursor()
 
 
 class Taken(NamedTuple):
@@ -61,7 +72,7 @@ def reading(params: CorpusParams, name: str) -> Reading:
 
 
 def documents(
-    params: CorpusParams, cursor: Cursor = (0, 0), name: str | None = None
+    params: CorpusParams, cursor: Cursor = START, name: str | None = None
 ) -> Iterator[Taken]:
     """Yield the texts of the source in its own order, from ``cursor`` on.
 
@@ -70,7 +81,9 @@ def documents(
     Raises ``UserError`` at a row without a text, unless ``on_bad_row`` says to skip it.
     """
     one = reading(params, name or params.source)
-    return _local(one, cursor) if one.kind == "local" else _hub(one, cursor)
+    if one.kind == "local":
+        return of_files(one, files(one), cursor)
+    return _hub(one, cursor)
 
 
 def listing(params: CorpusParams) -> str:
@@ -78,13 +91,14 @@ def listing(params: CorpusParams) -> str:
     digest = hashlib.sha256()
     for name in params.names:
         one = reading(params, name)
-        for file in _files(one) if one.kind == "local" and name not in params.generated else ():
+        for file in files(one) if one.kind == "local" and name not in params.generated else ():
             found = file.path.stat()
             digest.update(os.fsencode(f"{file.path} {found.st_size} {found.st_mtime_ns}\n"))
     return digest.hexdigest()[:16]
 
 
-def _files(params: Reading) -> list[DataFile]:
+def files(params: Reading) -> list[DataFile]:
+    """The files of a local source, in the order in which they are read."""
     assert params.path is not None
     path = Path(params.path)
     if paths.CORPUS.resolve().is_relative_to(path.resolve()):
@@ -95,19 +109,20 @@ def _files(params: Reading) -> list[DataFile]:
     return data_files(path, params.text_field, params.key)
 
 
-def _local(params: Reading, cursor: Cursor) -> Iterator[Taken]:
-    assert params.path is not None
-    first, skip = cursor
-    for index, (path, kind) in enumerate((f.path, f.kind) for f in _files(params)):
-        if index < first:
+def of_files(params: Reading, listed: Sequence[DataFile], cursor: Cursor) -> Iterator[Taken]:
+    """Rows of the files from ``cursor`` on."""
+    for index, (path, kind) in enumerate((f.path, f.kind) for f in listed):
+        if index < cursor.file:
             continue
-        done = skip if index == first else 0
-        for number, row in enumerate(rows(path, kind, params.text_field, done), start=done + 1):
-            at = (index, number)
+        at = cursor if index == cursor.file else Cursor(index)
+        offset = None if at.offset is None else Offset(*at.offset)
+        found = rows(path, kind, params.text_field, at.rows, offset)
+        for number, row in enumerate(found, start=at.rows + 1):
+            behind = Cursor(index, number, row.behind)
             if row.text is not None:
-                yield Taken(row.text, at)
+                yield Taken(row.text, behind)
             else:
-                yield Taken(None, at, _bad(params, path, row.place, row.problem))
+                yield Taken(None, behind, _bad(params, path, row.place, row.problem))
 
 
 def _bad(params: Reading, path: Path, place: str, problem: str) -> str:
@@ -129,11 +144,11 @@ def _hub(params: Reading, cursor: Cursor) -> Iterator[Taken]:
     rows_of_hub = load_dataset(
         params.dataset, params.config, revision=params.revision, split="train", streaming=True
     )
-    for number, row in enumerate(rows_of_hub.skip(cursor[1]), start=cursor[1] + 1):
+    for number, row in enumerate(rows_of_hub.skip(cursor.rows), start=cursor.rows + 1):
         text = row.get(params.text_field)
         if isinstance(text, str):
-            yield Taken(text, (0, number))
+            yield Taken(text, Cursor(0, number))
             continue
         problem = f"no text {params.text_field!r} in it, only {sorted(row)}"
         place = Path(params.dataset)
-        yield Taken(None, (0, number), _bad(params, place, f"row {number}", problem))
+        yield Taken(None, Cursor(0, number), _bad(params, place, f"row {number}", problem))

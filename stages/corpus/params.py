@@ -159,6 +159,12 @@ class CorpusParams(Section):
         own = () if self.source == NAMED else (self.source,)
         return (*own, *self.generated, *self.sources)
 
+    def kind(self, name: str) -> str:
+        """``python``, ``generated``, ``local``, ``hub`` or ``tokens``."""
+        if name in self.generated:
+            return "generated"
+        return self.sources[name].kind if name in self.sources else self.source
+
     @property
     def ready(self) -> dict[str, NamedSource]:
         """The sources that are token files."""

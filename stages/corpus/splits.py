@@ -13,11 +13,10 @@ LIMIT = 10_000
 """Documents that a check draws for; of more, some are held out."""
 
 
-def splits(params: CorpusParams, source: str, seen: int) -> Iterator[str]:
-    """Splits of the source's documents from number ``seen`` on."""
-    held_out = params.validation_share
+def splits(seed: int, held_out: float, source: str, seen: int) -> Iterator[str]:
+    """Splits of the source's documents from number ``seen`` on; ``held_out`` is a share."""
     for block in count(seen // SPLIT_BLOCK):
-        draw = random.Random(f"{params.seed} {source} {block}")
+        draw = random.Random(f"{seed} {source} {block}")
         drawn = ["validation" if draw.random() < held_out else "train" for _ in range(SPLIT_BLOCK)]
         yield from drawn[seen % SPLIT_BLOCK if block == seen // SPLIT_BLOCK else 0 :]
 
@@ -31,6 +30,7 @@ def without(params: CorpusParams, known: Mapping[str, Sequence[bool] | None]) ->
     for source, filled in known.items():
         if filled is None or len(filled) > LIMIT:
             return None
-        pairs = zip(filled, splits(params, source, 0), strict=False)
+        drawing = splits(params.seed, params.validation_share, source, 0)
+        pairs = zip(filled, drawing, strict=False)
         drawn |= {split for full, split in pairs if full}
     return next((split for split in SPLITS if split not in drawn), None)

@@ -1,19 +1,20 @@
-"""Documents into ``data/corpus/<split>/<source>-<shard>.jsonl``, one ``{"text": ...}`` a line.
+"""Documents into ``data/corpus/<split>/<source>-<shard>.jsonl``; of local files a plan of reading them.
 
+A line of a shard is ``{"text": ...}``. What would be a shard of local files is a part of the plan
+(``stages.corpus.plan``), and the documents stay where they are.
 A document's split is drawn from the seed and its number, so it never depends on the sharding.
 Shards are closed by bytes. They are built under ``REPO_RUNS`` and survive a kill: the reading goes
 on from the cursor of the last whole shard, and a user's file that changed begins it anew.
 """
 
+import hashlib
 import itertools
 import platform
 import random
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
-
-import orjson
+from typing import Any, BinaryIO
 
 from stages.common import paths
 from stages.common.errors import TryAgain, UserError
@@ -23,8 +24,8 @@ from stages.common.progress import Progress
 from stages.common.runs import root as runs_root
 from stages.common.runs import workspace
 from stages.common.stage import Job, Stage
-from stages.corpus import external, generated, python_text, ready
-from stages.corpus.external import Taken
+from stages.corpus import external, generated, plan, python_text, ready
+from stages.corpus.external import Cursor, Taken
 from stages.corpus.params import CorpusParams
 from stages.corpus.splits import SPLITS, splits
 from stages.corpus.version import VERSION
@@ -48,15 +49,19 @@ def run(job: Job) -> None:
             )
         plans = ready.plans(params, runs_root())
         out.mkdir()
-        read = {f"{ready.FOLDER}/{source}.json": plan for source, plan in plans.items()}
-        for name, plan in read.items():
-            write_json(out / name, plan)
+        read = {f"{ready.FOLDER}/{source}.json": one for source, one in plans.items()}
+        counts = [read_json(file) for file in sorted(folder.glob("*.done.json"))]
+        for source in _sources(params):
+            if params.kind(source) == "local":
+                states = [one for one in counts if one["source"] == source]
+                read[f"{plan.FOLDER}/{source}.json"] = plan.written(params, source, states)
+        for name, one in read.items():
+            write_json(out / name, one)
         files = sorted(file for split in SPLITS for file in (folder / split).glob("*.jsonl"))
         for file in files:
             target = out / file.relative_to(folder)
             target.parent.mkdir(exist_ok=True)
             link(file, target)
-        counts = [read_json(file) for file in sorted(folder.glob("*.done.json"))]
         for split in SPLITS:
             if not plans and not sum(count[split] for count in counts):
                 raise UserError(f"corpus: no document for {split}; {_too_few(counts)}")
@@ -66,7 +71,7 @@ def run(job: Job) -> None:
                 "version": VERSION,
                 "python": platform.python_version() if params.source == "python" else None,
                 "shards": [
-                    {k: value for k, value in count.items() if k not in ("cursor", "bytes")}
+                    {k: v for k, v in count.items() if k not in ("cursor", "bytes", "part")}
                     for count in counts
                 ],
                 **({"ready": sorted(plans)} if plans else {}),
@@ -78,10 +83,10 @@ def run(job: Job) -> None:
         )
     if counts:
         print(f"corpus: {sum(c['train'] for c in counts):,} documents to train on", flush=True)
-    for source, plan in plans.items():
-        tokens = sum(file["tokens"] for file in plan["files"])
-        rounded = f" (listed as {plan['listed']:,}, rounded)" if "listed" in plan else ""
-        inside = f"{len(plan['files']):,} files"
+    for source, one in plans.items():
+        tokens = sum(file["tokens"] for file in one["files"])
+        rounded = f" (listed as {one['listed']:,}, rounded)" if "listed" in one else ""
+        inside = f"{len(one['files']):,} files"
         print(f"corpus: {source}: {tokens:,} tokens in {inside}{rounded}", flush=True)
     if skipped := sum(count["skipped"] for count in counts):
         print(f"corpus: {skipped:,} rows skipped, the first: {_first_skipped(counts)}", flush=True)
@@ -110,9 +115,7 @@ def _forget_other_files(params: CorpusParams, folder: Path) -> None:
     write_json(known, listing)
 
 
-def _documents(
-    params: CorpusParams, source: str, seen: int, cursor: external.Cursor
-) -> Iterator[Taken]:
+def _documents(params: CorpusParams, source: str, seen: int, cursor: Cursor) -> Iterator[Taken]:
     """Documents of a source behind the first ``seen`` (generated here) or behind ``cursor``."""
     if (part := params.generated.get(source)) is not None:
         seed = random.Random(f"{params.seed} {source}").getrandbits(32)
@@ -124,17 +127,17 @@ def _documents(
         yield from external.documents(params, cursor, source)
         return
     for number, text in enumerate(itertools.islice(texts, seen, None), start=seen + 1):
-        yield Taken(text, (0, number))
+        yield Taken(text, Cursor(0, number))
 
 
 def collect(params: CorpusParams, source: str, folder: Path) -> None:
     """Write the source's shards that are not there yet; a shard's ``.done.json`` comes last."""
-    first, seen, size, cursor = 0, 0, 0, (0, 0)
+    first, seen, size, cursor = 0, 0, 0, Cursor()
     while (done := folder / f"{source}-{first:05d}.done.json").is_file():
         state = read_json(done)
         if state["last"]:
             return
-        first, seen, cursor = first + 1, state["seen"], tuple(state["cursor"])
+        first, seen, cursor = first + 1, state["seen"], Cursor(*state["cursor"])
         size = state.get("bytes", 0)
     limit = None if source in params.generated else params.max_documents
     most = None
@@ -144,14 +147,26 @@ def collect(params: CorpusParams, source: str, folder: Path) -> None:
     taken = _documents(params, source, seen, cursor)
     if most is not None:
         taken = _within(taken, most - size)
-    drawn = splits(params, source, seen)
+    drawn = splits(params.seed, params.validation_share, source, seen)
     for number in itertools.count(first):
-        state = _shard(taken, drawn, folder, f"{source}-{number:05d}", seen, limit)
-        seen, size = state["seen"], size + state.pop("bytes")
+        name = f"{source}-{number:05d}"
+        part: dict[str, Any] = {}
+        if params.kind(source) == "local":
+            counted = {split: _Counted() for split in SPLITS}
+            state = _shard(taken, drawn, counted, seen, limit)
+            part = {split: one.described() for split, one in counted.items()}
+            part |= {"begin": cursor, "rows": state["rows"], "seen": seen}
+        else:
+            with _written(folder, name) as files:
+                state = _shard(taken, drawn, files, seen, limit)
+        seen, size, cursor = state["seen"], size + state.pop("bytes"), state["cursor"]
+        del state["rows"]
         state = {"source": source, "shard": number, **state}
         if most is not None:
             state["bytes"] = size
-        write_json(folder / f"{source}-{number:05d}.done.json", state)
+        if part:
+            state["part"] = part
+        write_json(folder / f"{name}.done.json", state)
         progress.update(seen)
         if state["last"]:
             return
@@ -164,42 +179,67 @@ def _within(taken: Iterator[Taken], room: int) -> Iterator[Taken]:
         yield row
 
 
-def _shard(
-    taken: Iterator[Taken],
-    drawn: Iterator[str],
-    folder: Path,
-    name: str,
-    seen: int,
-    limit: int | None,
-) -> dict[str, Any]:
-    """Write one shard, a file for each split; returns its counts and where the source stands."""
-    counts: dict[str, Any] = dict.fromkeys((*SPLITS, "skipped"), 0)
-    state: dict[str, Any] = {"first_skipped": None, "cursor": (0, 0), "last": True}
-    size = read = 0
+@contextmanager
+def _written(folder: Path, name: str) -> Iterator[dict[str, BinaryIO]]:
+    """A file for each split, there once the block ends well."""
     with ExitStack() as stack:
-        files = {}
+        files: dict[str, BinaryIO] = {}
         for split in SPLITS:
             temporary = stack.enter_context(replacing(folder / split / f"{name}.jsonl"))
             files[split] = stack.enter_context(open(temporary, "wb"))
-        while limit is None or seen < limit:
-            row = next(taken, None)
-            if row is None:
-                break
-            state["cursor"] = row.cursor
-            if row.text is None:
-                counts["skipped"] += 1
-                state["first_skipped"] = state["first_skipped"] or row.problem
-                continue
-            seen += 1
-            read += len(row.text.encode())
-            split = next(drawn)
-            if row.text.strip():
-                counts[split] += 1
-                size += files[split].write(orjson.dumps({"text": row.text}) + b"\n")
-            if size >= SHARD_BYTES:
-                state["last"] = False
-                break
-    return {**counts, **state, "seen": seen, "bytes": read}
+        yield files
+
+
+class _Counted:
+    """In place of such a file: documents that stay where they are, their bytes and their hash."""
+
+    def __init__(self) -> None:
+        self._documents, self._bytes, self._digest = 0, 0, hashlib.sha256()
+
+    def write(self, line: bytes) -> int:
+        """Count a document."""
+        self._documents += 1
+        self._bytes += len(line)
+        self._digest.update(line)
+        return len(line)
+
+    def described(self) -> dict[str, Any]:
+        """For the plan."""
+        digest = self._digest.hexdigest()
+        return {"documents": self._documents, "bytes": self._bytes, "sha256": digest}
+
+
+def _shard(
+    taken: Iterator[Taken],
+    drawn: Iterator[str],
+    files: Mapping[str, BinaryIO | _Counted],
+    seen: int,
+    limit: int | None,
+) -> dict[str, Any]:
+    """Take one shard, to a file for each split; returns its counts and where the source stands."""
+    counts: dict[str, Any] = dict.fromkeys((*SPLITS, "skipped"), 0)
+    state: dict[str, Any] = {"first_skipped": None, "cursor": Cursor(), "last": True}
+    size = read = rows = 0
+    while limit is None or seen < limit:
+        row = next(taken, None)
+        if row is None:
+            break
+        state["cursor"] = row.cursor
+        rows += 1
+        if row.text is None:
+            counts["skipped"] += 1
+            state["first_skipped"] = state["first_skipped"] or row.problem
+            continue
+        seen += 1
+        read += len(row.text.encode())
+        split = next(drawn)
+        if row.text.strip():
+            counts[split] += 1
+            size += files[split].write(plan.line(row.text))
+        if size >= SHARD_BYTES:
+            state["last"] = False
+            break
+    return {**counts, **state, "seen": seen, "bytes": read, "rows": rows}
 
 
 def _up_to(texts: Iterable[str], max_bytes: int) -> Iterator[str]:

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from stages.common import runs
-from stages.common.files import link, read_json, sha256, write_json
+from stages.common.files import link, read_json, write_json
 from stages.tokenize.version import VERSION
 
 _DONE = ".done.json"
 
 
-def key(file: Path, tokenizer: str, eos_id: int, shard_tokens: int) -> str:
+def key(name: str, digest: str, tokenizer: str, eos_id: int, shard_tokens: int) -> str:
     """Of all that decides the shards of a corpus file and their names (16 hexadecimal digits)."""
-    made_from = f"{VERSION} {file.name} {sha256(file)} {tokenizer} {eos_id} {shard_tokens}"
+    made_from = f"{VERSION} {name} {digest} {tokenizer} {eos_id} {shard_tokens}"
     return hashlib.sha256(made_from.encode()).hexdigest()[:16]
 
 

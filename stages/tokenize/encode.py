@@ -1,10 +1,10 @@
-"""One file of the corpus into token shards: the work of one Ray task.
+"""Documents of the corpus into token shards: the work of one Ray task.
 
 Ids go to disk as they come: memory is that of one batch, whatever ``shard_tokens`` is.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_json, replacing, sha256, write_json
 from stages.common.tokens import DTYPE, Ids
+from stages.corpus.plan import texts
 from stages.tokenize.long_texts import parts
 
 BATCH_CHARACTERS = 1 << 20
@@ -32,22 +33,60 @@ def encode_file(
 
     Returns the manifest's entries. A finished file is known by its ``.done.json`` and not redone.
     """
+    entries = _done(target)
+    if entries is None:
+        entries = _encode(_texts(source), Encoder(tokenizer), eos_id, shard_tokens, target)
+    return entries
+
+
+def encode_parts(
+    root: Path,
+    plan: Path,
+    split: str,
+    tokenizer: Path,
+    eos_id: int,
+    shard_tokens: int,
+    targets: Mapping[int, Path],
+) -> list[list[dict[str, Any]]]:
+    """As ``encode_file``, of parts of a plan (its file) that follow on each other: number -> target.
+
+    Documents that are not those of the plan raise ``UserError``, and no ``.done.json`` is written.
+    """
+    known = {number: _done(target) for number, target in targets.items()}
+    if all(entries is not None for entries in known.values()):
+        return [entries or [] for entries in known.values()]
+    encoder, found = Encoder(tokenizer), []
+    for number, documents in texts(root, read_json(plan), list(targets), split):
+        entries = known[number]
+        if entries is None:
+            entries = _encode(documents, encoder, eos_id, shard_tokens, targets[number])
+        found.append(entries)
+    return found
+
+
+def _done(target: Path) -> list[dict[str, Any]] | None:
+    """The entries of what is finished; none where something of it is missing."""
     done = target.with_name(f"{target.name}.done.json")
-    if done.is_file():
-        entries = list(read_json(done))
-        # A shard may share its bytes with data/tokens (a hard link), so it can be damaged there.
-        if all(_is_whole(target.with_name(entry["name"]), entry["sha256"]) for entry in entries):
-            return entries
-    encoder = Encoder(tokenizer)
-    found = _parts(source, encoder, eos_id)
-    entries = []
+    if not done.is_file():
+        return None
+    entries: list[dict[str, Any]] = read_json(done)
+    # A shard may share its bytes with data/tokens (a hard link), so it can be damaged there.
+    whole = all(_is_whole(target.with_name(entry["name"]), entry["sha256"]) for entry in entries)
+    return entries if whole else None
+
+
+def _encode(
+    documents: Iterator[str], encoder: Encoder, eos_id: int, shard_tokens: int, target: Path
+) -> list[dict[str, Any]]:
+    found = _parts(documents, encoder, eos_id)
+    entries: list[dict[str, Any]] = []
     while True:
         name = target.with_name(f"{target.name}-{len(entries):05d}.npy")
         entry = _shard(found, shard_tokens, name)
         if entry is None:
             break
         entries.append(entry)
-    write_json(done, entries)
+    write_json(target.with_name(f"{target.name}.done.json"), entries)
     return entries
 
 
@@ -99,10 +138,10 @@ def _is_whole(shard: Path, expected: str) -> bool:
     return shard.is_file() and shard.with_suffix(".ends").is_file() and sha256(shard) == expected
 
 
-def _parts(source: Path, encoder: Encoder, eos_id: int) -> Iterator[_Part]:
-    """Yield the parts of the file's documents in order, eos behind the last part of each."""
-    for texts, ends in _batches(source, encoder):
-        for text, encoding, end in zip(texts, encoder.batch(texts), ends, strict=True):
+def _parts(documents: Iterator[str], encoder: Encoder, eos_id: int) -> Iterator[_Part]:
+    """Yield the parts of the documents in order, eos behind the last part of each."""
+    for batch, ends in _batches(documents, encoder):
+        for text, encoding, end in zip(batch, encoder.batch(batch), ends, strict=True):
             ids = np.empty(len(encoding) + end, dtype=DTYPE)
             ids[: len(encoding)] = encoding.ids
             if end:
@@ -110,20 +149,20 @@ def _parts(source: Path, encoder: Encoder, eos_id: int) -> Iterator[_Part]:
             yield _Part(ids, end, encoder.control_strings(text))
 
 
-def _batches(source: Path, encoder: Encoder) -> Iterator[Batch]:
-    texts: list[str] = []
+def _batches(documents: Iterator[str], encoder: Encoder) -> Iterator[Batch]:
+    batch: list[str] = []
     ends: list[bool] = []
     size = 0
-    for text in _texts(source):
+    for text in documents:
         for part, last in _with_last(parts(text, encoder)):
-            texts.append(part)
+            batch.append(part)
             ends.append(last)
             size += len(part)
             if size >= BATCH_CHARACTERS:
-                yield texts, ends
-                texts, ends, size = [], [], 0
-    if texts:
-        yield texts, ends
+                yield batch, ends
+                batch, ends, size = [], [], 0
+    if batch:
+        yield batch, ends
 
 
 def _with_last(items: Iterator[str]) -> Iterator[tuple[str, bool]]:

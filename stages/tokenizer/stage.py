@@ -8,10 +8,11 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 from stages.common import paths
 from stages.common.errors import UserError
-from stages.common.files import read_jsonl, sha256, write_json
+from stages.common.files import sha256, write_json
 from stages.common.models import read_tokenizer
 from stages.common.outs import building
 from stages.common.stage import Job, Stage
+from stages.corpus.plan import of_split
 from stages.tokenizer.version import VERSION
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def run(job: Job) -> None:
     params = job.params.tokenizer
     if params.source == "train":
         assert params.vocab_size is not None
-        tokenizer: PreTrainedTokenizerBase = train(_texts(paths.CORPUS), params.vocab_size)
+        texts = of_split(paths.CORPUS, "train")
+        tokenizer: PreTrainedTokenizerBase = train(texts, params.vocab_size)
     else:
         tokenizer = fetch(params.source, params.revision)
     with building(paths.TOKENIZER) as out:
@@ -95,12 +97,6 @@ def fetch(source: str, revision: str | None) -> "PreTrainedTokenizerBase":
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
     return tokenizer
-
-
-def _texts(corpus: Path) -> Iterator[str]:
-    for file in sorted((corpus / "train").glob("*.jsonl")):
-        for row in read_jsonl(file):
-            yield row["text"]
 
 
 STAGE = Stage(name="tokenizer", version=VERSION, reads=("tokenizer",), run=run)

@@ -74,6 +74,8 @@ def _packing(head: bytes, file: Path) -> str | None:
 def _named(file: Path) -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file any more, or not here; put it back") from None
     except PermissionError:
         raise UserError(f"{file}: Permission denied; make it readable") from None
     except (OSError, pa.ArrowException) as error:

@@ -21,6 +21,14 @@ SAMPLE = 1 << 16
 """Bytes of a text file that are looked at for another encoding."""
 
 
+class Offset(NamedTuple):
+    """Where a file of lines that is not packed goes on: a place that can be sought."""
+
+    bytes: int
+    lines: int
+    """Lines before it."""
+
+
 class Row(NamedTuple):
     """A row of a file."""
 
@@ -29,16 +37,21 @@ class Row(NamedTuple):
     text: str | None
     problem: str = ""
     """Why there is no text."""
+    behind: Offset | None = None
+    """Where the next row is looked for, in a file of lines that is not packed."""
 
 
-def rows(file: Path, kind: str, field: str, skip: int = 0) -> Iterator[Row]:
+def rows(
+    file: Path, kind: str, field: str, skip: int = 0, offset: Offset | None = None
+) -> Iterator[Row]:
     """Rows of the file (blank lines are none), the first ``skip`` of them left out.
 
+    ``offset``: where they end, as ``behind`` of the last of them said; nothing is read to find it.
     Raises ``UserError`` for what is wrong with the file as a whole: cut short, no such column.
     """
     if kind == "parquet":
         return _parquet(file, field, skip)
-    return _text(file, skip) if kind == "text" else _json(file, field, skip)
+    return _text(file, skip) if kind == "text" else _json(file, field, skip, offset)
 
 
 def first_has_text(file: Path, field: str) -> bool:
@@ -47,25 +60,40 @@ def first_has_text(file: Path, field: str) -> bool:
     return first is not None and first.text is not None
 
 
-def _json(file: Path, field: str, skip: int) -> Iterator[Row]:
+def _json(file: Path, field: str, skip: int, offset: Offset | None) -> Iterator[Row]:
     with unpacked(file) as stream:
-        found = ((number, line) for number, line in _numbered(file, stream) if line.strip())
+        if offset is not None:
+            stream.seek(offset.bytes)
+            yield from (_of_line(line, field) for line in _numbered(file, stream, offset))
+            return
+        found = _numbered(file, stream, Offset(0, 0))
         start = list(itertools.islice(found, 2))
         if not start or not _is_array(start):
-            for number, line in itertools.islice(itertools.chain(start, found), skip, None):
-                yield _of_line(f"line {number}", line, field)
+            for line in itertools.islice(itertools.chain(start, found), skip, None):
+                yield _of_line(line, field)
             return
     yield from _array(file, field, skip)
 
 
-def _numbered(file: Path, stream: Any) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(lines(stream), start=1):
-        yield number, _without_mark(file, line) if number == 1 else line
+class _Line(NamedTuple):
+    content: bytes
+    number: int
+    behind: Offset | None
 
 
-def _is_array(start: list[tuple[int, bytes]]) -> bool:
+def _numbered(file: Path, stream: Any, at: Offset) -> Iterator[_Line]:
+    """Lines that are not blank, from ``at`` on."""
+    size, can_be_sought = at.bytes, not isinstance(stream, pa.CompressedInputStream)
+    for number, line in enumerate(lines(stream), start=at.lines + 1):
+        size += len(line) + 1
+        content = _without_mark(file, line) if number == 1 else line
+        if content.strip():
+            yield _Line(content, number, Offset(size, number) if can_be_sought else None)
+
+
+def _is_array(start: list[_Line]) -> bool:
     """Whether a file is one array, by its first two lines: the first is no whole row of several."""
-    first = start[0][1]
+    first = start[0].content
     if first.lstrip()[:1] != b"[":
         return False
     try:
@@ -92,12 +120,13 @@ def _array(file: Path, field: str, skip: int) -> Iterator[Row]:
         yield _of_value(f"row {number}", value, field)
 
 
-def _of_line(place: str, line: bytes, field: str) -> Row:
+def _of_line(line: _Line, field: str) -> Row:
+    place = f"line {line.number}"
     try:
-        value = _value(line)
+        value = _value(line.content)
     except (ValueError, RecursionError) as error:
-        return Row(place, None, f"not JSON ({_first_line(error)})")
-    return _of_value(place, value, field)
+        return Row(place, None, f"not JSON ({_first_line(error)})", line.behind)
+    return _of_value(place, value, field)._replace(behind=line.behind)
 
 
 def _value(content: bytes) -> Any:

@@ -18,7 +18,7 @@ import zstandard
 
 from stages.common.errors import UserError, one_line
 from stages.corpus import external
-from stages.corpus.external import documents
+from stages.corpus.external import Cursor, documents
 from stages.corpus.params import CorpusParams
 
 TEXTS = ["one", "zwei  ", "三\u2028\x00", "2024-01-01", "null"]
@@ -111,7 +111,7 @@ def test_parquet_columns(kind: str, tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": array, "id": ids}), tmp_path / "b.pq", row_group_size=2)
     assert read(tmp_path) == TEXTS * 2
     for skip in range(6):
-        rest = documents(params(tmp_path / "b.pq"), cursor=(0, skip))
+        rest = documents(params(tmp_path / "b.pq"), cursor=Cursor(0, skip))
         assert [row.text for row in rest] == TEXTS[skip:]
 
 
@@ -135,8 +135,13 @@ def test_a_cursor_goes_on_where_reading_stopped(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines())
     (tmp_path / "b.jsonl.zst").write_bytes(frames(lines()))
     whole = list(documents(params(tmp_path)))
+    assert [row.cursor.offset is None for row in whole] == [False] * 5 + [
+        True
+    ] * 5  # packed: no place
     for number, row in enumerate(whole, start=1):
         assert list(documents(params(tmp_path), row.cursor)) == whole[number:]
+        counted = row.cursor._replace(offset=None)
+        assert list(documents(params(tmp_path), counted)) == whole[number:]
 
 
 def test_what_a_folder_holds_besides(tmp_path: Path) -> None:
