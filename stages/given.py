@@ -17,11 +17,11 @@ TOKENIZER_FILES = (
 def named(params: Params) -> list[Path]:
     """Files and folders, as params name them."""
     benchmarks, tokenizer = params.benchmarks, params.tokenizer.source
-    suites = (benchmarks.longbench, benchmarks.nlgraph, benchmarks.hybridqa)
+    suites = (benchmarks.longbench.path, *(s.path for s in benchmarks.structured.values()))
     ruler = benchmarks.ruler
     texts = (text for text in (ruler.prose, ruler.squad, ruler.hotpotqa) if corpora.is_file(text))
     found: list[str | Path | None]
-    found = [*(suite.path for suite in suites if suite is not None), ruler.data, *texts]
+    found = [*suites, ruler.data, *texts]
     found += [file_of(benchmarks.template), tokenizer if tokenizer != "train" else None]
     return [Path(name) for name in found if name]
 

@@ -1,4 +1,4 @@
-"""A question as a sample: the record that NLGraph's and HybridQA's tasks share."""
+"""A question as a sample: the record that the tasks of NLGraph, HybridQA and LongBench v2 share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -49,9 +49,17 @@ class Place:
 
 
 def record(
-    place: Place, index: int, asked: Asked, style: Style, encoder: Encoder
+    place: Place,
+    index: int,
+    asked: Asked,
+    style: Style,
+    encoder: Encoder,
+    max_length: int | None = None,
 ) -> dict[str, Any]:
-    """The sample as it is stored, cut in the middle where it is too long (then ``truncated``)."""
+    """The sample as it is stored, cut in the middle where it is too long (then ``truncated``).
+
+    ``max_length``: as of ``cutting.fitted``.
+    """
     room = place.length - style.max_new_tokens - place.reserved
     if room < 2:
         raise DoesNotFit(
@@ -60,7 +68,7 @@ def record(
             place.task,
             place.length,
         )
-    prompt, ids, truncated = fitted(asked.prompt, room, encoder)
+    prompt, ids, truncated = fitted(asked.prompt, room, encoder, max_length)
     kept = len(prompt) - len(asked.question) if prompt.endswith(asked.question) else 0
     return {
         "id": f"{place.task}-{place.length}-{index:04}",

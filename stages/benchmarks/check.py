@@ -7,21 +7,19 @@ from functools import partial
 from importlib.resources import files
 from math import ceil
 from pathlib import Path
-from typing import TypeVar
 
 from stages.benchmarks import (
     check_room,
     documents,
     haystack,
-    hybridqa,
     longbench,
-    nlgraph,
     ruler_files,
+    structured,
     template_files,
 )
 from stages.benchmarks.check_room import LETTERS
 from stages.benchmarks.cost import BYTES_PER_TOKEN
-from stages.benchmarks.params import HybridQAParams, LongBenchParams, NLGraphParams, RulerParams
+from stages.benchmarks.params import LongBenchParams, QuestionsParams, RulerParams
 from stages.benchmarks.questions import Questions
 from stages.benchmarks.ruler import TASKS
 from stages.common.errors import UserError
@@ -36,7 +34,6 @@ OFFICIAL, MANY = 500, 5_000
 """Samples of a task at a length: RULER's, and what no interval needs."""
 PROSE = {name for name, row in TASKS.items() if getattr(row, "haystack", None) == "prose"}
 QUESTIONS = {name: row for name, row in TASKS.items() if isinstance(row, Questions)}
-Suite = TypeVar("Suite", NLGraphParams, HybridQAParams)
 SET = Path(str(files("stages.benchmarks") / "data" / "generated"))
 SHIPPED = "longbench"
 """Where the profiles that ship expect LongBench's files: a plan of them only says so."""
@@ -56,7 +53,7 @@ def check(seen: Seen) -> Iterator[Finding]:
 def _tasks(seen: Seen) -> Iterator[Finding]:
     """Something to measure."""
     wanted = seen.params.benchmarks
-    if not (wanted.ruler.tasks or wanted.longbench.tasks or wanted.nlgraph or wanted.hybridqa):
+    if not (wanted.ruler.tasks or wanted.longbench.tasks or wanted.structured):
         yield refuse(
             "benchmarks.ruler.tasks", [], "no suite has a task", "name one, e.g. niah_single_1"
         )
@@ -190,15 +187,9 @@ def _files(seen: Seen) -> Iterator[Finding]:
             yield warn("benchmarks.ruler.samples", ruler.samples, *few.split("; "))
     for kind in ("prose", "squad", "hotpotqa"):
         yield from _source(seen, kind, getattr(ruler, kind))
-    graphs, tables = benchmarks.nlgraph, benchmarks.hybridqa
-    fix = "put its files there"
-    if graphs is not None:
-        field, there = "benchmarks.nlgraph.path", _here(seen, graphs)
-        read = partial(map, partial(nlgraph.wanted, there), nlgraph.cells(there))
-        yield from _folder(seen, field, graphs.path, fix, lambda: [list(each) for each in read()])
-    if tables is not None:
-        field, those = "benchmarks.hybridqa.path", _here(seen, tables)
-        yield from _folder(seen, field, tables.path, fix, lambda: hybridqa.files(those))
+    for name, suite, section in structured.asked(benchmarks):
+        field, look = f"benchmarks.{name}.path", partial(suite.look, _here(seen, section))
+        yield from _folder(seen, field, section.path, "put its files there", look)
 
 
 def _given(
@@ -234,7 +225,7 @@ def _prose(seen: Seen, file: Path) -> None:
         )
 
 
-def _here(seen: Seen, suite: Suite) -> Suite:
+def _here(seen: Seen, suite: QuestionsParams) -> QuestionsParams:
     return suite.model_copy(update={"path": str(seen.path(suite.path))})
 
 

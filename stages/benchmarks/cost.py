@@ -14,10 +14,8 @@ BYTES_PER_TOKEN = 10.0
 """Text and token ids as JSON."""
 LONGBENCH_ROWS = 200
 """Of a LongBench task (150 in one); the generated set has 30."""
-NLGRAPH_ROWS = 60
-"""About, of a task at a level."""
-HYBRIDQA_ROWS = 1400
-"""Of the dev set, with the answer in the table."""
+STRUCTURED = {"nlgraph": (60, 512), "hybridqa": (1400, 32), "longbench_v2": (503, 128)}
+"""Questions of a task (NLGraph: at a level, about), and new tokens of an answer."""
 
 
 class Cell(NamedTuple):
@@ -40,15 +38,13 @@ def cells(params: "Params") -> Iterator[Cell]:
                 yield Cell(length, samples, wanted.ruler.new_tokens[task])
         for _ in wanted.longbench.tasks:
             yield Cell(length, rows, 128)
-    if wanted.nlgraph:
-        rows = min(NLGRAPH_ROWS, wanted.nlgraph.samples or NLGRAPH_ROWS)
-        for length in wanted.nlgraph.lengths or wanted.lengths[:1]:
-            for _ in range(len(wanted.nlgraph.tasks) * len(wanted.nlgraph.levels)):
-                yield Cell(length, rows, wanted.nlgraph.new_tokens or 512)
-    if wanted.hybridqa:
-        rows = min(HYBRIDQA_ROWS, wanted.hybridqa.samples or HYBRIDQA_ROWS)
-        for length in wanted.hybridqa.lengths or wanted.lengths[:1]:
-            yield Cell(length, rows, wanted.hybridqa.new_tokens or 32)
+    for name, suite in wanted.structured.items():
+        each, budget = STRUCTURED[name]
+        rows = min(each, suite.samples or each)
+        tasks = len(getattr(suite, "tasks", "1")) * len(getattr(suite, "levels", "1"))
+        for length in suite.lengths or wanted.lengths[:1]:
+            for _ in range(tasks):
+                yield Cell(length, rows, suite.new_tokens or budget)
 
 
 def cost(params: "Params", variant: str | None, layout: Layout) -> Cost:

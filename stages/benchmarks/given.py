@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import corpora, hybridqa, nlgraph, ruler, ruler_files
+from stages.benchmarks import corpora, ruler, ruler_files, structured
 from stages.benchmarks.longbench import Source
 from stages.benchmarks.params import BenchmarksParams
 from stages.benchmarks.questions import Questions
@@ -14,8 +14,7 @@ from stages.common.errors import UserError
 PATHS = {
     "ruler": ("prose", "squad", "hotpotqa", "data"),
     "longbench": ("path",),
-    "nlgraph": ("path",),
-    "hybridqa": ("path",),
+    **dict.fromkeys(structured.SUITES, ("path",)),
 }
 """Where the params name a file or a folder; ``template`` is another."""
 
@@ -74,10 +73,8 @@ def _longbench(params: BenchmarksParams) -> Iterator[Path]:
 
 
 def _structured(params: BenchmarksParams) -> Iterator[Path]:
-    if params.nlgraph:
-        yield from (nlgraph.file(params.nlgraph, task) for task in params.nlgraph.tasks)
-    if params.hybridqa:
-        yield from hybridqa.files(params.hybridqa)
+    for _, suite, section in structured.asked(params):
+        yield from suite.files(section)
 
 
 def ruler_data(params: BenchmarksParams) -> dict[str, Path]:

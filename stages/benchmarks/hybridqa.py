@@ -63,10 +63,10 @@ def digest(params: HybridQAParams) -> str:
 
 
 def samples(
-    params: HybridQAParams, length: int, encoder: Encoder, reserved: int = 0
+    params: HybridQAParams, task: str, length: int, encoder: Encoder, reserved: int = 0
 ) -> Iterator[dict[str, Any]]:
     """The wanted questions in the file's order, at most ``length`` tokens with their budget."""
-    place, how = Place(SUITE, TASK, length, reserved), style(params)
+    place, how = Place(SUITE, task, length, reserved), style(params)
     for index, (_, row) in enumerate(_wanted(params)):
         question = _QUESTION.format(question=row["question"])
         table = _written(_table(params, row))

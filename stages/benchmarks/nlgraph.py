@@ -18,7 +18,7 @@ from stages.benchmarks.graphs import graph
 from stages.benchmarks.params import NLGraphParams
 from stages.common.encoder import Encoder
 from stages.common.errors import UserError
-from stages.common.files import read_json
+from stages.common.files import read_json, sha256
 
 SUITE = "nlgraph"
 _THREE = ("easy", "medium", "hard")
@@ -79,6 +79,16 @@ def file(params: NLGraphParams, task: str) -> Path:
             "the folder NLGraph of the repository Arthur-Heng/NLGraph"
         )
     return found if found.is_file() else beside
+
+
+def files(params: NLGraphParams) -> list[Path]:
+    """The questions of every wanted task."""
+    return [file(params, task) for task in params.tasks]
+
+
+def digests(params: NLGraphParams) -> dict[str, str]:
+    """Hash of each task's questions."""
+    return {task: sha256(file(params, task)) for task in params.tasks}
 
 
 def samples(

@@ -212,6 +212,19 @@ class HybridQAParams(QuestionsParams):
     """Where the answers of the wanted questions stand; passages are not in the prompt."""
 
 
+class LongBenchV2Params(QuestionsParams):
+    """Questions with four choices over long texts; ``path`` is data.json, or its folder."""
+
+    protocol: Literal["nvidia"] = "nvidia"
+    """The benchmark's own rules; the paper has no others."""
+    max_length: Count | None = None
+    """Tokens of a prompt, cut as LongBench v2 does it (there 120000); none: what fits the length."""
+
+
+STRUCTURED = ("nlgraph", "hybridqa", "longbench_v2")
+"""Sections of ``benchmarks`` for suites of other people's questions."""
+
+
 class BenchmarksParams(Section):
     """Samples that are built once and kept with their token ids."""
 
@@ -226,6 +239,14 @@ class BenchmarksParams(Section):
     """None: the suite is left out."""
     hybridqa: HybridQAParams | None = None
     """None: the suite is left out."""
+    longbench_v2: LongBenchV2Params | None = new(None)
+    """None: the suite is left out."""
+
+    @property
+    def structured(self) -> dict[str, QuestionsParams]:
+        """The suites of ``stages.benchmarks.structured`` that are wanted."""
+        found = {name: getattr(self, name) for name in STRUCTURED}
+        return {name: section for name, section in found.items() if section is not None}
 
     @model_serializer(mode="wrap")
     def _without_absent_suites(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -234,8 +255,8 @@ class BenchmarksParams(Section):
 
     @model_validator(mode="after")
     def _lengths_are_known(self) -> Self:
-        for name, suite in (("nlgraph", self.nlgraph), ("hybridqa", self.hybridqa)):
-            unknown = sorted(set(suite.lengths) - set(self.lengths)) if suite else []
+        for name, suite in self.structured.items():
+            unknown = sorted(set(suite.lengths) - set(self.lengths))
             if unknown:
                 raise ValueError(
                     f"{name}.lengths has {unknown[0]}, which is not in lengths; drop it, or add it"

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import chat, hybridqa, longbench, nlgraph, ruler, ruler_files
+from stages.benchmarks import chat, longbench, ruler, ruler_files, structured
 from stages.benchmarks.documents import load
 from stages.benchmarks.draft import Cell
 from stages.benchmarks.given import given, kinds, ruler_data
@@ -35,8 +35,8 @@ _IN_PROCESS_TOKENS = 5_000_000
 """Up to here one process is done (about 0.7 M tokens/s) before Ray's workers have imported."""
 
 
-_ROWS = {**dict.fromkeys(longbench.SUITES, 200), nlgraph.SUITE: 60, hybridqa.SUITE: 1400}
-"""About how many samples a file has; HybridQA: answers in the table, dev."""
+_ROWS = dict.fromkeys(longbench.SUITES, 200) | {n: s.rows for n, s in structured.SUITES.items()}
+"""About how many samples a file has."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,10 @@ class Builder:
     def _samples(self, part: Part, reserved: int) -> Iterator[dict[str, Any]]:
         if part.suite in longbench.SUITES:
             return longbench.samples(self.source, part.task, part.length, self.encoder, reserved)
-        if part.suite == nlgraph.SUITE:
-            assert self.params.nlgraph is not None
-            return nlgraph.samples(
-                self.params.nlgraph, part.task, part.length, self.encoder, reserved
-            )
-        if part.suite == hybridqa.SUITE:
-            assert self.params.hybridqa is not None
-            return hybridqa.samples(self.params.hybridqa, part.length, self.encoder, reserved)
+        if part.suite in structured.SUITES:
+            section = getattr(self.params, part.suite)
+            suite = structured.SUITES[part.suite]
+            return suite.samples(section, part.task, part.length, self.encoder, reserved)
         cell = Cell(
             task=part.task,
             length=part.length,
@@ -115,10 +111,9 @@ def _tasks(params: BenchmarksParams, length: int) -> Iterator[tuple[str, Sequenc
     yield ruler.SUITE, [t for t in params.ruler.tasks if params.ruler.samples_at(t, length)]
     for suite in longbench.SUITES:
         yield suite, [t for t in params.longbench.tasks if longbench.suite_of(t) == suite]
-    if params.nlgraph and length in (params.nlgraph.lengths or params.lengths[:1]):
-        yield nlgraph.SUITE, nlgraph.cells(params.nlgraph)
-    if params.hybridqa and length in (params.hybridqa.lengths or params.lengths[:1]):
-        yield hybridqa.SUITE, [hybridqa.TASK]
+    for name, one, section in structured.asked(params):
+        if length in (section.lengths or params.lengths[:1]):
+            yield name, one.tasks(section)
 
 
 def run(job: Job) -> None:
@@ -251,23 +246,12 @@ def manifest(out: Path, builder: Builder, tokenizer: Path) -> dict[str, Any]:
         "longbench": {task: sha256(builder.source.file(task)) for task in params.longbench.tasks},
         "tokenizer": sha256(tokenizer / "tokenizer.json"),
         **({} if params.ruler.data is None else {"ruler": _hashes(ruler_data(params))}),
-        **_structured(params),
+        **{name: one.digest(section) for name, one, section in structured.asked(params)},
     }
 
 
 def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
     return {name: sha256(file) for name, file in files.items()}
-
-
-def _structured(params: BenchmarksParams) -> dict[str, Any]:
-    """Hashes of what the suites of structured data were made from, where there are any."""
-    found: dict[str, Any] = {}
-    if params.nlgraph:
-        tasks = params.nlgraph.tasks
-        found["nlgraph"] = {task: sha256(nlgraph.file(params.nlgraph, task)) for task in tasks}
-    if params.hybridqa:
-        found["hybridqa"] = hybridqa.digest(params.hybridqa)
-    return found
 
 
 STAGE = Stage(name="benchmarks", version=VERSION, reads=("benchmarks",), run=run)

@@ -14,7 +14,15 @@ from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 
-from stages.benchmarks import hybridqa, kept, longbench, nlgraph, official, ruler, ruler_files
+from stages.benchmarks import (
+    kept,
+    longbench,
+    longbench_v2,
+    official,
+    ruler,
+    ruler_files,
+    structured,
+)
 from stages.benchmarks.samples import add_sources, at_least, options_named, writable_folder
 from stages.common import runs
 from stages.common.command import Parser, ended
@@ -43,7 +51,7 @@ from stages.evaluate.parts import Cutting, cut
 from stages.evaluate.shards import OWN_ENGINE, STATIC_ENGINE, Model
 from stages.evaluate.worker import Worker, carried
 
-SUITES = (ruler.SUITE, *longbench.SUITES, nlgraph.SUITE, hybridqa.SUITE, general.SUITE)
+SUITES = (ruler.SUITE, *longbench.SUITES, *structured.SUITES, general.SUITE)
 ENGINES = (OWN_ENGINE, STATIC_ENGINE, generate_batch.ENGINE, vllm_engine.ENGINE)
 
 
@@ -61,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--seed", type=int, default=42, help="of the samples")
     parser.add_argument(
         "--data",
-        help="folder of RULER's own files, LongBench, NLGraph, HybridQA; or a FILE.jsonl of token ids",
+        help="folder of RULER, LongBench, LongBench v2, NLGraph or HybridQA; or a FILE.jsonl of "
+        "token ids",
     )
     parser.add_argument(
         "--max-length", type=int, help="LongBench's own: tokens of a prompt (3500, 31500, ...)"
@@ -113,12 +122,18 @@ def _evaluate(options: Any) -> None:
         writable_folder(options.out, options.out)
     if options.no_prefix and options.suite != ruler.SUITE:
         raise UserError("--no-prefix is for --suite ruler; the others have no answer prefix")
+    if options.suite == longbench_v2.SUITE and options.protocol != "nvidia":
+        raise UserError(
+            f"--protocol is {options.protocol!r}, which has no rules for {options.suite}; leave it out"
+        )
     if given.wanted(options):
         given.evaluate(options)
         return
     if options.max_length is not None:
-        if options.suite not in longbench.SUITES:
-            raise UserError("--max-length is for --suite longbench and longbench_e; leave it out")
+        if options.suite not in (*longbench.SUITES, longbench_v2.SUITE):
+            raise UserError(
+                "--max-length is for --suite longbench, longbench_e and longbench_v2; leave it out"
+            )
         at_least(options, max_length=16)
     if options.engine == vllm_engine.ENGINE:
         vllm_engine.python()

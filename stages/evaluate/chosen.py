@@ -4,22 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import hybridqa, kept, longbench, nlgraph, official, ruler, ruler_files
-from stages.benchmarks.params import (
-    NLGRAPH_TASKS,
-    BenchmarksParams,
-    HybridQAParams,
-    LongBenchParams,
-    NLGraphParams,
-)
+from stages.benchmarks import kept, longbench, official, ruler, ruler_files, structured
+from stages.benchmarks.params import BenchmarksParams, LongBenchParams
 from stages.benchmarks.samples import known_task, sources
 from stages.common.errors import DoesNotFit, UserError
 
 _FOLDERS = {
     longbench.SUITE: "LongBench's <task>.jsonl files",
     longbench.SUITE_E: "LongBench's <task>_e.jsonl files",
-    nlgraph.SUITE: "NLGraph's <task>/test.json files",
-    hybridqa.SUITE: "HybridQA, with WikiTables-WithLinks in it",
+    **{name: suite.data for name, suite in structured.SUITES.items()},
 }
 
 
@@ -58,8 +51,8 @@ def samples_that_fit(
 def _is_of(cell: BenchmarksParams, error: DoesNotFit) -> bool:
     """Whether it is this cell that does not fit; NLGraph's speak of a task's level."""
     tasks = [*cell.ruler.tasks, *cell.longbench.tasks]
-    tasks += nlgraph.cells(cell.nlgraph) if cell.nlgraph else []
-    tasks += [hybridqa.TASK] if cell.hybridqa else []
+    for _, suite, section in structured.asked(cell):
+        tasks += suite.tasks(section)
     return cell.lengths == (error.length,) and error.task in tasks
 
 
@@ -91,38 +84,34 @@ def _cell(options: Any, task: str, length: int) -> BenchmarksParams:
         ),
         longbench=LongBenchParams(
             tasks=(task,) if suite in longbench.SUITES else (),
-            max_length=options.max_length,
-            **asked | ({"path": None} if suite == ruler.SUITE else {}),
+            max_length=options.max_length if suite in longbench.SUITES else None,
+            **asked | ({} if suite in longbench.SUITES else {"path": None}),
         ),
-        **_structured(suite, task, asked),
+        **_structured(suite, task, {**asked, "max_length": options.max_length}),
     )
 
 
 def _structured(suite: str, task: str, asked: dict[str, Any]) -> dict[str, Any]:
     """The section of a suite over structured data, if that is the one."""
-    if suite not in (nlgraph.SUITE, hybridqa.SUITE):
+    if suite not in structured.SUITES:
         return {}
-    known: Sequence[str] = NLGRAPH_TASKS if suite == nlgraph.SUITE else (hybridqa.TASK,)
-    if task not in known:
-        raise UserError(f"--tasks is {task!r}: unknown; known are {', '.join(known)}")
+    found = structured.SUITES[suite]
+    if task not in found.kinds:
+        raise UserError(f"--tasks is {task!r}: unknown; known are {', '.join(found.kinds)}")
     if asked["path"] is None:
         raise UserError(f"--data is missing: give the folder of {_FOLDERS[suite]}")
-    if suite == nlgraph.SUITE:
-        return {suite: NLGraphParams.model_validate({**asked, "tasks": [task]})}
-    return {suite: HybridQAParams(**asked)}
+    fields = found.params.model_fields
+    if "tasks" in fields:
+        asked = {**asked, "tasks": [task]}
+    return {suite: found.params.model_validate({k: v for k, v in asked.items() if k in fields})}
 
 
 def _all_tasks(options: Any) -> Sequence[str]:
     """All tasks of the suite; of LongBench those whose files are in the folder."""
-    every = {
-        ruler.SUITE: official.TASKS,
-        nlgraph.SUITE: NLGRAPH_TASKS,
-        hybridqa.SUITE: (hybridqa.TASK,),
-    }
-    if options.suite == ruler.SUITE and options.data is not None:
-        return _of_ruler(options)
-    if options.suite in every:
-        return every[options.suite]
+    if options.suite == ruler.SUITE:
+        return official.TASKS if options.data is None else _of_ruler(options)
+    if options.suite in structured.SUITES:
+        return structured.SUITES[options.suite].kinds
     if options.data is None:
         raise UserError(f"--data is missing: give the folder of {_FOLDERS[options.suite]}")
     names = longbench.TASKS_E if options.suite == longbench.SUITE_E else longbench.metrics()

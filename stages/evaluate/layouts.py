@@ -3,6 +3,7 @@
 - ``ruler/<length>/pred/<task>.jsonl``: what NVIDIA's ``call_api.py`` writes and ``evaluate.py`` reads.
 - ``longbench/pred/<model>/<task>.jsonl``, for LongBench-E ``pred_e``: what THUDM's ``pred.py`` writes
   and ``eval.py`` reads. With several lengths the model's name has the length behind it.
+- ``longbench_v2/<model>.jsonl``: what LongBench v2's ``pred.py`` writes and ``result.py`` reads.
 """
 
 import json
@@ -11,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.benchmarks import longbench, ruler
+from stages.benchmarks import longbench, longbench_v2, ruler
 from stages.common.files import read_jsonl, replacing
 from stages.evaluate.measured import Measured
 from stages.evaluate.parts import Part
+from stages.evaluate.scorers import chosen_letter
 
 
 def write(folder: Path, outcome: Measured, parts: Iterable[Part]) -> None:
@@ -34,11 +36,13 @@ def write(folder: Path, outcome: Measured, parts: Iterable[Part]) -> None:
 def _place(part: Part, model: str, several: bool) -> Path | None:
     if part.suite == ruler.SUITE:
         return Path(f"ruler/{part.length}/pred/{part.task}.jsonl")
-    if part.suite not in longbench.SUITES:
+    if part.suite not in (*longbench.SUITES, longbench_v2.SUITE):
         return None
     name = re.sub(r"[^\w.-]+", "-", Path(model).name) or "model"
     kind = "pred_e" if part.suite == longbench.SUITE_E else "pred"
     name += f"-{part.length}" if several else ""
+    if part.suite == longbench_v2.SUITE:
+        return Path(f"longbench_v2/{name}.jsonl")
     return Path(f"longbench/{kind}/{name}/{part.task.removesuffix('_e')}.jsonl")
 
 
@@ -54,6 +58,10 @@ def _rows(part: Part, records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str
                 "truncation": -1,
                 "length": record["prompt_tokens"] + sample["max_new_tokens"],
             }
+        elif part.suite == longbench_v2.SUITE:
+            response = record["prediction"].strip()
+            judged = {"response": response, "pred": chosen_letter(response)}
+            yield {**sample["row"], **judged, "judge": record["score"] == 1.0}
         else:
             yield {
                 "pred": record["prediction"],

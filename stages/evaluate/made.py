@@ -30,8 +30,7 @@ def corpora(manifests: Sequence[Path]) -> dict[str, Any]:
         for suite in ("ruler", "longbench", "nlgraph"):
             if made.get(suite):
                 found.setdefault(suite, {}).update(made[suite])
-        if made.get("hybridqa"):
-            found["hybridqa"] = made["hybridqa"]
+        found |= {name: made[name] for name in ("hybridqa", "longbench_v2") if made.get(name)}
         if made.get("ruler"):
             continue
         texts = made["settings"]["ruler"]

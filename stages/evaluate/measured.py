@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.benchmarks import longbench, official
+from stages.benchmarks.longbench_v2 import GROUPS
 from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, write_json, write_jsonl
@@ -66,7 +67,10 @@ def measure(
 
 
 def _buckets(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """LongBench-E: mean score by the words of the context."""
+    """LongBench-E: mean score by the words of the context; LongBench v2: as its script has it."""
+    if all("groups" in row for row in rows):
+        by = {name: [row["score"] for row in rows if name in row["groups"]] for name in GROUPS}
+        return {name: round(100 * mean(scores), 1) for name, scores in by.items() if scores}
     if not all(row["suite"] == longbench.SUITE_E and "words" in row for row in rows):
         return {}
     found = {}

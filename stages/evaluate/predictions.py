@@ -4,6 +4,7 @@ RULER (NVIDIA/RULER@c3f5e3b ``scripts/eval/evaluate.py``): rows with ``outputs``
 LongBench (THUDM/LongBench@2e00731 ``eval.py``): rows with ``answers``, ``all_classes`` and
 ``pred``; with ``length``, LongBench-E's three buckets as well.
 This project's own records (``prediction``, ``metric``): by the metric that they name.
+LongBench v2 (``result.py``): rows with ``response`` and ``answer``, by difficulty and size.
 HybridQA (task ``tables``): RULER's rows. NLGraph: RULER's rows with one output, and the question as
 ``question``.
 """
@@ -15,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from stages.benchmarks import hybridqa, longbench, nlgraph, ruler
+from stages.benchmarks import hybridqa, longbench, longbench_v2, nlgraph, ruler
 from stages.common.errors import UserError
 from stages.common.jsonl import objects, text, texts
 from stages.evaluate.buckets import BUCKETS, bucket
-from stages.evaluate.scorers import score
+from stages.evaluate.scorers import choice, score
 
 Row = tuple[Path, int, dict[str, Any]]
 """A prediction with its file and line."""
@@ -35,7 +36,8 @@ class FileScore:
     empty: int
     """Predictions with nothing but white space."""
     buckets: Mapping[str, float | None] | None = None
-    """LongBench-E's scores by length; none for an empty bucket, where the official one is NaN."""
+    """LongBench-E's scores by length, LongBench v2's by difficulty and size; none for an empty one,
+    where the official one is NaN or fails."""
     length: int | None = None
     """Of our own records, tokens."""
 
@@ -54,6 +56,8 @@ def score_rows(rows: Sequence[Row], task: str | None, protocol: str, place: Path
         raise UserError(f"{place}: no predictions in it")
     if all("prediction" in row and "metric" in row for _, _, row in rows):
         return _own(rows, task)
+    if all("response" in row and "choice_A" in row for _, _, row in rows):
+        return _choices(rows, task or longbench_v2.TASK)
     if task is None:
         raise UserError(f"--task is missing: {place} does not name its task; give --task")
     official = _metric(task, protocol)
@@ -76,6 +80,23 @@ def score_rows(rows: Sequence[Row], task: str | None, protocol: str, place: Path
         values.append(_scored(file, number, row, sample))
         lengths.append(row.get("length"))
     return _result(task, rows, _mean(values), _buckets(values, lengths))
+
+
+def _choices(rows: Sequence[Row], task: str) -> FileScore:
+    """LongBench v2's file: one decimal, as its script rounds."""
+    values: list[tuple[float, list[str]]] = []
+    for file, number, row in rows:
+        response, answer = (text(file, number, row, name) for name in ("response", "answer"))
+        groups = [text(file, number, row, name) for name in ("difficulty", "length")]
+        values.append((choice(response, [answer]), groups))
+    found = {
+        group: [value for value, groups in values if group in groups]
+        for group in longbench_v2.GROUPS
+    }
+    means = {name: round(100 * sum(v) / len(v), 1) if v else None for name, v in found.items()}
+    total = round(100 * sum(value for value, _ in values) / len(values), 1)
+    renamed = [(file, number, {"pred": row["response"]}) for file, number, row in rows]
+    return _result(task, renamed, total, means)
 
 
 def is_known(task: str) -> bool:

@@ -15,6 +15,7 @@ from stages.benchmarks.official import PROTOCOLS
 from stages.common.command import Parser, ended
 from stages.common.errors import DONE, UserError
 from stages.common.jsonl import objects
+from stages.evaluate.buckets import BUCKETS
 from stages.evaluate.prediction_files import Found, found
 from stages.evaluate.predictions import FileScore, is_known, score_rows
 
@@ -80,7 +81,8 @@ def _line(result: FileScore) -> str:
             f"{name} {'none' if score is None else f'{score:.2f}'}"
             for name, score in result.buckets.items()
         )
-        line += f"; by length {', '.join(parts)}"
+        by = "length" if set(result.buckets) <= set(BUCKETS) else "difficulty and size"
+        line += f"; by {by} {', '.join(parts)}"
     return line
 
 

@@ -1,7 +1,8 @@
 """Scores of predictions, 0 to 1, as the official scripts compute them.
 
-RULER: NVIDIA/RULER@c3f5e3b ``scripts/eval``; LongBench: THUDM/LongBench@2e00731 ``metrics.py``
-(EVALUATION.md section 3). Oddities that change a number are kept, and named where they stand.
+RULER: NVIDIA/RULER@c3f5e3b ``scripts/eval``; LongBench: THUDM/LongBench@2e00731 ``metrics.py``, v2
+its ``pred.py`` (EVALUATION.md section 3). Oddities that change a number are kept, and named where
+they stand.
 """
 
 import re
@@ -18,6 +19,8 @@ _CONTROL = re.compile(r"[\x00-\x1f]")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NUMBER = re.compile(r"\d+")
 _ALPHANUMERIC = re.compile(r"[a-z0-9]+")
+_CHOICE = re.compile(r"The correct answer is \(([A-D])\)")
+_BARE_CHOICE = re.compile(r"The correct answer is ([A-D])")
 _PARAGRAPH = re.compile(r"(?:Paragraph |段落)(\d+)")
 _CHINESE_PUNCTUATION = (
     "！？｡。＂＃＄％＆＇（）＊＋，－／：；＜＝＞＠［＼］＾＿｀｛｜｝～｟｠｢｣､、〃》「」『』【】〔〕〖〗〘〙〚〛"
@@ -184,10 +187,25 @@ _BY_REFERENCE: Mapping[str, Callable[[str, str], float]] = {
     "retrieval": retrieval,
     "code_similarity": code_similarity,
 }
+
+
+def choice(prediction: str, references: Sequence[str]) -> float:
+    """LongBench v2: 1 where the letter that the answer names is the right one."""
+    return float(chosen_letter(prediction) == references[0])
+
+
+def chosen_letter(prediction: str) -> str | None:
+    """The letter that LongBench v2's ``extract_answer`` finds; stars do not count."""
+    text = prediction.strip().replace("*", "")
+    found = _CHOICE.search(text) or _BARE_CHOICE.search(text)
+    return found[1] if found else None
+
+
 _BY_REFERENCES: Mapping[str, Callable[[str, Sequence[str]], float]] = {
     "string_match_all": string_match_all,
     "string_match_part": string_match_part,
     "normalised_substring": normalised_substring,
+    "choice": choice,
 }
 METRICS = frozenset({*_BY_REFERENCE, *_BY_REFERENCES, "classification"})
 """Names of what a sample of any task may be scored by; NLGraph's have their own."""

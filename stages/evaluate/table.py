@@ -82,8 +82,9 @@ def _over_lengths(outcome: Measured, lengths: list[int]) -> Iterator[str]:
 
 def _buckets(outcome: Measured) -> Iterator[str]:
     for task, scores in outcome.metrics["buckets"].items():
+        by = "by words of the context" if set(scores) <= set(BUCKETS) else "by difficulty and size"
         shown = ", ".join(f"{name} {score:.2f}" for name, score in scores.items())
-        yield f"{task} by words of the context: {shown}"
+        yield f"{task} {by}: {shown}"
     if len(outcome.metrics["buckets"]) > 1:
         found = outcome.metrics["buckets"].values()
         means = {

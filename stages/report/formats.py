@@ -100,6 +100,7 @@ _SUITES = {
     "longbench_e": "LongBench-E",
     "nlgraph": "NLGraph",
     "hybridqa": "HybridQA",
+    "longbench_v2": "LongBench v2",
 }
 
 

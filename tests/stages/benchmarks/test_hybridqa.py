@@ -53,7 +53,7 @@ def params(folder: Path, **changed: Any) -> HybridQAParams:
 
 
 def test_the_table_stands_in_the_prompt(folder: Path, encoder: Encoder) -> None:
-    first, second = hybridqa.samples(params(folder), 512, encoder)
+    first, second = hybridqa.samples(params(folder), "tables", 512, encoder)
     assert first["input"] == (
         "Write a high-quality answer for the given question using only the provided table.\n\n"
         "Mills of Denby - Water mills\n| Name | Built |\n| Old Mill | 1801 {x} |\n"
@@ -68,7 +68,7 @@ def test_the_table_stands_in_the_prompt(folder: Path, encoder: Encoder) -> None:
 
 def test_the_protocols_score_otherwise(folder: Path, encoder: Encoder) -> None:
     for protocol, metric in (("nvidia", "qa_f1"), ("repo-paper", "normalised_substring")):
-        _, row = hybridqa.samples(params(folder, protocol=protocol), 512, encoder)
+        _, row = hybridqa.samples(params(folder, protocol=protocol), "tables", 512, encoder)
         assert row["metric"] == metric
         assert score(row, prediction(row, " The New Mill.\nQuestion: 1801?")) == 1.0
         assert score(row, prediction(row, "1801\nNew Mill")) == 0.0
@@ -81,7 +81,7 @@ def test_a_long_table_is_cut_and_the_question_kept(folder: Path, encoder: Encode
     file = folder / "WikiTables-WithLinks" / "tables_tok" / "Mills_0.json"
     file.write_text(json.dumps(TABLE | {"data": TABLE["data"] * 60}))
     hybridqa._written.cache_clear()
-    for row in hybridqa.samples(params(folder), 256, encoder):
+    for row in hybridqa.samples(params(folder), "tables", 256, encoder):
         assert row["truncated"]
         assert len(row["prompt_ids"]) + 32 <= 256
         assert row["input"].endswith("\nAnswer:")
@@ -89,9 +89,9 @@ def test_a_long_table_is_cut_and_the_question_kept(folder: Path, encoder: Encode
 
 
 def test_questions_are_chosen(folder: Path, encoder: Encoder) -> None:
-    assert len(list(hybridqa.samples(params(folder, samples=1), 512, encoder))) == 1
+    assert len(list(hybridqa.samples(params(folder, samples=1), "tables", 512, encoder))) == 1
     passages = params(folder, where=["passage", "table"])
-    assert len(list(hybridqa.samples(passages, 512, encoder))) == 3
+    assert len(list(hybridqa.samples(passages, "tables", 512, encoder))) == 3
     with pytest.raises(UserError, match="no question with its answer in calculation"):
         hybridqa.files(params(folder, where=["calculation"]))
 
@@ -107,7 +107,7 @@ def test_the_hash_is_of_questions_and_tables(folder: Path) -> None:
 def test_mistakes_are_named(folder: Path, encoder: Encoder) -> None:
     def fails(match: str, where: Path = folder) -> None:
         with pytest.raises(UserError, match=match) as error:
-            list(hybridqa.samples(params(where), 512, encoder))
+            list(hybridqa.samples(params(where), "tables", 512, encoder))
         assert "\n" not in str(error.value)
 
     fails("hybridqa.path is 'nowhere': no such folder", Path("nowhere"))

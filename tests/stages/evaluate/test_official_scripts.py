@@ -7,10 +7,12 @@ stood in for; nothing of the scoring is.
 The committed sample of all this is test_predictions.py.
 """
 
+import ast
 import csv
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import Any
 import pytest
 
 from stages.benchmarks import longbench, official
+from stages.evaluate.scorers import chosen_letter
 from tests.stages.evaluate.asked import scored
 
 OFFICIAL = Path(os.environ.get("OFFICIAL_SCRIPTS", "nowhere"))
@@ -156,3 +159,35 @@ def test_longbench(tmp_path: Path, capsys, part: str) -> None:
     ours = {row["task"]: row["score" if part == "pred" else "buckets"] for row in found}
     assert ours == theirs
     assert len(ours) == (21 if part == "pred" else 13)
+
+
+def test_longbench_v2(tmp_path: Path, capsys) -> None:
+    """The letters that ``pred.py``'s own function finds, and what ``result.py`` makes of its file."""
+    source = (OFFICIAL / "LongBench/pred.py").read_text(encoding="utf-8")
+    found = [
+        node for node in ast.parse(source).body if getattr(node, "name", "") == "extract_answer"
+    ]
+    official_pred: dict[str, Any] = {"re": re}
+    exec(compile(ast.Module(found, []), "pred.py", "exec"), official_pred)
+    rng, rows = random.Random(3), []
+    words = ["The correct answer is ", "The correct answer is ("] * 5
+    pieces = [*"ABCDE()*. \n", *words, "(A)", "the"]
+    for number in range(3000):
+        response = "".join(rng.choices(pieces, k=rng.randint(1, 6))).strip()
+        row = {"response": response, "answer": rng.choice("ABCD"), "choice_A": "x"}
+        row |= {"difficulty": rng.choice(["easy", "hard"])}
+        row |= {"length": rng.choice(["short", "medium", "long"])}
+        row["pred"] = official_pred["extract_answer"](response)
+        assert chosen_letter(response) == row["pred"], response
+        rows.append(row | {"judge": row["pred"] == row["answer"], "_id": str(number)})
+    assert sum(row["judge"] for row in rows) > 50
+    _write(tmp_path / "results" / "model.jsonl", rows)
+    _run(OFFICIAL / "LongBench/result.py", cwd=tmp_path, site=tmp_path)
+    head, line = (tmp_path / "result.txt").read_text().splitlines()
+    theirs = dict(zip(head.lower().split("\t"), line.split("\t"), strict=True))
+    code, text = scored(capsys, tmp_path / "results" / "model.jsonl", "--json")
+    assert code == 0, text
+    ours = json.loads(text)
+    assert {"overall": ours["score"], **ours["buckets"]} == {
+        name: float(value) for name, value in theirs.items() if name != "model"
+    }

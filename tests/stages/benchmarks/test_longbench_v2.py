@@ -1,0 +1,173 @@
+"""LongBench v2's data.json as samples, records, the official file and its scores."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.benchmarks import longbench_v2
+from stages.benchmarks.params import LongBenchV2Params
+from stages.common.encoder import Encoder
+from stages.common.errors import UserError
+from stages.common.files import read_jsonl
+from stages.evaluate import pool
+from stages.evaluate.scorers import chosen_letter, score
+from tests.stages.evaluate.asked import call, scored, tiny_llama
+from tests.stages.evaluate.without_ray import in_this_process
+
+
+def row(number: int = 0, **changed: Any) -> dict[str, Any]:
+    found = {
+        "_id": f"id{number}", "domain": "Long", "sub_domain": "Short", "answer": "ABCD"[number % 4],
+        "difficulty": ("easy", "hard")[number % 2], "length": ("short", "medium", "long")[number % 3],
+        "question": f" Which {number}? ", "choice_A": "one ", "choice_B": " two", "choice_C": "3",
+        "choice_D": "four", "context": f"\n Ada met {number} mills. " + "And more. " * 9,
+    }  # fmt: skip
+    return found | changed
+
+
+def write(folder: Path, rows: list[Any]) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "data.json").write_text(json.dumps(rows))
+    return folder
+
+
+def params(path: Path, **changed: Any) -> LongBenchV2Params:
+    return LongBenchV2Params.model_validate({"path": str(path), **changed})
+
+
+def samples(path: Path, encoder: Encoder, length: int = 2000, **changed: Any) -> list[Any]:
+    return list(longbench_v2.samples(params(path, **changed), "choices", length, encoder))
+
+
+def test_the_official_prompt(tmp_path: Path, encoder: Encoder) -> None:
+    rows = [row(0), row(1, context="a $Q$ and $C_B$ b", question="q $C_A$")]
+    first, second = samples(write(tmp_path / "v2", rows), encoder)
+    assert first["input"] == (
+        "Please read the following text and answer the question below.\n\n<text>\nAda met 0 mills. "
+        + ("And more. " * 9).strip()
+        + "\n</text>\n\nWhat is the correct answer to this question: Which 0?\nChoices:\n(A) one"
+        "\n(B) two\n(C) 3\n(D) four\n\nFormat your response as follows: "
+        '"The correct answer is (insert answer here)".'
+    )
+    assert (
+        "<text>\na q one and two b\n</text>" in second["input"]
+    )  # as `replace` after `replace` does
+    assert (first["outputs"], first["max_new_tokens"], first["shortcut"]) == (["A"], 128, 0.25)
+    assert (first["groups"], second["groups"]) == (["easy", "short"], ["hard", "medium"])
+    start, end = first["query_span"][0]
+    assert encoder.text(first["prompt_ids"][start:end]).endswith('here)".')
+    assert samples(tmp_path / "v2" / "data.json", encoder, samples=1) == [first]
+
+
+def test_a_long_text_loses_its_middle(tmp_path: Path, encoder: Encoder) -> None:
+    path = write(tmp_path / "v2", [row(0, context="word and word " * 800)])
+    (found,) = samples(path, encoder, 3000, max_length=1000)
+    whole = encoder.ids(longbench_v2.filled(row(0, context="word and word " * 800)))
+    assert found["truncated"] and len(whole) > 1000
+    assert found["input"] == encoder.text(whole[:500]) + encoder.text(whole[-500:])
+    (fitted,) = samples(path, encoder, 700)
+    assert fitted["truncated"] and len(fitted["prompt_ids"]) <= 700 - 128
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("The correct answer is (B).", "B"),
+        ("**The correct answer is (C)**", "C"),
+        ("The correct answer is **A**", "A"),
+        ("The correct answer is D, not (A)", "D"),
+        ("The correct answer is A; The correct answer is (B)", "B"),  # brackets first
+        ("the correct answer is (B)", None),
+        ("The correct answer is (E)", None),
+        ("The correct answer is\n(B)", None),
+        ("(B)", None),
+        ("", None),
+    ],
+)
+def test_the_letter_of_an_answer(answer: str, letter: str | None) -> None:
+    assert chosen_letter(answer) == letter
+    for right in "ABCD":
+        sample = {"metric": "choice", "outputs": [right]}
+        assert score(sample, f"\n {answer} ") == float(letter == right)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({}, r"data\.json: no list of questions, as LongBench v2's data\.json is"),
+        ([], "no list of questions"),
+        (["x"], r"row 1: no text '_id' in it"),
+        ([row(), {**row(), "context": None}], "row 2: no text 'context' in it"),
+        ([row(answer="E")], "row 1: answer is 'E'; known are A, B, C, D"),
+        ([row(length="huge")], "row 1: length is 'huge'; known are short, medium, long"),
+    ],
+)
+def test_what_is_no_question_is_named(rows: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        longbench_v2.rows(params(write(tmp_path / "v2", rows)))
+
+
+def test_no_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"longbench_v2\.path is .*: no data\.json there"):
+        longbench_v2.files(params(tmp_path))
+
+
+def test_a_model_from_data_json_to_the_official_file_and_back(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REPO_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(pool, "_compute", in_this_process)
+    model = tiny_llama(tmp_path / "llama")
+    data = write(tmp_path / "v2", [row(number) for number in range(6)])
+    asked = (model, "--suite", "longbench_v2", "--data", data, "--new-tokens", 4, "--out", "out")
+    code, text = call(capsys, *asked)
+    assert code == 0, text
+    assert "choices by difficulty and size: easy 0.00, hard 0.00, short 0.00, medium 0.00" in text
+    file = Path("out/longbench_v2/llama.jsonl")
+    rows = list(read_jsonl(file))
+    assert [{k: r[k] for k in row()} for r in rows] == [row(n) for n in range(6)]
+    assert all((r["pred"], r["judge"]) == (None, False) for r in rows)
+    # The same file with answers: what `result.py` would give.
+    rng = random.Random(1)
+    for found in rows:
+        found["response"] = f"The correct answer is ({rng.choice('ABCD')})"
+    file.write_text("".join(json.dumps(found) + "\n" for found in rows))
+    code, text = scored(capsys, file, "--json")
+    assert code == 0, text
+    result = json.loads(text)
+    right = [found["response"][-2] == found["answer"] for found in rows]
+    assert 0 < sum(right) < 6
+    assert result["score"] == round(100 * sum(right) / 6, 1)
+    groups = [(found["difficulty"], found["length"]) for found in rows]
+    for name in ("easy", "hard", "short", "medium", "long"):
+        inside = [ok for ok, group in zip(right, groups, strict=True) if name in group]
+        assert result["buckets"][name] == round(100 * sum(inside) / len(inside), 1)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ((), "--data is missing: give the folder of LongBench v2's data.json"),
+        (("--data", "."), "--data is '.': no data.json there"),
+        (
+            ("--data", ".", "--protocol", "repo-paper"),
+            "--protocol is 'repo-paper', which has no rules",
+        ),
+        (("--data", ".", "--tasks", "vt"), "--tasks is 'vt': unknown; known are choices"),
+    ],
+)
+def test_mistakes_are_one_line(
+    more: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REPO_RUNS", str(tmp_path / "runs"))
+    code, text = call(capsys, tiny_llama(tmp_path / "llama"), "--suite", "longbench_v2", *more)
+    assert (code, text.count("\n")) == (2, 1) and message in text
