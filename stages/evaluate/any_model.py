@@ -38,6 +38,7 @@ from stages.evaluate import (
     generate_batch,
     given,
     layouts,
+    long_documents,
     made,
     measured,
     pool,
@@ -51,7 +52,10 @@ from stages.evaluate.parts import Cutting, cut
 from stages.evaluate.shards import OWN_ENGINE, STATIC_ENGINE, Model
 from stages.evaluate.worker import Worker, carried
 
-SUITES = (ruler.SUITE, *longbench.SUITES, *structured.SUITES, general.SUITE)
+SUITES = (
+    *(ruler.SUITE, *longbench.SUITES, *structured.SUITES),
+    *(long_documents.SUITE, general.SUITE),
+)
 ENGINES = (OWN_ENGINE, STATIC_ENGINE, generate_batch.ENGINE, vllm_engine.ENGINE)
 
 
@@ -126,7 +130,9 @@ def _evaluate(options: Any) -> None:
         raise UserError(
             f"--protocol is {options.protocol!r}, which has no rules for {options.suite}; leave it out"
         )
-    if given.wanted(options):
+    if options.suite == long_documents.SUITE:
+        long_documents.check(options)
+    elif given.wanted(options):
         given.evaluate(options)
         return
     if options.max_length is not None:
@@ -149,6 +155,11 @@ def _evaluate(options: Any) -> None:
     model = identified(folder) if remote is None else remote.model
     models = {length: _at(model, length, config, options.yarn) for length in lengths}
     tokenizer = tokenizer_folder(folder)
+    state = runs.root() / "evaluate" / f"model-{model.sha256[:16]}"
+    if options.suite == long_documents.SUITE:
+        with _owned(state) as work:
+            long_documents.evaluate(options, models, config, tokenizer, work)
+        return
     encoder = Encoder(tokenizer)
     eos_ids = ends.of_folder(folder, encoder.eos_id())
     against = None if options.against is None else measured.read(options.against)
@@ -163,7 +174,7 @@ def _evaluate(options: Any) -> None:
     parts = [cut(one.file, sha256(root / one.file), models[one.part.length], how) for one in found]
     shards = [shard for part in parts for shard in part.shards]
     shards.sort(key=lambda shard: shard.model.yarn_factor or 1.0)
-    with _owned(runs.root() / "evaluate" / f"model-{model.sha256[:16]}") as work:
+    with _owned(state) as work:
         places = (Path("/"), root, Path(), tokenizer.absolute(), None, carried())
         if remote is None:
             results = pool.finish(shards, work / "shards", Worker, places)

@@ -36,7 +36,7 @@ def right_or_wrong(metric: str, samples: Sequence[Mapping[str, Any]]) -> bool:
     return metric in _RIGHT_OR_WRONG
 
 
-_RIGHT_OR_WRONG = ("string_match_part", "normalised_substring")
+_RIGHT_OR_WRONG = ("string_match_part", "normalised_substring", "choice")
 
 
 def cell(
