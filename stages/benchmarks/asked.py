@@ -64,7 +64,7 @@ def record(
     if room < 2:
         raise DoesNotFit(
             f"benchmarks.lengths: {place.length} is too short for {place.task}: its answer alone "
-            f"takes {style.max_new_tokens} tokens; set benchmarks.{place.suite}.new_tokens lower",
+            f"takes {style.max_new_tokens} tokens; set its new_tokens lower",
             place.task,
             place.length,
         )

@@ -187,9 +187,14 @@ def _files(seen: Seen) -> Iterator[Finding]:
             yield warn("benchmarks.ruler.samples", ruler.samples, *few.split("; "))
     for kind in ("prose", "squad", "hotpotqa"):
         yield from _source(seen, kind, getattr(ruler, kind))
-    for name, suite, section in structured.asked(benchmarks):
-        field, look = f"benchmarks.{name}.path", partial(suite.look, _here(seen, section))
+    for name, section in benchmarks.structured.items():
+        field, there = f"{structured.field(name)}.path", _here(seen, section)
+        look = partial(_suite, name, there)
         yield from _folder(seen, field, section.path, "put its files there", look)
+
+
+def _suite(name: str, section: QuestionsParams) -> None:
+    structured.suite(name).look(section)
 
 
 def _given(
@@ -232,8 +237,8 @@ def _here(seen: Seen, suite: QuestionsParams) -> QuestionsParams:
 def _folder(
     seen: Seen, field: str, path: str, fix: str, look: Callable[[], object]
 ) -> Iterator[Finding]:
-    """A folder, and what ``look`` finds in it."""
-    if seen.path(path).is_dir():
+    """A folder (or the file in it), and what ``look`` finds there."""
+    if seen.path(path).exists():
         yield from _looked(field, path, look)
     else:
         yield seen.absent(path)(field, path, "no such folder", fix)

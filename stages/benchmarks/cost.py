@@ -39,9 +39,9 @@ def cells(params: "Params") -> Iterator[Cell]:
         for _ in wanted.longbench.tasks:
             yield Cell(length, rows, 128)
     for name, suite in wanted.structured.items():
-        each, budget = STRUCTURED[name]
+        each, budget = STRUCTURED.get(name, (100, 64))
         rows = min(each, suite.samples or each)
-        tasks = len(getattr(suite, "tasks", "1")) * len(getattr(suite, "levels", "1"))
+        tasks = len(getattr(suite, "tasks", "1") or "1") * len(getattr(suite, "levels", "1"))
         for length in suite.lengths or wanted.lengths[:1]:
             for _ in range(tasks):
                 yield Cell(length, rows, suite.new_tokens or budget)

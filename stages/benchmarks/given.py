@@ -6,7 +6,7 @@ from typing import Any
 
 from stages.benchmarks import corpora, ruler, ruler_files, structured
 from stages.benchmarks.longbench import Source
-from stages.benchmarks.params import BenchmarksParams
+from stages.benchmarks.params import STRUCTURED, BenchmarksParams
 from stages.benchmarks.questions import Questions
 from stages.benchmarks.template_files import file_of
 from stages.common.errors import UserError
@@ -14,7 +14,7 @@ from stages.common.errors import UserError
 PATHS = {
     "ruler": ("prose", "squad", "hotpotqa", "data"),
     "longbench": ("path",),
-    **dict.fromkeys(structured.SUITES, ("path",)),
+    **dict.fromkeys(STRUCTURED, ("path",)),
 }
 """Where the params name a file or a folder; ``template`` is another."""
 
@@ -60,6 +60,11 @@ def _below(root: Path, params: BenchmarksParams) -> BenchmarksParams:
             sources = {field: getattr(section, field) for field in fields}
             there = {f: str(root / s) for f, s in sources.items() if s and corpora.is_file(s)}
             changed[name] = section.model_copy(update=there)
+    if params.outside:
+        changed["outside"] = {
+            name: section.model_copy(update={"path": str(root / section.path)})
+            for name, section in params.outside.items()
+        }
     if template := file_of(params.template):
         changed["template"] = str(root / template)
     return params.model_copy(update=changed)

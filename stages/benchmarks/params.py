@@ -2,9 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 
-from stages.common.schema import Count, Section, new
+from stages.common.schema import SOURCE_NAME, Count, Section, new
 
 RulerTask = Literal[
     "niah_single_1",
@@ -221,8 +227,20 @@ class LongBenchV2Params(QuestionsParams):
     """Tokens of a prompt, cut as LongBench v2 does it (there 120000); none: what fits the length."""
 
 
+class OutsideParams(QuestionsParams):
+    """A suite that an installed package brings (``stages.benchmarks.outside``)."""
+
+    protocol: Literal["nvidia"] = "nvidia"
+    """The suite's own rules."""
+    tasks: tuple[str, ...] = Field(default=(), strict=False)
+    """Some of the suite's tasks; none: all."""
+
+
 STRUCTURED = ("nlgraph", "hybridqa", "longbench_v2")
 """Sections of ``benchmarks`` for suites of other people's questions."""
+TAKEN = ("ruler", "longbench", "longbench_e", *STRUCTURED, "general", "perplexity")
+"""Names of this project's suites; none of an installed package's."""
+SuiteName = Annotated[str, StringConstraints(pattern=SOURCE_NAME)]
 
 
 class BenchmarksParams(Section):
@@ -241,11 +259,13 @@ class BenchmarksParams(Section):
     """None: the suite is left out."""
     longbench_v2: LongBenchV2Params | None = new(None)
     """None: the suite is left out."""
+    outside: dict[SuiteName, OutsideParams] | None = new(None)
+    """Suites of installed packages, by the names of their entry points."""
 
     @property
     def structured(self) -> dict[str, QuestionsParams]:
         """The suites of ``stages.benchmarks.structured`` that are wanted."""
-        found = {name: getattr(self, name) for name in STRUCTURED}
+        found = {name: getattr(self, name) for name in STRUCTURED} | (self.outside or {})
         return {name: section for name, section in found.items() if section is not None}
 
     @model_serializer(mode="wrap")
@@ -255,6 +275,10 @@ class BenchmarksParams(Section):
 
     @model_validator(mode="after")
     def _lengths_are_known(self) -> Self:
+        if taken := set(self.outside or ()) & set(TAKEN):
+            raise ValueError(
+                f"outside has {min(taken)!r}, which is a suite of this project's own; name another"
+            )
         for name, suite in self.structured.items():
             unknown = sorted(set(suite.lengths) - set(self.lengths))
             if unknown:

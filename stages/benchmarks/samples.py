@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from stages.benchmarks import exact, kept, official, ruler
+from stages.benchmarks import exact, kept, official, ruler, structured
 from stages.benchmarks.niah import Niah
-from stages.benchmarks.params import STRUCTURED, BenchmarksParams, LongBenchParams
+from stages.benchmarks.params import BenchmarksParams, LongBenchParams
 from stages.benchmarks.words import Words
 from stages.common.command import Parser, ended
 from stages.common.encoder import Encoder
@@ -71,7 +71,7 @@ def options_named() -> Iterator[None]:
             ("benchmarks.longbench.path", "--data"),
             ("benchmarks.ruler.data", "--data"),
             ("benchmarks.longbench.max_length", "--max-length"),
-            *((f"benchmarks.{name}.path", "--data") for name in STRUCTURED),
+            *((f"{structured.field(name)}.path", "--data") for name in structured.names()),
             ("benchmarks.ruler.samples", "--num"),
             *((f"benchmarks.ruler.{name}", f"--{option}") for name, option in SOURCES.items()),
             *((f"(ruler.{name})", f"(--{option})") for name, option in SOURCES.items()),

@@ -35,8 +35,8 @@ _IN_PROCESS_TOKENS = 5_000_000
 """Up to here one process is done (about 0.7 M tokens/s) before Ray's workers have imported."""
 
 
-_ROWS = dict.fromkeys(longbench.SUITES, 200) | {n: s.rows for n, s in structured.SUITES.items()}
-"""About how many samples a file has."""
+_LONGBENCH_ROWS = 200
+"""About, of a file."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,8 @@ class Builder:
     def _samples(self, part: Part, reserved: int) -> Iterator[dict[str, Any]]:
         if part.suite in longbench.SUITES:
             return longbench.samples(self.source, part.task, part.length, self.encoder, reserved)
-        if part.suite in structured.SUITES:
-            section = getattr(self.params, part.suite)
-            suite = structured.SUITES[part.suite]
+        if (section := self.params.structured.get(part.suite)) is not None:
+            suite = structured.suite(part.suite)
             return suite.samples(section, part.task, part.length, self.encoder, reserved)
         cell = Cell(
             task=part.task,
@@ -170,8 +169,9 @@ class Order:
 def _count(params: BenchmarksParams, part: Part) -> int:
     if part.suite == ruler.SUITE:
         return params.ruler.samples_at(part.task, part.length)
-    section = longbench.SUITE if part.suite in longbench.SUITES else part.suite
-    return getattr(params, section).samples or _ROWS[part.suite]
+    if part.suite in longbench.SUITES:
+        return params.longbench.samples or _LONGBENCH_ROWS
+    return params.structured[part.suite].samples or structured.suite(part.suite).rows
 
 
 def build(orders: Sequence[Order], tokenizer: Path, done: Callable[[float], None]) -> None:
@@ -246,7 +246,7 @@ def manifest(out: Path, builder: Builder, tokenizer: Path) -> dict[str, Any]:
         "longbench": {task: sha256(builder.source.file(task)) for task in params.longbench.tasks},
         "tokenizer": sha256(tokenizer / "tokenizer.json"),
         **({} if params.ruler.data is None else {"ruler": _hashes(ruler_data(params))}),
-        **{name: one.digest(section) for name, one, section in structured.asked(params)},
+        **structured.digests(params),
     }
 
 

@@ -1,43 +1,23 @@
-"""Suites of other people's questions, each with a section of ``benchmarks``: one table of them."""
+"""Suites of other people's questions, each with a section of ``benchmarks``: one table of them.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+Beside this project's own stand those that installed packages bring (``stages.benchmarks.outside``).
+"""
+
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stages.benchmarks import hybridqa, longbench_v2, nlgraph
+from stages.benchmarks import hybridqa, longbench_v2, nlgraph, outside
 from stages.benchmarks.params import (
     NLGRAPH_TASKS,
+    STRUCTURED,
     BenchmarksParams,
     HybridQAParams,
     LongBenchV2Params,
     NLGraphParams,
-    QuestionsParams,
 )
+from stages.benchmarks.suite import Suite
 
-
-@dataclass(frozen=True)
-class Suite:
-    """What is asked of a suite; each function takes the section first."""
-
-    params: type[QuestionsParams]
-    kinds: Sequence[str]
-    """What ``--tasks`` may name."""
-    data: str
-    """What ``--data`` is the folder of."""
-    rows: int
-    """About how many questions a task has."""
-    tasks: Callable[[Any], Sequence[str]]
-    samples: Callable[..., Iterator[dict[str, Any]]]
-    """Also of a task, a length, the encoder and the tokens that a template takes."""
-    files: Callable[[Any], Sequence[Path]]
-    digest: Callable[[Any], Any]
-    """Hash of the files, or one of each task's."""
-    look: Callable[[Any], object]
-    """Reads what a check reads; raises ``UserError``."""
-
-
-SUITES: Mapping[str, Suite] = {
+OWN: Mapping[str, Suite] = {
     nlgraph.SUITE: Suite(
         NLGraphParams,
         NLGRAPH_TASKS,
@@ -74,7 +54,30 @@ SUITES: Mapping[str, Suite] = {
 }
 
 
+def names() -> list[str]:
+    """Of all suites that there are here."""
+    return [*OWN, *outside.names()]
+
+
+def suite(name: str) -> Suite:
+    """A suite by its name; ``UserError`` where no installed package brings it."""
+    return OWN[name] if name in OWN else outside.suite(name)
+
+
+def field(name: str) -> str:
+    """Where the params of a suite stand."""
+    return f"benchmarks.{name}" if name in STRUCTURED else f"benchmarks.outside.{name}"
+
+
+def digests(params: BenchmarksParams) -> dict[str, Any]:
+    """Hashes of what the wanted suites read; of installed packages' under ``outside``."""
+    found = {name: one.digest(section) for name, one, section in asked(params)}
+    others = {name: digest for name, digest in found.items() if name not in STRUCTURED}
+    own = {name: digest for name, digest in found.items() if name in STRUCTURED}
+    return own | ({"outside": others} if others else {})
+
+
 def asked(params: BenchmarksParams) -> Iterator[tuple[str, Suite, Any]]:
     """Name, suite and section of those that are wanted."""
     for name, section in params.structured.items():
-        yield name, SUITES[name], section
+        yield name, suite(name), section

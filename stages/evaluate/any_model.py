@@ -52,10 +52,6 @@ from stages.evaluate.parts import Cutting, cut
 from stages.evaluate.shards import OWN_ENGINE, STATIC_ENGINE, Model
 from stages.evaluate.worker import Worker, carried
 
-SUITES = (
-    *(ruler.SUITE, *longbench.SUITES, *structured.SUITES),
-    *(long_documents.SUITE, general.SUITE),
-)
 ENGINES = (OWN_ENGINE, STATIC_ENGINE, generate_batch.ENGINE, vllm_engine.ENGINE)
 
 
@@ -63,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with the code that says how it ended."""
     parser = Parser(prog="repo-pipeline evaluate", description=__doc__)
     parser.add_argument("model", help="folder, or hub id, of a causal model")
-    parser.add_argument("--suite", choices=SUITES, default=ruler.SUITE, help="what is asked")
+    suites = (ruler.SUITE, *longbench.SUITES, *structured.names())
+    suites += (long_documents.SUITE, general.SUITE)
+    parser.add_argument("--suite", choices=suites, default=ruler.SUITE, help="what is asked")
     parser.add_argument("--lengths", help="tokens, with commas; default: the trained length")
     parser.add_argument("--tasks", help="with commas; default: all of the suite")
     parser.add_argument("--num", type=int, help="samples a cell (nvidia: 500, repo-paper: 100)")
@@ -126,7 +124,8 @@ def _evaluate(options: Any) -> None:
         writable_folder(options.out, options.out)
     if options.no_prefix and options.suite != ruler.SUITE:
         raise UserError("--no-prefix is for --suite ruler; the others have no answer prefix")
-    if options.suite == longbench_v2.SUITE and options.protocol != "nvidia":
+    own_rules = set(structured.names()) - {"nlgraph", "hybridqa"}
+    if options.suite in own_rules and options.protocol != "nvidia":
         raise UserError(
             f"--protocol is {options.protocol!r}, which has no rules for {options.suite}; leave it out"
         )

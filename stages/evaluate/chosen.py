@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from stages.benchmarks import kept, longbench, official, ruler, ruler_files, structured
-from stages.benchmarks.params import BenchmarksParams, LongBenchParams
+from stages.benchmarks.params import STRUCTURED, BenchmarksParams, LongBenchParams
 from stages.benchmarks.samples import known_task, sources
 from stages.common.errors import DoesNotFit, UserError
 
 _FOLDERS = {
     longbench.SUITE: "LongBench's <task>.jsonl files",
     longbench.SUITE_E: "LongBench's <task>_e.jsonl files",
-    **{name: suite.data for name, suite in structured.SUITES.items()},
 }
 
 
@@ -93,25 +92,26 @@ def _cell(options: Any, task: str, length: int) -> BenchmarksParams:
 
 def _structured(suite: str, task: str, asked: dict[str, Any]) -> dict[str, Any]:
     """The section of a suite over structured data, if that is the one."""
-    if suite not in structured.SUITES:
+    if suite not in structured.names():
         return {}
-    found = structured.SUITES[suite]
+    found = structured.suite(suite)
     if task not in found.kinds:
         raise UserError(f"--tasks is {task!r}: unknown; known are {', '.join(found.kinds)}")
     if asked["path"] is None:
-        raise UserError(f"--data is missing: give the folder of {_FOLDERS[suite]}")
+        raise UserError(f"--data is missing: give the folder of {found.data}")
     fields = found.params.model_fields
     if "tasks" in fields:
         asked = {**asked, "tasks": [task]}
-    return {suite: found.params.model_validate({k: v for k, v in asked.items() if k in fields})}
+    section = found.params.model_validate({k: v for k, v in asked.items() if k in fields})
+    return {suite: section} if suite in STRUCTURED else {"outside": {suite: section}}
 
 
 def _all_tasks(options: Any) -> Sequence[str]:
     """All tasks of the suite; of LongBench those whose files are in the folder."""
     if options.suite == ruler.SUITE:
         return official.TASKS if options.data is None else _of_ruler(options)
-    if options.suite in structured.SUITES:
-        return structured.SUITES[options.suite].kinds
+    if options.suite in structured.names():
+        return structured.suite(options.suite).kinds
     if options.data is None:
         raise UserError(f"--data is missing: give the folder of {_FOLDERS[options.suite]}")
     names = longbench.TASKS_E if options.suite == longbench.SUITE_E else longbench.metrics()

@@ -30,7 +30,8 @@ def corpora(manifests: Sequence[Path]) -> dict[str, Any]:
         for suite in ("ruler", "longbench", "nlgraph"):
             if made.get(suite):
                 found.setdefault(suite, {}).update(made[suite])
-        found |= {name: made[name] for name in ("hybridqa", "longbench_v2") if made.get(name)}
+        others = ("hybridqa", "longbench_v2", "outside")
+        found |= {name: made[name] for name in others if made.get(name)}
         if made.get("ruler"):
             continue
         texts = made["settings"]["ruler"]

@@ -14,7 +14,7 @@ from stages.evaluate.scorers import score
 from stages.evaluate.shards import OWN_ENGINE, Model, Shard, batches
 
 _COPIED = ("id", "suite", "task", "length", "depth", "outputs", "metric")
-_COPIED_IF = ("words", "first_line", "all_classes", "question", "groups")
+_COPIED_IF = ("words", "first_line", "all_classes", "question", "groups", "asked")
 """What a scorer needs of some tasks: a record can be scored again without its sample."""
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
+from stages.benchmarks import outside
 from stages.common.errors import UserError
 from stages.evaluate import graph_scorers
 
@@ -214,6 +215,8 @@ METRICS = frozenset({*_BY_REFERENCE, *_BY_REFERENCES, "classification"})
 def score(sample: Mapping[str, Any], prediction: str) -> float:
     """Score of a prediction by the metric its sample names; the best over LongBench's answers."""
     metric, references = sample["metric"], sample["outputs"]
+    if metric.startswith(outside.METRIC):
+        return outside.score(metric, sample["asked"], prediction)
     if metric.startswith(graph_scorers.PREFIX):
         (reference,) = references
         return graph_scorers.score(metric, sample["question"], prediction, reference)
