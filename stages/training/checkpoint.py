@@ -5,8 +5,10 @@
 written last. Each rank writes its own file; rank 0 waits for all of them and makes the whole.
 """
 
+import errno
 import math
 import os
+import re
 import shutil
 import time
 from collections import defaultdict
@@ -54,10 +56,15 @@ def write_rank(building: Path, rank: int, held: Fragments) -> None:
     write_json(file.with_suffix(".json"), {"sha256": sha256(file)})
 
 
-def give_up(building: Path, rank: int) -> None:
-    """Tell rank 0 that this rank could not write (a full disk has room for an empty file)."""
+def give_up(building: Path, rank: int, error: Exception) -> None:
+    """Tell rank 0 that this rank could not write, and why: a full disk has room for a name.
+
+    safetensors' own error has the number in its text alone: ``(os error 28)``.
+    """
+    found = re.search(r"os error (\d+)", str(error))
+    number = getattr(error, "errno", None) or (int(found[1]) if found else errno.EIO)
     building.mkdir(parents=True, exist_ok=True)
-    (building / f"rank-{rank:05d}.failed").touch()
+    (building / f"rank-{rank:05d}.{errno.errorcode.get(number, 'EIO')}.failed").touch()
 
 
 def complete(
@@ -192,7 +199,9 @@ def _await_ranks(building: Path, world: int) -> None:
     deadline = time.monotonic() + OTHER_RANKS_S
     while time.monotonic() < deadline:
         if failed := sorted(building.glob("rank-*.failed")):
-            raise OSError(f"{failed[0].stem} could not write its part")
+            rank, _, reason = failed[0].stem.partition(".")
+            said = os.strerror(getattr(errno, reason, errno.EIO))
+            raise OSError(f"{said}: {rank} could not write its part")
         if all((building / f"rank-{rank:05d}.json").is_file() for rank in range(world)):
             return
         time.sleep(0.02)

@@ -94,6 +94,6 @@ class CheckpointWriter:
             if self.rank == 0:
                 checkpoint.sweep(self.folder)
             else:
-                checkpoint.give_up(building, self.rank)
+                checkpoint.give_up(building, self.rank, error)
         except OSError:
             pass  # the line about the first failure says enough
