@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stages.benchmarks.cutting import fitted
+from stages.benchmarks.params import field_of
 from stages.common.encoder import Encoder
 from stages.common.errors import DoesNotFit
 
@@ -64,7 +65,7 @@ def record(
     if room < 2:
         raise DoesNotFit(
             f"benchmarks.lengths: {place.length} is too short for {place.task}: its answer alone "
-            f"takes {style.max_new_tokens} tokens; set its new_tokens lower",
+            f"takes {style.max_new_tokens} tokens; set {field_of(place.suite)}.new_tokens lower",
             place.task,
             place.length,
         )

@@ -19,7 +19,7 @@ from stages.benchmarks import (
 )
 from stages.benchmarks.check_room import LETTERS
 from stages.benchmarks.cost import BYTES_PER_TOKEN
-from stages.benchmarks.params import LongBenchParams, QuestionsParams, RulerParams
+from stages.benchmarks.params import LongBenchParams, QuestionsParams, RulerParams, field_of
 from stages.benchmarks.questions import Questions
 from stages.benchmarks.ruler import TASKS
 from stages.common.errors import UserError
@@ -188,7 +188,7 @@ def _files(seen: Seen) -> Iterator[Finding]:
     for kind in ("prose", "squad", "hotpotqa"):
         yield from _source(seen, kind, getattr(ruler, kind))
     for name, section in benchmarks.structured.items():
-        field, there = f"{structured.field(name)}.path", _here(seen, section)
+        field, there = f"{field_of(name)}.path", _here(seen, section)
         look = partial(_suite, name, there)
         yield from _folder(seen, field, section.path, "put its files there", look)
 

@@ -11,11 +11,13 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from stages.benchmarks.asked import Asked, Place, Style, record
 from stages.benchmarks.params import LongBenchV2Params
 from stages.common.encoder import Encoder
 from stages.common.errors import UserError
-from stages.common.files import read_json, sha256
+from stages.common.files import sha256
 
 SUITE = "longbench_v2"
 TASK = "choices"
@@ -91,7 +93,12 @@ def _template() -> str:
 def rows(params: LongBenchV2Params) -> list[dict[str, str]]:
     """The rows that are wanted; raises ``UserError`` at the first that is no question."""
     (file,) = files(params)
-    content = read_json(file)
+    try:
+        content = orjson.loads(
+            file.read_bytes()
+        )  # half a GB: a third of the time and memory of json
+    except ValueError as error:  # also a lone surrogate
+        raise UserError(f"{file}: not JSON in UTF-8 ({error})") from None
     if not isinstance(content, list) or not content:
         raise UserError(f"{file}: no list of questions, as LongBench v2's data.json is")
     found = content[: params.samples]
@@ -100,7 +107,11 @@ def rows(params: LongBenchV2Params) -> list[dict[str, str]]:
         for field in _FIELDS:
             if not isinstance(row, dict) or not isinstance(row.get(field), str):
                 raise UserError(f"{where}: no text {field!r} in it")
-        for field, known in (("answer", "ABCD"), ("difficulty", DIFFICULTIES), ("length", SIZES)):
+        for field, known in (
+            ("answer", tuple("ABCD")),
+            ("difficulty", DIFFICULTIES),
+            ("length", SIZES),
+        ):
             if row[field] not in known:
                 raise UserError(f"{where}: {field} is {row[field]!r}; known are {', '.join(known)}")
     return [{field: row[field] for field in _FIELDS} for row in found]

@@ -238,9 +238,17 @@ class OutsideParams(QuestionsParams):
 
 STRUCTURED = ("nlgraph", "hybridqa", "longbench_v2")
 """Sections of ``benchmarks`` for suites of other people's questions."""
-TAKEN = ("ruler", "longbench", "longbench_e", *STRUCTURED, "general", "perplexity")
-"""Names of this project's suites; none of an installed package's."""
+TAKEN = (
+    *("ruler", "longbench", "longbench_e", *STRUCTURED, "general", "perplexity"),
+    *("windows", "plain", "probes"),
+)
+"""Names of this project's suites and of folders beside them; none of an installed package's."""
 SuiteName = Annotated[str, StringConstraints(pattern=SOURCE_NAME)]
+
+
+def field_of(suite: str) -> str:
+    """Where the params of a suite of questions stand."""
+    return f"benchmarks.{suite}" if suite in STRUCTURED else f"benchmarks.outside.{suite}"
 
 
 class BenchmarksParams(Section):

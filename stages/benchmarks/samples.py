@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from stages.benchmarks import exact, kept, official, ruler, structured
 from stages.benchmarks.niah import Niah
-from stages.benchmarks.params import BenchmarksParams, LongBenchParams
+from stages.benchmarks.params import BenchmarksParams, LongBenchParams, field_of
 from stages.benchmarks.words import Words
 from stages.common.command import Parser, ended
 from stages.common.encoder import Encoder
@@ -71,7 +71,7 @@ def options_named() -> Iterator[None]:
             ("benchmarks.longbench.path", "--data"),
             ("benchmarks.ruler.data", "--data"),
             ("benchmarks.longbench.max_length", "--max-length"),
-            *((f"{structured.field(name)}.path", "--data") for name in structured.names()),
+            *((f"{field_of(name)}.path", "--data") for name in structured.names()),
             ("benchmarks.ruler.samples", "--num"),
             *((f"benchmarks.ruler.{name}", f"--{option}") for name, option in SOURCES.items()),
             *((f"(ruler.{name})", f"(--{option})") for name, option in SOURCES.items()),

@@ -64,11 +64,6 @@ def suite(name: str) -> Suite:
     return OWN[name] if name in OWN else outside.suite(name)
 
 
-def field(name: str) -> str:
-    """Where the params of a suite stand."""
-    return f"benchmarks.{name}" if name in STRUCTURED else f"benchmarks.outside.{name}"
-
-
 def digests(params: BenchmarksParams) -> dict[str, Any]:
     """Hashes of what the wanted suites read; of installed packages' under ``outside``."""
     found = {name: one.digest(section) for name, one, section in asked(params)}

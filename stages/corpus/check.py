@@ -12,7 +12,7 @@ from stages.common.needs import READ_BY
 from stages.common.seen import Seen, is_hub_id
 from stages.common.token_files import home
 from stages.corpus import ready_check as ready
-from stages.corpus.cost import fetch_bytes, source_bytes, text_bytes
+from stages.corpus.cost import fetch_bytes, source_bytes, text_bytes, written_bytes
 from stages.corpus.params import CorpusParams
 from stages.corpus.splits import LIMIT, without
 
@@ -53,9 +53,10 @@ def check(seen: Seen) -> Iterator[Finding]:
 
 
 def _disk(seen: Seen, size: float) -> Iterator[Finding]:
-    """Room for the text and the ids of its tokens."""
+    """Room for text that is no file yet, and for the ids of all tokens, about as many bytes."""
     free = shutil.disk_usage(seen.root).free
-    if 2 * size <= free:
+    needed = size + (written_bytes(seen.params, seen.root) or 0.0)
+    if needed <= free:
         return
     sizes = source_bytes(seen.params, seen.root)
     largest = max(sizes, key=lambda name: sizes[name] or 0.0)
@@ -67,7 +68,7 @@ def _disk(seen: Seen, size: float) -> Iterator[Finding]:
     yield refuse(
         field,
         f"{(sizes[largest] or 0.0) / 1e9:,.0f} GB",
-        f"text and tokens of all take {2 * size / 1e9:,.0f} GB, {free / 1e9:,.0f} GB are free",
+        f"what is made of all takes {needed / 1e9:,.0f} GB, {free / 1e9:,.0f} GB are free",
         "free some, or take fewer documents",
     )
 

@@ -76,10 +76,12 @@ def text_bytes(params: "Params", root: Path = Path()) -> float | None:
     return _sum(source_bytes(params, root).values())
 
 
-def written_bytes(params: "Params") -> float | None:
+def written_bytes(params: "Params", root: Path = Path()) -> float | None:
     """Of those documents that are no files yet: generated, or fetched from a hub."""
     return _sum(
-        size for name, size in source_bytes(params).items() if params.corpus.kind(name) != "local"
+        size
+        for name, size in source_bytes(params, root).items()
+        if params.corpus.kind(name) != "local"
     )
 
 

@@ -26,6 +26,8 @@ from stages.corpus.splits import SPLITS, splits
 
 FOLDER = "reading"
 """In the corpus."""
+_TOGETHER = 8
+"""Parts of a packed file that one task takes: half a GB of text, some minutes of a core."""
 _SAFE = "".join(map(chr, range(32, 127))).replace("%", "")
 
 
@@ -80,13 +82,17 @@ def plans(corpus: Path) -> dict[str, dict[str, Any]]:
 
 
 def groups(plan: Mapping[str, Any]) -> list[list[int]]:
-    """Parts that one reader takes: those inside one file in which no place can be sought."""
+    """Parts that one reader takes: some inside one file in which no place can be sought.
+
+    A reader passes over what is before its first part: unpacking is cheaper than to leave cores idle.
+    """
     found: list[list[int]] = []
     for number, part in enumerate(plan["parts"]):
         begin = Cursor(*part["begin"])
         before = found and Cursor(*plan["parts"][found[-1][-1]]["begin"])
         sought = begin.rows == 0 or begin.offset or plan["files"][begin.file]["kind"] == "parquet"
-        if before and before.file == begin.file and not sought:
+        inside = before and before.file == begin.file and not sought
+        if inside and len(found[-1]) < _TOGETHER:
             found[-1].append(number)
         else:
             found.append([number])
@@ -145,16 +151,17 @@ def _reading(root: Path, plan: Mapping[str, Any]) -> Reading:
 def of_split(corpus: Path, split: str) -> Iterator[str]:
     """All documents of a split in the order of the names, those that are read elsewhere too."""
     read = plans(corpus)
-    elsewhere = {
-        name(source, number, split): (source, number)
+    there = {file.relative_to(corpus) for file in (corpus / split).glob("*.jsonl")}
+    # Parts that one reader takes have names that follow on each other.
+    first = {
+        name(source, group[0], split): (source, group)
         for source, plan in read.items()
-        for number in range(len(plan["parts"]))
+        for group in groups(plan)
     }
-    there = (file.relative_to(corpus) for file in (corpus / split).glob("*.jsonl"))
-    for file in sorted([*there, *elsewhere]):
-        if file not in elsewhere:
+    for file in sorted([*there, *first]):
+        if file in there:
             yield from (row["text"] for row in read_jsonl(corpus / file))
             continue
-        source, number = elsewhere[file]
-        for _, found in texts(Path(), read[source], [number], split):
+        source, group = first[file]
+        for _, found in texts(Path(), read[source], group, split):
             yield from found

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stages.benchmarks import outside
 from stages.common.errors import UserError
 from stages.common.files import read_jsonl, sha256, write_json
 from stages.evaluate import ends
@@ -32,8 +33,9 @@ _NOT_HERE = {
 
 
 def wanted(options: Any) -> bool:
-    """Whether ``--data`` names a file of such samples; the suites read folders."""
-    return options.data is not None and Path(options.data).suffix == ".jsonl"
+    """Whether ``--data`` names a file of such samples; our suites read folders."""
+    named = options.data is not None and Path(options.data).suffix == ".jsonl"
+    return named and options.suite not in outside.names()
 
 
 def evaluate(options: Any) -> None:

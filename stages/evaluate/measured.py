@@ -61,7 +61,11 @@ def measure(
         **identity,
         "cells": cells,
         **summary(cells, official.TASKS if is_official(identity) else ()),
-        "buckets": {task: by for (task, _), rows in found.items() if (by := _buckets(rows))},
+        "buckets": {
+            task if len(cells[task]) == 1 else f"{task}, {length} tokens": by
+            for (task, length), rows in found.items()
+            if (by := _buckets(rows))
+        },
     }
     return Measured(metrics, found)
 
@@ -95,6 +99,11 @@ def read(folder: Path) -> Measured:
             f"--against is {str(folder)!r}: no metrics.json in it; give what an earlier --out left"
         )
     metrics = read_json(folder / "metrics.json")
+    if not isinstance(metrics, dict) or "cells" not in metrics:
+        raise UserError(
+            f"--against is {str(folder)!r}: its metrics.json has no cells of tasks; give what an "
+            "earlier --out of such a suite left"
+        )
     if metrics.get("version") != VERSION:
         raise UserError(
             f"{folder}/metrics.json: version {metrics.get('version')}, this is {VERSION}; evaluate "

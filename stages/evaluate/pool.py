@@ -50,6 +50,11 @@ def finish(
     return {shard: read_json(_file(place, shard)) for shard in shards}
 
 
+def kind_of(shards: Sequence[Shard], folder: Path) -> str:
+    """The kind of device that finished shards were computed on."""
+    return next(kind for kind in KINDS if not _missing(folder / kind, shards))
+
+
 def _missing(folder: Path, shards: Sequence[Shard]) -> list[Shard]:
     return [shard for shard in shards if not _file(folder, shard).is_file()]
 

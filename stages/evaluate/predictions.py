@@ -127,7 +127,7 @@ def _own(rows: Sequence[Row], task: str | None) -> FileScore:
         sample = {**row, "outputs": texts(file, number, row, "outputs")}
         try:
             values.append(_scored(file, number, {"pred": row["prediction"]}, sample))
-        except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        except (LookupError, TypeError, ValueError, ZeroDivisionError) as error:
             raise UserError(
                 f"{file} line {number}: no whole record of ours: {metric!r} cannot be computed from "
                 f"it ({type(error).__name__}: {error})"

@@ -8,10 +8,13 @@ as probable, so results of the two are never mixed (the engine is part of a shar
 windows are always the own engine's.
 """
 
+import contextlib
 import json
 import os
 import platform
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +38,8 @@ VARIABLE = "REPO_VLLM_PYTHON"
 BESIDE = ".venv-vllm"
 """Folder of ``infra/vllm/setup.sh``, beside this environment's."""
 _CHILD = str(vllm_child.__file__)
+_LOOK_S = 1.0
+"""Between looks whether the process still lives while it says nothing."""
 _MEMORY = 0.9
 """Share of the GPU's memory that vLLM takes, its default; an actor has a GPU to itself."""
 _HOST_MEMORY = 0.4
@@ -51,10 +56,14 @@ def python(environment: Mapping[str, str] | None = None) -> str:
                 f"{VARIABLE} is {named!r}, no Python that has vLLM; infra/vllm/setup.sh makes one"
             )
         return named
-    beside = Path(sys.prefix).parent / BESIDE / "bin" / "python"
-    for found in (str(beside), sys.executable):
-        if _has_vllm(found):
-            return found
+    for folder in (
+        Path(sys.prefix).parent,
+        Path(__file__).parents[2],
+    ):  # the checkout: no venv, conda
+        if _has_vllm(beside := str(folder / BESIDE / "bin" / "python")):
+            return beside
+    if _has_vllm(sys.executable):
+        return sys.executable
     raise UserError(
         "the engine vllm needs a Python that has vLLM; run infra/vllm/setup.sh, or name one in "
         f"{VARIABLE}"
@@ -132,8 +141,10 @@ class Engine:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                text=True,
+                bufsize=0,
+                start_new_session=True,  # what it starts goes with it
             )
+        self._read = b""
         self.close = weakref.finalize(self, _end, self._process, place)
         self.versions: dict[str, str] = {}
         arguments = model_arguments(str(folder), config, trusted, dtype, device.type == "cuda")
@@ -161,15 +172,11 @@ class Engine:
         return [completion(row, found, eos, stop) for row, found in enumerate(tokens)]
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        sent, got = self._process.stdin, self._process.stdout
-        assert sent is not None and got is not None
         try:
-            sent.write(json.dumps(request) + "\n")
-            sent.flush()
-            line = got.readline()
-        except BrokenPipeError:
-            line = ""
-        answer: dict[str, Any] = json.loads(line) if line else {"error": self._last_words()}
+            self._send(json.dumps(request).encode() + b"\n")
+            answer: dict[str, Any] = json.loads(self._line())
+        except (BrokenPipeError, EOFError):
+            answer = {"error": self._last_words()}
         if "error" in answer:
             versions = answer.get("versions", self.versions)
             name = f"vLLM {versions['vllm']}" if "vllm" in versions else "vLLM"
@@ -178,6 +185,25 @@ class Engine:
                 f"{name} does not {what} {self._name} ({answer['error']}); take the engine own"
             )
         return answer
+
+    def _send(self, content: bytes) -> None:
+        assert self._process.stdin is not None
+        while content:
+            content = content[self._process.stdin.write(content) or 0 :]
+
+    def _line(self) -> bytes:
+        """The next line; ``EOFError`` once the process has ended, whoever else holds its pipe."""
+        assert self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        while b"\n" not in self._read:
+            ended = self._process.poll() is not None
+            ready, _, _ = select.select([pipe], [], [], 0.0 if ended else _LOOK_S)
+            block = os.read(pipe, 1 << 16) if ready else b""
+            if not block and (ready or ended):
+                raise EOFError
+            self._read += block
+        line, _, self._read = self._read.partition(b"\n")
+        return line
 
     def _last_words(self) -> str:
         """Of a process that ended without an answer."""
@@ -198,8 +224,9 @@ def _place() -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix=f"{ours}{mine}-", ignore_cleanup_errors=True)
 
 
-def _end(process: "subprocess.Popen[str]", place: "tempfile.TemporaryDirectory[str]") -> None:
-    process.kill()
+def _end(process: "subprocess.Popen[bytes]", place: "tempfile.TemporaryDirectory[str]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:

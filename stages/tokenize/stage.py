@@ -5,7 +5,7 @@ if each part were a file. Ready token files are looked through and referred to, 
 (``stages.tokenize.ready``).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ def _all(tasks: list[_Task]) -> dict[str, list[dict[str, Any]]]:
 
         # Ray shares out the cores, the tokenizer's own pool takes no more than the task was given:
         # one where there are enough files, all of a machine for a single one.
-        threads = _threads(sum(task.encodes for task in tasks))
+        threads = _threads([task.bytes for task in tasks if task.encodes])
         pending = {}
         for task in sorted(tasks, key=lambda task: -task.bytes):  # a large one last would be alone
             cores = threads if task.encodes else 1
@@ -191,13 +191,17 @@ def _all(tasks: list[_Task]) -> dict[str, list[dict[str, Any]]]:
     return entries
 
 
-def _threads(files: int) -> int:
-    """Cores for each file: those of all machines shared out, at most those of the smallest one."""
+def _threads(sizes: Sequence[int]) -> int:
+    """Cores for each file: those of all machines shared out, at most those of the smallest one.
+
+    Small files beside large ones are soon done: what is held out would leave a core idle for the rest.
+    """
     import ray
 
     cores = [int(n["Resources"].get("CPU", 0)) for n in ray.nodes() if n["Alive"]]
     cores = [count for count in cores if count]
-    return max(1, min(sum(cores) // max(1, files), *cores)) if cores else 1
+    files = max(1, round(sum(sizes) / max(sizes))) if any(sizes) else 1
+    return max(1, min(sum(cores) // files, *cores)) if cores else 1
 
 
 STAGE = Stage(name="tokenize", version=VERSION, reads=("tokenize",), run=run)

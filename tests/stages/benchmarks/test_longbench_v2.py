@@ -102,6 +102,9 @@ def test_the_letter_of_an_answer(answer: str, letter: str | None) -> None:
         (["x"], r"row 1: no text '_id' in it"),
         ([row(), {**row(), "context": None}], "row 2: no text 'context' in it"),
         ([row(answer="E")], "row 1: answer is 'E'; known are A, B, C, D"),
+        ([row(answer="")], "row 1: answer is ''; known are A, B, C, D"),
+        ([row(answer="AB")], "row 1: answer is 'AB'; known are A, B, C, D"),
+        ([row(context="a\ud800b")], "not JSON in UTF-8"),
         ([row(length="huge")], "row 1: length is 'huge'; known are short, medium, long"),
     ],
 )

@@ -162,7 +162,7 @@ def test_a_reader_takes_what_lies_in_one_file_without_places() -> None:
         return found
 
     assert set(groups("lines")) == set(groups("Parquet")) == set(groups("texts")) == {1}
-    assert len(groups("gzip")) == len(groups("an array")) == 1
+    assert groups("gzip") == groups("an array") == [8, 8, 8]  # no task has it all to itself
     assert 3 <= len(groups("several of zstd")) <= 6  # about one a file
 
 

@@ -188,6 +188,13 @@ def test_mistakes_are_one_line(capsys, llama: Path, runs: Path, more, message: s
     assert text.count("\n") == 1
 
 
+def test_a_result_of_another_kind_is_not_compared(capsys, llama: Path, runs: Path) -> None:
+    (runs / "out").mkdir()
+    (runs / "out" / "metrics.json").write_text('{"suite": "perplexity"}')
+    code, text = call(capsys, llama, "--against", "out")
+    assert (code, text.count("\n")) == (2, 1) and "no cells of tasks" in text
+
+
 def test_general_answers_must_fit_the_window(
     capsys, llama: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 from stages.common.encoder import Encoder
 from stages.common.files import read_json, read_jsonl
 from stages.evaluate import pool
+from stages.evaluate.version import VERSION
 from tests.stages.evaluate.asked import WINDOW, call, tiny_llama
 from tests.stages.evaluate.without_ray import in_this_process
 
@@ -98,6 +99,40 @@ def test_again_computes_nothing_and_a_model_beside_itself(
     assert Path("one/metrics.json").read_bytes() == Path("two/metrics.json").read_bytes()
 
 
+def test_against_a_folder_that_out_replaces(llama: Path, runs: Path, capsys: Any) -> None:
+    data = write(runs / "a.jsonl", texts())
+    assert ask(capsys, llama, data, "--out", "out")[0] == 0
+    other = Path(shutil.copytree(llama, runs / "other"))
+    model = AutoModelForCausalLM.from_pretrained(llama)
+    with torch.no_grad():
+        model.lm_head.weight.mul_(3.0)
+    model.save_pretrained(other)
+    code, text = ask(capsys, other, data, "--out", "out", "--against", "out")
+    assert code == 0, text
+    assert "+0.0000 ± 0.0000" not in text and "(5 documents)" in text
+    assert read_json(Path("out/metrics.json"))["model"] == str(other)
+
+
+def test_a_model_that_has_diverged_has_a_loss(llama: Path, runs: Path, capsys: Any) -> None:
+    other = Path(shutil.copytree(llama, runs / "other"))
+    model = AutoModelForCausalLM.from_pretrained(llama)
+    with torch.no_grad():
+        model.lm_head.weight.mul_(1e4)
+    model.save_pretrained(other)
+    code, text = ask(capsys, other, write(runs / "a.jsonl", texts()), "--out", "out")
+    assert code == 0, text
+    assert "perplexity beyond all numbers" in text
+    assert read_json(Path("out/metrics.json"))["lengths"]["64"]["perplexity"] is None
+
+
+def test_a_text_that_is_there_twice_counts_once(llama: Path, runs: Path, capsys: Any) -> None:
+    found = ["a" * 300] * 3 + ["b" * 300, "c" * 300, "d" * 300]
+    asked = ("--num", 3, "--out", "out")
+    code, text = ask(capsys, llama, write(runs / "a.jsonl", found), *asked)
+    assert code == 0, text
+    assert read_json(Path("out/metrics.json"))["lengths"]["64"]["documents"] == 3
+
+
 def test_fewer_documents_and_beyond_the_window(llama: Path, runs: Path, capsys: Any) -> None:
     found = ["ab c" * 600, "hgf " * 700, "x" * 20]
     write(runs / "a.jsonl", found)
@@ -126,7 +161,7 @@ def test_another_tokenizer_is_not_compared(llama: Path, runs: Path, capsys: Any)
     ("more", "message"),
     [
         ((), "--data is missing: give a file or a folder of documents"),
-        (("--data", "none.jsonl"), "--data.path is 'none.jsonl': no such file or folder"),
+        (("--data", "none.jsonl"), "--data is 'none.jsonl': no such file or folder"),
         (("--data", "short.jsonl"), "1 documents of 200 tokens in it; give longer ones"),
         (("--data", "short.jsonl", "--tasks", "vt"), "--tasks is not for --suite perplexity"),
         (("--data", "short.jsonl", "--engine", "vllm"), "--engine is not for --suite perplexity"),
@@ -135,11 +170,26 @@ def test_another_tokenizer_is_not_compared(llama: Path, runs: Path, capsys: Any)
             "--template is not for --suite perplexity",
         ),
         (("--data", "short.jsonl", "--against", "."), "--against is '.': no metrics.json in it"),
+        (
+            ("--data", "short.jsonl", "--against", "ruler"),
+            "of --suite None, version None; give one",
+        ),
+        (
+            ("--data", "short.jsonl", "--against", "half"),
+            "not whole (KeyError: 'lengths'); measure it",
+        ),
+        (("--data", "other.jsonl"), "line 1: no 'text' in it, only ['body']; a document stands in"),
+        (("--data", "broken.jsonl"), "broken.jsonl line 2: not JSON"),
     ],
 )
 def test_mistakes_are_one_line(
     more: tuple[str, ...], message: str, llama: Path, runs: Path, capsys: Any
 ) -> None:
     write(runs / "short.jsonl", ["x" * 300, "y" * 30])
+    (runs / "other.jsonl").write_text('{"body": "x"}\n')
+    (runs / "broken.jsonl").write_text('{"text": "x"}\n{"text": \n')
+    for name, content in (("ruler", []), ("half", {"suite": "perplexity", "version": VERSION})):
+        (runs / name).mkdir()
+        (runs / name / "metrics.json").write_text(json.dumps(content))
     code, text = call(capsys, llama, "--suite", "perplexity", "--lengths", "64,200", *more)
     assert (code, text.count("\n")) == (2, 1) and message in text

@@ -160,6 +160,13 @@ def test_the_folder_itself_where_its_factor_is_asked_for(
             "import sys; print('too much', file=sys.stderr, flush=True); os.kill(os.getpid(), 9)",
             r"vLLM 0\.99\.1 does not read \S+ \(its process ended with code -9: too much\)",
         ),
+        (  # a child of its own holds the pipe, and half an answer is no answer
+            "generate",
+            "import sys, time\n"
+            "if os.fork() == 0:\n    time.sleep(300)\n"
+            "os.write(3, b'{\"tokens\": [')\nprint('half', file=sys.stderr, flush=True); os._exit(4)",
+            r"\(its process ended with code 4: half\)",
+        ),
     ],
 )
 def test_what_vllm_refuses_is_one_line(
