@@ -35,7 +35,7 @@ def recipes(project_root: Path) -> dict[str, list[str]]:
 
 
 def test_there_are_six(recipes: dict[str, list[str]]) -> None:
-    """That of a suite is run in tests/stages/benchmarks/test_outside.py."""
+    """That of a suite is run in tests/stages/evaluate/test_outside.py."""
     assert list(recipes) == [
         "A task", "A variant", "A family", "A stage", "A suite of benchmarks", "A section of the report"
     ]  # fmt: skip
