@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import platform
-import select
+import selectors
 import shutil
 import signal
 import subprocess
@@ -56,10 +56,8 @@ def python(environment: Mapping[str, str] | None = None) -> str:
                 f"{VARIABLE} is {named!r}, no Python that has vLLM; infra/vllm/setup.sh makes one"
             )
         return named
-    for folder in (
-        Path(sys.prefix).parent,
-        Path(__file__).parents[2],
-    ):  # the checkout: no venv, conda
+    # Beside this environment, or in the checkout: a conda environment is elsewhere.
+    for folder in (Path(sys.prefix).parent, Path(__file__).parents[2]):
         if _has_vllm(beside := str(folder / BESIDE / "bin" / "python")):
             return beside
     if _has_vllm(sys.executable):
@@ -195,13 +193,15 @@ class Engine:
         """The next line; ``EOFError`` once the process has ended, whoever else holds its pipe."""
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
-        while b"\n" not in self._read:
-            ended = self._process.poll() is not None
-            ready, _, _ = select.select([pipe], [], [], 0.0 if ended else _LOOK_S)
-            block = os.read(pipe, 1 << 16) if ready else b""
-            if not block and (ready or ended):
-                raise EOFError
-            self._read += block
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(pipe, selectors.EVENT_READ)
+            while b"\n" not in self._read:
+                ended = self._process.poll() is not None
+                ready = waiting.select(0.0 if ended else _LOOK_S)
+                block = os.read(pipe, 1 << 16) if ready else b""
+                if not block and (ready or ended):
+                    raise EOFError
+                self._read += block
         line, _, self._read = self._read.partition(b"\n")
         return line
 

@@ -1,15 +1,23 @@
 """Small random models."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 import repo_model
+from tests.stages.evaluate.asked import tiny_llama
 
 VOCABULARY = 300
 TRAINED = 64
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a model with a window of ``asked.WINDOW``."""
+    return tiny_llama(tmp_path_factory.mktemp("llama"))
 
 
 @pytest.fixture(scope="session")

@@ -11,14 +11,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from stages.benchmarks import nlgraph
 from stages.common.files import read_jsonl, write_jsonl
 from stages.evaluate import extras, pool
-from tests.stages.evaluate.asked import SHAPE, WINDOW, call, save, tiny_llama
+from tests.stages.evaluate.asked import SHAPE, WINDOW, call, save
 from tests.stages.evaluate.without_ray import in_this_process
 from tests.stages.nlgraph_questions import write as write_nlgraph
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_llama(tmp_path_factory.mktemp("llama"))
 
 
 @pytest.fixture

@@ -10,13 +10,8 @@ import pytest
 
 from stages.benchmarks import samples
 from stages.evaluate import pool
-from tests.stages.evaluate.asked import WINDOW, call, scored, tiny_llama
+from tests.stages.evaluate.asked import WINDOW, call, scored
 from tests.stages.evaluate.without_ray import in_this_process
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_llama(tmp_path_factory.mktemp("llama"))
 
 
 @pytest.fixture

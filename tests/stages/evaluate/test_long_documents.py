@@ -16,15 +16,10 @@ from stages.common.encoder import Encoder
 from stages.common.files import read_json, read_jsonl
 from stages.evaluate import pool
 from stages.evaluate.version import VERSION
-from tests.stages.evaluate.asked import WINDOW, call, tiny_llama
+from tests.stages.evaluate.asked import WINDOW, call
 from tests.stages.evaluate.without_ray import in_this_process
 
 LENGTHS = (64, 200)
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_llama(tmp_path_factory.mktemp("llama"))
 
 
 @pytest.fixture

@@ -26,17 +26,12 @@ from stages.common.files import read_jsonl
 from stages.evaluate import pool, vllm_engine
 from stages.evaluate.engine import Completion, completion
 from stages.evaluate.shards import Model, Shard
-from tests.stages.evaluate.asked import WINDOW, call, tiny_llama
+from tests.stages.evaluate.asked import WINDOW, call
 from tests.stages.evaluate.fake_vllm import FakeVllm
 from tests.stages.evaluate.without_ray import in_this_process
 
 CPU = SimpleNamespace(type="cpu")
 CONFIG: dict[str, Any] = {"model_type": "olmo2", "max_position_embeddings": 4096}
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_llama(tmp_path_factory.mktemp("llama"))
 
 
 @pytest.fixture

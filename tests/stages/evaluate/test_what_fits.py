@@ -7,14 +7,9 @@ from pathlib import Path
 import pytest
 
 from stages.common.files import read_jsonl
-from tests.stages.evaluate.asked import call, tiny_llama
+from tests.stages.evaluate.asked import call
 
 ASKED = ("--num", 2, "--tasks", "niah_single_1,vt", "--lengths", "900", "--new-tokens", 8)
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_llama(tmp_path_factory.mktemp("llama"))
 
 
 @pytest.fixture(autouse=True)
