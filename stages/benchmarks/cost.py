@@ -16,6 +16,8 @@ LONGBENCH_ROWS = 200
 """Of a LongBench task (150 in one); the generated set has 30."""
 STRUCTURED = {"nlgraph": (60, 512), "hybridqa": (1400, 32), "longbench_v2": (503, 128)}
 """Questions of a task (NLGraph: at a level, about), and new tokens of an answer."""
+OUTSIDE = (100, 64)
+"""The same of a suite that an installed package brings: assumed."""
 
 
 class Cell(NamedTuple):
@@ -39,7 +41,7 @@ def cells(params: "Params") -> Iterator[Cell]:
         for _ in wanted.longbench.tasks:
             yield Cell(length, rows, 128)
     for name, suite in wanted.structured.items():
-        each, budget = STRUCTURED.get(name, (100, 64))
+        each, budget = STRUCTURED.get(name, OUTSIDE)
         rows = min(each, suite.samples or each)
         tasks = len(getattr(suite, "tasks", "1") or "1") * len(getattr(suite, "levels", "1"))
         for length in suite.lengths or wanted.lengths[:1]:

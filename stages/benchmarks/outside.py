@@ -39,7 +39,6 @@ METRIC = "outside:"
 """Before the suite's name: the metric of its samples."""
 _NEEDED = ("TASKS", "NEW_TOKENS", "files", "questions", "score")
 _TASK = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
-_ROWS = 100
 _NOT_FOR_SCORE = ("prompt", "question", "shortcut")
 
 
@@ -55,7 +54,6 @@ def suite(name: str) -> Suite:
         params=OutsideParams,
         kinds=known,
         data=f"{name}'s files",
-        rows=_ROWS,
         tasks=lambda params: params.tasks or known,
         samples=lambda params, task, length, encoder, reserved=0: _samples(
             name, params, Place(name, task, length, reserved), encoder

@@ -57,6 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     ended(lambda: _write(options))
 
 
+def only_defaults(options: Any, defaults: Mapping[str, Any], where: str) -> None:
+    """Refuse an option that means nothing ``where``; ``defaults``: what each is if nobody gave it."""
+    for name, default in defaults.items():
+        if getattr(options, name) != default:
+            option = "model" if name == "served" else name.replace("_", "-")
+            raise UserError(f"--{option} is not for {where}; leave it out")
+
+
 @contextmanager
 def options_named() -> Iterator[None]:
     """Where a setting was given as an option, an error names the option."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.benchmarks import chat, longbench, ruler, ruler_files, structured
+from stages.benchmarks.cost import LONGBENCH_ROWS, OUTSIDE, STRUCTURED
 from stages.benchmarks.documents import load
 from stages.benchmarks.draft import Cell
 from stages.benchmarks.given import given, kinds, ruler_data
@@ -33,10 +34,6 @@ from stages.common.stage import Job, Stage
 
 _IN_PROCESS_TOKENS = 5_000_000
 """Up to here one process is done (about 0.7 M tokens/s) before Ray's workers have imported."""
-
-
-_LONGBENCH_ROWS = 200
-"""About, of a file."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +167,8 @@ def _count(params: BenchmarksParams, part: Part) -> int:
     if part.suite == ruler.SUITE:
         return params.ruler.samples_at(part.task, part.length)
     if part.suite in longbench.SUITES:
-        return params.longbench.samples or _LONGBENCH_ROWS
-    return params.structured[part.suite].samples or structured.suite(part.suite).rows
+        return params.longbench.samples or LONGBENCH_ROWS
+    return params.structured[part.suite].samples or STRUCTURED.get(part.suite, OUTSIDE)[0]
 
 
 def build(orders: Sequence[Order], tokenizer: Path, done: Callable[[float], None]) -> None:

@@ -22,7 +22,6 @@ OWN: Mapping[str, Suite] = {
         NLGraphParams,
         NLGRAPH_TASKS,
         "NLGraph's <task>/test.json files",
-        60,
         nlgraph.cells,
         nlgraph.samples,
         nlgraph.files,
@@ -33,7 +32,6 @@ OWN: Mapping[str, Suite] = {
         HybridQAParams,
         (hybridqa.TASK,),
         "HybridQA, with WikiTables-WithLinks in it",
-        1400,  # answers in the table, dev
         lambda those: (hybridqa.TASK,),
         hybridqa.samples,
         hybridqa.files,
@@ -44,7 +42,6 @@ OWN: Mapping[str, Suite] = {
         LongBenchV2Params,
         (longbench_v2.TASK,),
         "LongBench v2's data.json",
-        503,
         longbench_v2.tasks,
         longbench_v2.samples,
         longbench_v2.files,

@@ -17,8 +17,6 @@ class Suite:
     """What ``--tasks`` may name."""
     data: str
     """What ``--data`` is the folder of."""
-    rows: int
-    """About how many questions a task has."""
     tasks: Callable[[Any], Sequence[str]]
     samples: Callable[..., Iterator[dict[str, Any]]]
     """Also of a task, a length, the encoder and the tokens that a template takes."""

@@ -124,11 +124,6 @@ def _evaluate(options: Any) -> None:
         writable_folder(options.out, options.out)
     if options.no_prefix and options.suite != ruler.SUITE:
         raise UserError("--no-prefix is for --suite ruler; the others have no answer prefix")
-    own_rules = set(structured.names()) - {"nlgraph", "hybridqa"}
-    if options.suite in own_rules and options.protocol != "nvidia":
-        raise UserError(
-            f"--protocol is {options.protocol!r}, which has no rules for {options.suite}; leave it out"
-        )
     if options.suite == long_documents.SUITE:
         long_documents.check(options)
     elif given.wanted(options):

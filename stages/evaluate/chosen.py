@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from stages.benchmarks import kept, longbench, official, ruler, ruler_files, structured
 from stages.benchmarks.params import STRUCTURED, BenchmarksParams, LongBenchParams
@@ -100,6 +100,10 @@ def _structured(suite: str, task: str, asked: dict[str, Any]) -> dict[str, Any]:
     if asked["path"] is None:
         raise UserError(f"--data is missing: give the folder of {found.data}")
     fields = found.params.model_fields
+    if asked["protocol"] not in get_args(fields["protocol"].annotation):
+        raise UserError(
+            f"--protocol is {asked['protocol']!r}, which has no rules for {suite}; leave it out"
+        )
     if "tasks" in fields:
         asked = {**asked, "tasks": [task]}
     section = found.params.model_validate({k: v for k, v in asked.items() if k in fields})

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.benchmarks import outside
+from stages.benchmarks.samples import only_defaults
 from stages.common.errors import UserError
 from stages.common.files import read_jsonl, sha256, write_json
 from stages.evaluate import ends
@@ -40,10 +41,7 @@ def wanted(options: Any) -> bool:
 
 def evaluate(options: Any) -> None:
     """Measure a model on the file's samples; print the figures, write metrics.json."""
-    for name, default in _NOT_HERE.items():
-        if getattr(options, name) != default:
-            option = "model" if name == "served" else name.replace("_", "-")
-            raise UserError(f"--{option} is not for --data FILE.jsonl; leave it out")
+    only_defaults(options, _NOT_HERE, "--data FILE.jsonl")
     file = Path(options.data)
     rows = list(_checked(file))
     folder = model_folder(options.model)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.benchmarks.samples import only_defaults
 from stages.common.encoder import Encoder
 from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, sha256, write_json, write_jsonl
@@ -46,10 +47,7 @@ _NOT_HERE = {
 
 def check(options: Any) -> None:
     """Refuse what this suite has no use for, and an earlier result that is no such one."""
-    for name, default in _NOT_HERE.items():
-        if getattr(options, name) != default:
-            option = "model" if name == "served" else name.replace("_", "-")
-            raise UserError(f"--{option} is not for --suite {SUITE}; leave it out")
+    only_defaults(options, _NOT_HERE, f"--suite {SUITE}")
     if options.data is None:
         raise UserError("--data is missing: give a file or a folder of documents")
     if options.against is not None:

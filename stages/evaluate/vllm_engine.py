@@ -258,10 +258,9 @@ def _at_factor(folder: Path, model: Model, dtype: Any, place: Path) -> Path:
     import repo_model
     from stages.evaluate.loading import load_any
 
-    if found is not None and str(config.get("model_type")).startswith("repo_"):
-        repo_model.rescale_folder(
-            folder, place, factor, copy=lambda file, to: to.symlink_to(file.absolute())
-        )
+    if str(config.get("model_type")).startswith("repo_"):
+        change = repo_model.extend_folder if found is None else repo_model.rescale_folder
+        change(folder, place, factor, copy=lambda file, to: to.symlink_to(file.absolute()))
     else:
         load_any(folder, model.folder, factor, dtype).save_pretrained(place)
     return place

@@ -112,8 +112,8 @@ def test_a_folder_at_a_factor_reads_as_ours(
         ours = repo_model.extend(repo_model.load(tmp_path / "m"), 2)
     else:
         ours = repo_model.load(tmp_path / "m", yarn_factor=2)
-        weights = [file for file in folder.iterdir() if file.suffix == ".safetensors"]
-        assert weights and all(file.is_symlink() for file in weights)  # 14 GB stay where they are
+    weights = [file for file in folder.iterdir() if file.suffix == ".safetensors"]
+    assert weights and all(file.is_symlink() for file in weights)  # 14 GB stay where they are
     with torch.no_grad():
         assert torch.equal(theirs(ids).logits, ours(ids).logits)
     assert any(name.endswith(".py") for name in asked["files"])  # the code that vLLM runs
